@@ -1,0 +1,96 @@
+"""Files that appear complete or not at all, tables and tensors that carry their metadata, resumable parts."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mstclipiqa.errors import InputError
+
+METADATA_KEY = b"mstclipiqa"
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it there when the block ends well, remove it otherwise."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, document: object) -> None:
+    """Write a JSON document atomically, with sorted keys so that equal documents are equal bytes."""
+    write_text(path, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def sha256(path: Path | str) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(document: object) -> str:
+    """Hex SHA-256 of a JSON-serialisable document, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def write_table(path: Path | str, frame: pd.DataFrame, metadata: dict) -> None:
+    """Write a Parquet table atomically, with a JSON document in its file metadata."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_table(path: Path | str) -> tuple[pd.DataFrame, dict]:
+    """Read a table written by `write_table`: the frame and its metadata.
+
+    Raises InputError where the file is missing or not such a table.
+    """
+    try:
+        table = pq.read_table(path)
+        metadata = json.loads((table.schema.metadata or {})[METADATA_KEY])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the step that writes it") from None
+    except (pa.ArrowInvalid, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a table of this project ({reason}); delete it and run again") from None
+    return table.to_pandas(), metadata
+
+
+class Parts:
+    """Finished parts of one long job, kept beside its output so that a killed job resumes where it was.
+
+    Parts live in `<output>.parts/<digest of key>/`; the key is everything that changes their bytes, so
+    parts of another configuration are never picked up. `clear` removes them once the output is written.
+    """
+
+    def __init__(self, output: Path | str, key: object):
+        self.root = Path(f"{output}.parts")
+        self.folder = self.root / digest(key)[:16]
+
+    def path(self, name: str) -> Path:
+        """Where the part `name` is, or is to be written (atomically)."""
+        return self.folder / name
+
+    def clear(self) -> None:
+        """Remove every part, of this and of earlier configurations."""
+        shutil.rmtree(self.root, ignore_errors=True)
