@@ -1,0 +1,33 @@
+# Benchmark files in, one page out: reports/<suite>/index.html
+#
+#   snakemake --cores all reproduce                                       the embedded miniature suite
+#   snakemake --cores all reproduce --configfile config/agiqa-3k.yaml     the real AGIQA-3K
+#   snakemake -n --configfile config/paper.yaml                           what the whole study would run
+#
+# The target rules stand here, not in an included file: a Snakefile that only includes plans nothing.
+
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/benchmarks.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/heads.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{REPORTS}/index.html",
+
+
+rule reproduce:
+    input:
+        f"{REPORTS}/index.html",
+

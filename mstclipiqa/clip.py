@@ -1,0 +1,168 @@
+"""The frozen encoders, through open_clip, and their identity: everything that decides a feature's bytes."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mstclipiqa.errors import InputError
+
+
+def _import_open_clip() -> Any:
+    """open_clip, also where a CPU build of torch meets a torchvision built for CUDA.
+
+    torchvision's compiled operators are then absent and its import fails on their missing schemas. The
+    transforms need none of them, so declaring the schemas is enough.
+    """
+    if not _has_operator("nms"):
+        try:
+            import torchvision  # noqa: F401
+        except (RuntimeError, ImportError):
+            _declare_torchvision_operators()
+    import open_clip
+
+    open_clip.add_model_config(Path(__file__).parent / "model_configs")
+    return open_clip
+
+
+def _has_operator(name: str) -> bool:
+    return hasattr(torch.ops.torchvision, name)
+
+
+def _declare_torchvision_operators() -> None:
+    for schema in (
+        "torchvision::nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+        "torchvision::qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    ):
+        name, signature = schema.split("(", 1)
+        if not _has_operator(name.removeprefix("torchvision::")):
+            torch.library.define(name, f"({signature}")
+
+
+open_clip = _import_open_clip()
+
+#: Prefix of a weights specification that stands for seeded random weights, as in `random:32`.
+RANDOM = "random:"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A frozen CLIP model in evaluation mode. `identity` is JSON-serialisable."""
+
+    model: torch.nn.Module
+    preprocess: Callable[[Image.Image], Tensor]
+    tokenize: Callable[[list[str]], Tensor]
+    token_counts: Callable[[list[str]], list[int]]
+    device: torch.device
+    identity: dict[str, Any]
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """The projected [CLS] embeddings, float32 (B, D), not normalised, of pixels (B, 3, 224, 224)."""
+        return self.model.encode_image(pixels.to(self.device)).float().cpu()
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
+        """Per text its token states (L, T), from start to end token after the final layer norm, and the pooled,
+        projected embeddings (B, D), not normalised. Texts over the context length are truncated to it."""
+        tokens = self.tokenize(texts).to(self.device)
+        out = self.model.forward_intermediates(
+            text=tokens, text_indices=1, normalize_intermediates=True, normalize=False
+        )
+        # The end token has the highest id; what follows it is padding.
+        lengths = tokens.argmax(dim=-1) + 1
+        states = out["text_intermediates"][-1].float().cpu()
+        return (
+            [state[:length].clone() for state, length in zip(states, lengths, strict=True)],
+            out["text_features"].float().cpu(),
+        )
+
+
+def default_device() -> torch.device:
+    """The first GPU where there is one, otherwise the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_encoder(name: str, weights: str, device: torch.device | None = None) -> Encoder:
+    """Load the open_clip model `name` with `weights`: a pretrained tag, a file, or `random:SEED`.
+
+    Raises InputError for an unknown model or weights, for weights that cannot be had or do not fit, and
+    where the activation differs from the one the weights were trained with (OpenAI's need QuickGELU).
+    """
+    device = device or default_device()
+    config = open_clip.get_model_config(name)
+    if config is None:
+        raise InputError(f"encoder {name!r}: open_clip knows no such model; see open_clip.list_models()")
+    seed = _random_seed(name, weights)
+    tag = open_clip.get_pretrained_cfg(name, weights) if seed is None else None
+    if seed is None and not tag and not Path(weights).is_file():
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
+        raise InputError(
+            f"encoder {name}: weights {weights!r} are neither a file nor a tag (tags: {tags}); "
+            f"{RANDOM}SEED stands for seeded random weights"
+        )
+    if tag and tag.get("quick_gelu", False) != config.get("quick_gelu", False):
+        # open_clip only warns of this, but the features would be another model's.
+        trained = "QuickGELU" if tag.get("quick_gelu", False) else "GELU"
+        raise InputError(f"encoder {name}: weights {weights!r} were trained with {trained}; use {name}-quickgelu")
+    with torch.random.fork_rng(devices=[]):
+        logging.disable(logging.ERROR)
+        try:
+            torch.manual_seed(seed or 0)
+            model = open_clip.create_model(name, pretrained=None if seed is not None else weights, device=device)
+        except (RuntimeError, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"encoder {name}, weights {weights}: cannot be loaded ({reason})") from None
+        finally:
+            logging.disable(logging.NOTSET)
+    model.eval().requires_grad_(False)
+    preprocessing = open_clip.get_model_preprocess_cfg(model)
+    preprocess = open_clip.transform.image_transform_v2(
+        open_clip.transform.PreprocessCfg(**preprocessing), is_train=False
+    )
+    tokenizer = open_clip.get_tokenizer(name)
+    pretrained = seed is None
+    identity = {
+        "model": name,
+        "weights": weights if seed is not None or tag else Path(weights).name,
+        "weights_sha256": hash_weights(model),
+        "pretrained": pretrained,
+        "label": f"{name}, " + (f"weights {weights}" if pretrained else f"random weights (seed {seed})"),
+        "activation": type(next(m for m in model.modules() if "GELU" in type(m).__name__)).__name__,
+        "preprocessing": {key: preprocessing[key] for key in sorted(preprocessing)},
+        "precision": "float32",
+        "dim": config["embed_dim"],
+        "text_width": config["text_cfg"]["width"],
+        "context_length": tokenizer.context_length,
+        "versions": {package: version(package) for package in ("open_clip_torch", "torch", "torchvision", "pillow")},
+    }
+
+    def token_counts(texts: list[str]) -> list[int]:
+        return [len(tokenizer.encode(text)) + 2 for text in texts]
+
+    return Encoder(model, preprocess, tokenizer, token_counts, device, identity)
+
+
+def hash_weights(model: torch.nn.Module) -> str:
+    """Hex SHA-256 over the names and bytes of a model's parameters and buffers."""
+    state = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        state.update(name.encode())
+        state.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return state.hexdigest()
+
+
+def _random_seed(name: str, weights: str) -> int | None:
+    if not weights.startswith(RANDOM):
+        return None
+    seed = weights.removeprefix(RANDOM)
+    if not seed.isdecimal():
+        raise InputError(f"encoder {name}: weights {weights!r}: the seed after {RANDOM} is a whole number")
+    return int(seed)

@@ -1,0 +1,44 @@
+"""From stored predictions to metrics: one row per run and selection."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from mstclipiqa.errors import FailedRunError, InputError
+from mstclipiqa.files import read_table
+from mstclipiqa.metrics import METRICS
+
+#: What a row of the metrics table is a run and selection of.
+RUN = ["protocol", "split", "seed", "selection"]
+
+
+def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
+    """Metrics of every (protocol, split, seed, selection) in the predictions files `paths`.
+
+    Columns: benchmark, target, recipe, variant, protocol, split, seed, selection, epoch, n, the METRICS, and
+    `file`, the predictions relative to `results`. RMSE is in MOS units. Raises FailedRunError for a run whose
+    metrics are undefined, InputError for a file that holds no predictions.
+    """
+    rows = []
+    for path in sorted(paths):
+        predictions, metadata = read_table(path)
+        if not {*RUN, "epoch", "image", "prediction", "mos"} <= set(predictions.columns):
+            raise InputError(f"{path}: holds no predictions; write it with `mstclipiqa train`")
+        job = {key: metadata[key] for key in ("benchmark", "target", "recipe", "variant")}
+        for key, run in predictions.groupby(RUN, sort=True):
+            try:
+                values = {name: metric(run["prediction"], run["mos"]) for name, metric in METRICS.items()}
+            except FailedRunError as error:
+                raise FailedRunError(f"{path}, {', '.join(map(str, key))}: {error}") from None
+            rows.append(
+                {
+                    **job,
+                    **dict(zip(RUN, key, strict=True)),
+                    "epoch": int(run["epoch"].iloc[0]),
+                    "n": len(run),
+                    **values,
+                    "file": path.relative_to(results).as_posix(),
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,94 @@
+"""What is run: the training jobs of a configuration. Read by the Snakefile, so it imports no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mstclipiqa.benchmarks import BENCHMARKS, get_benchmark
+from mstclipiqa.errors import InputError
+from mstclipiqa.files import digest
+from mstclipiqa.recipes import load_recipe
+from mstclipiqa.splits import get_protocol
+from mstclipiqa.variants import get_variant
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training job: all (protocol, split, seed) runs of a benchmark x target x recipe x variant."""
+
+    benchmark: str
+    target: str
+    recipe: str
+    variant: str
+
+    @property
+    def path(self) -> str:
+        """The job's predictions, relative to the results folder of the suite."""
+        return f"{self.benchmark}/runs/{self.target}/{self.recipe}/{self.variant}.parquet"
+
+
+class Study:
+    """A configuration, checked: which benchmarks are present, why others are absent, and what is to be run.
+
+    Raises InputError for an unknown benchmark, recipe, variant, protocol or text encoder, for a data_root
+    that does not exist, and for a missing benchmark where the configuration says `when_missing: stop`.
+    """
+
+    def __init__(self, config: Mapping, recipes: Path | str):
+        self.config = config
+        self.suite: str = config["suite"]
+        self.recipes = {name: load_recipe(Path(recipes) / f"{name}.yaml") for name in config["recipes"]}
+        for variant in config["variants"]:
+            get_variant(variant)
+        for protocol in config["protocols"]:
+            get_protocol(protocol)
+        if config["text_encoder"] not in config["encoders"]:
+            raise InputError(
+                f"text_encoder: {config['text_encoder']!r} is none of the encoders ({', '.join(config['encoders'])})"
+            )
+        self.data_root = Path(config["data_root"])
+        self.drawn: bool = config["draw"] is not None
+        self.absent = self._find_absent()
+        self.benchmarks = [name for name in config["benchmarks"] if name not in self.absent]
+        self.jobs = [
+            Job(benchmark, target, recipe, variant)
+            for benchmark in self.benchmarks
+            for target in get_benchmark(benchmark).targets
+            for recipe in config["recipes"]
+            for variant in config["variants"]
+        ]
+
+    def _find_absent(self) -> dict[str, str]:
+        """Every benchmark that takes no part, and why."""
+        selected = self.config["benchmarks"]
+        for name in selected:
+            get_benchmark(name)
+        absent = {name: "not selected in this configuration" for name in BENCHMARKS if name not in selected}
+        if self.drawn:
+            return absent
+        if not self.data_root.is_dir():
+            raise InputError(
+                f"data_root: {self.data_root} does not exist; set it to the folder that holds a folder per benchmark"
+            )
+        for name in selected:
+            if not (self.data_root / name).is_dir():
+                if self.config["when_missing"] == "stop":
+                    raise InputError(
+                        f"{self.data_root / name}: no such folder; put {get_benchmark(name).title} there, "
+                        "or set when_missing: skip"
+                    )
+                absent[name] = f"no folder {self.data_root / name}"
+        if len(absent) == len(BENCHMARKS):
+            raise InputError(f"data_root: {self.data_root} holds none of {', '.join(selected)}")
+        return absent
+
+
+def describe_folder(root: Path) -> str:
+    """A digest of a folder's files by path, size and time of change: it moves when any file does."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return digest([[path.relative_to(root).as_posix(), *_size_and_time(path)] for path in files])
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

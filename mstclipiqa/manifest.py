@@ -1,0 +1,132 @@
+"""The manifest: what a suite's results were made from, with what, and their hashes."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import torch
+
+from mstclipiqa import __version__
+from mstclipiqa.benchmarks import BENCHMARKS, get_benchmark
+from mstclipiqa.experiments import Study
+from mstclipiqa.features import load_features, load_texts
+from mstclipiqa.files import read_table, sha256
+from mstclipiqa.fingerprint import fingerprint
+from mstclipiqa.splits import describe_protocol
+from mstclipiqa.variants import VARIANTS
+
+#: Where this project reads or does something its own way, whatever the recipe.
+READINGS = (
+    "MOS is mapped linearly from the benchmark's nominal range to 1..5 for training; the sources are silent, and "
+    "correlations do not change. RMSE is in MOS units.",
+    "The level texts and prompts of both streams come from one text tower (the configuration names it).",
+    "Prompt padding is masked and prompts are truncated to the context length; the released code attends to "
+    "padding, so its scores depend on which prompts share a batch, and stops at longer prompts.",
+    "Image features are the projected [CLS] embeddings as the encoder gives them, not normalised.",
+    "The last batch of an epoch may be smaller than the others.",
+    "Of equally good epochs the first is taken.",
+    "An AGIQA-1K name that stands for two rows with different MOS is excluded before splitting, so its lab-seed "
+    "splits have two rows fewer than the label file.",
+    "A lab-seed split shuffles the rows of the label file that was found; for PKU-AIGIQA-4K read from its public "
+    "copies instead of annotation.xlsx, that order is ours.",
+)
+
+PACKAGES = (
+    "torch", "torchvision", "open_clip_torch", "numpy", "scipy", "pandas", "pyarrow", "pillow", "snakemake",
+)  # fmt: skip
+
+
+def build_manifest(study: Study, results: Path) -> dict:
+    """Describe the suite whose results lie under `results`; every hash is computed from the files now."""
+    benchmarks = {name: {"title": get_benchmark(name).title} for name in BENCHMARKS}
+    for name, reason in study.absent.items():
+        benchmarks[name] |= {"status": "absent", "reason": reason}
+    inputs = {}
+    for name in study.benchmarks:
+        _, card = read_table(results / name / "samples.parquet")
+        truncated = load_texts(results / name / "features" / "prompts.safetensors").metadata["truncated"]
+        benchmarks[name] |= {"status": "present", "prompts_truncated": len(truncated)}
+        inputs |= {f"{name}/{path}": value for path, value in card["label_files"].items()}
+    features = results / study.benchmarks[0] / "features"
+    return {
+        "suite": study.suite,
+        "title": study.config["title"],
+        "config": dict(study.config),
+        "code": {
+            "version": __version__,
+            "fingerprint": fingerprint("mstclipiqa.cli"),
+            "commit": _git_commit(),
+        },
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "hardware": _describe_hardware(),
+        "benchmarks": benchmarks,
+        "encoders": {
+            role: {"name": role, **load_features(features / f"{role}.safetensors").metadata["encoder"]}
+            for role in study.config["encoders"]
+        },
+        "recipes": {
+            name: {
+                "title": recipe.title,
+                "source": recipe.source,
+                "values": recipe.values,
+                "stated": recipe.stated,
+                "silent": recipe.silent,
+            }
+            for name, recipe in study.recipes.items()
+        },
+        "variants": {
+            name: {"title": VARIANTS[name].title, "description": VARIANTS[name].description}
+            for name in study.config["variants"]
+        },
+        "protocols": {name: describe_protocol(name) for name in study.config["protocols"]},
+        "readings": list(READINGS),
+        "inputs": inputs,
+        "outputs": {
+            path.relative_to(results).as_posix(): sha256(path)
+            for path in sorted([results / "metrics.parquet", *_outputs(study, results)])
+        },
+    }
+
+
+def _outputs(study: Study, results: Path) -> list[Path]:
+    stores = [*study.config["encoders"], "prompts"]
+    per_benchmark = ["samples.parquet", "splits.parquet", *(f"features/{name}.safetensors" for name in stores)]
+    return [
+        *(results / name / file for name in study.benchmarks for file in per_benchmark),
+        *(results / "levels" / f"{recipe}.safetensors" for recipe in study.recipes),
+        *(results / job.path for job in study.jobs),
+    ]
+
+
+def _describe_hardware() -> dict[str, str | int | float]:
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count() or 0,
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout this package runs from; None outside a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

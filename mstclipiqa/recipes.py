@@ -1,0 +1,71 @@
+"""Training recipes: what each source states, with the released code's values where it is silent."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from mstclipiqa.config import read_yaml
+from mstclipiqa.errors import InputError
+
+#: The only complete source; facts.md calls the others silent on some values.
+COMPLETE = "released_code"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train, complete. `stated` maps each value's key to its place in the source; the other keys
+    are silent there and hold the released code's value."""
+
+    name: str
+    title: str
+    source: str
+    stated: dict[str, str]
+    optimiser: str
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    schedule: str
+    ranking_weight: float
+    ranking_margin: float
+    gate_hidden: int
+    projection_bias: bool
+    template: str
+    learnable_levels: bool
+    temperature: float
+    attention_heads: int
+
+    @property
+    def values(self) -> dict:
+        """What the training depends on: every value, and nothing about where it stands."""
+        return {key: value for key, value in asdict(self).items() if key in VALUES}
+
+    @property
+    def silent(self) -> list[str]:
+        """The keys whose value was filled in from the released code."""
+        return [key for key in VALUES if key not in self.stated]
+
+
+VALUES = tuple(
+    field.name for field in fields(Recipe) if field.name not in ("name", "title", "source", "stated")
+)
+
+
+def load_recipe(path: Path | str) -> Recipe:
+    """Read `<folder>/<name>.yaml`, completed from `<folder>/released_code.yaml`.
+
+    Raises InputError for an unreadable file, an unknown key or a value that no source states.
+    """
+    path = Path(path)
+    document = read_yaml(path)
+    complete = document if path.stem == COMPLETE else read_yaml(path.with_name(f"{COMPLETE}.yaml"))
+    try:
+        stated = {key: entry["place"] for key, entry in document["values"].items()}
+        values = {key: entry["value"] for key, entry in {**complete["values"], **document["values"]}.items()}
+        unknown = sorted(set(values) - set(VALUES))
+        missing = sorted(set(VALUES) - set(values))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a recipe ({error}); see workflow/schemas/recipe.schema.yaml") from None
+    if unknown or missing:
+        problem = f"unknown key {', '.join(unknown)}" if unknown else f"no value for {', '.join(missing)}"
+        raise InputError(f"{path}: {problem}; a recipe has {', '.join(VALUES)}")
+    return Recipe(path.stem, document["title"], document["source"], stated, **values)

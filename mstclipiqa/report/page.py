@@ -1,0 +1,95 @@
+"""The report as files: tables, figures, and the page that shows them."""
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+
+from mstclipiqa.files import atomic, write_text
+from mstclipiqa.report import figures, tables
+from mstclipiqa.report.results import RUN, Results, read_results
+
+
+def write_report(results: Path, out: Path, paper_tables: Path | None = None) -> None:
+    """Write the report of `results/<suite>/` into `out`: page, tables (CSV, Markdown), figures (PNG, SVG).
+
+    `paper_tables` are the paper's printed numbers; without it they are left out. Everything is computed
+    before the first file is touched, the old page goes first and the new one comes last: where there is a
+    page, the files beside it are its own. Raises InputError where the results are incomplete.
+    """
+    read = read_results(Path(results), paper_tables)
+    all_tables = make_tables(read)
+    all_figures = make_figures(read)
+    page = render(read, all_tables, all_figures, os.path.relpath(results, out), paper_tables is not None)
+
+    out = Path(out)
+    (out / "index.html").unlink(missing_ok=True)
+    for folder, suffixes in (("tables", ("*.csv", "*.md")), ("figures", ("*.png", "*.svg"))):
+        for stale in (path for suffix in suffixes for path in (out / folder).glob(suffix)):
+            stale.unlink()
+    for table in all_tables.values():
+        write_text(out / "tables" / f"{table.name}.csv", table.csv())
+        write_text(out / "tables" / f"{table.name}.md", table.markdown())
+    for figure in all_figures.values():
+        write_text(out / "figures" / f"{figure.name}.svg", figure.svg)
+        with atomic(out / "figures" / f"{figure.name}.png") as temporary:
+            temporary.write_bytes(figure.png)
+    write_text(out / "index.html", page)
+
+
+def make_tables(results: Results) -> dict[str, tables.Table]:
+    """Every table of the report by the name the template calls it."""
+    made = {target: tables.comparison(results, target) for target in tables.PAPER_TABLES}
+    for make in (
+        tables.benchmarks,
+        tables.mos_columns,
+        tables.label_files,
+        tables.defects,
+        tables.encoders,
+        tables.timings,
+        tables.all_metrics,
+        tables.protocols,
+        tables.leakage,
+        tables.recipes,
+        tables.parameters,
+    ):
+        made[make.__name__] = make(results)
+    return made
+
+
+def make_figures(results: Results) -> dict[str, figures.Figure]:
+    """Every figure of the report by name; targets without runs have none."""
+    made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in tables.PAPER_TABLES]
+    return {figure.name: figure for figure in made if figure is not None}
+
+
+def render(
+    results: Results,
+    all_tables: dict[str, tables.Table],
+    all_figures: dict[str, figures.Figure],
+    results_link: str,
+    printed: bool,
+) -> str:
+    """The page as HTML. `results_link` leads from the page to the results folder."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mstclipiqa.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["plain"] = tables.plain
+    environment.filters["indented_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    return environment.get_template("page.html.j2").render(
+        results=results,
+        manifest=results.manifest,
+        run_count=len(results.metrics.drop_duplicates([key for key in RUN if key != "selection"])),
+        tables=all_tables,
+        figures=all_figures,
+        targets=list(tables.PAPER_TABLES),
+        printed=printed,
+        paper=tables.PAPER,
+        link=lambda file: quote(f"{results_link}/{file}"),
+    )

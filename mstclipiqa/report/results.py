@@ -1,0 +1,179 @@
+"""What a report rests on: the results folder of one suite, read once and checked."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mstclipiqa.benchmarks.base import TARGETS
+from mstclipiqa.errors import InputError
+from mstclipiqa.files import read_table
+
+METRICS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
+
+#: How the epoch of a number was chosen, as the page names it.
+SELECTIONS = {
+    "last": "last epoch",
+    "validation": "epoch chosen on validation",
+    "best-on-test": "best epoch on test",
+}
+
+#: One run; with its selection, one number.
+RUN = ["target", "protocol", "selection", "recipe", "variant", "benchmark", "split", "seed"]
+
+MANIFEST_KEYS = [
+    *("suite", "title", "config", "code", "versions", "hardware", "benchmarks", "encoders"),
+    *("recipes", "variants", "protocols", "readings", "inputs"),
+]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one suite.
+
+    `cards` and `splits` are keyed by present benchmark, `runs` (the metadata of each runs file) by the path
+    of the file relative to `root`. `metrics` has one row per run and selection, in the order of the
+    manifest's configuration. `timings` has one row per timed extraction: benchmark,
+    encoder, items, unit, seconds. `printed` holds the paper's printed numbers, or no row.
+    """
+
+    root: Path
+    manifest: dict
+    cards: dict[str, dict]
+    splits: dict[str, dict]
+    metrics: pd.DataFrame
+    runs: dict[str, dict]
+    timings: pd.DataFrame
+    printed: pd.DataFrame
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Every benchmark of the manifest, present or absent, in order."""
+        return ordered(self.manifest, "benchmarks")
+
+    def title(self, kind: str, name: str) -> str:
+        """The title of a benchmark, recipe or variant."""
+        return self.manifest[kind][name]["title"]
+
+    def among(self, column: str, metrics: pd.DataFrame) -> list[str]:
+        """The benchmarks, recipes or variants (by `column`, e.g. "recipe") that `metrics` has, in order."""
+        return [name for name in ordered(self.manifest, f"{column}s") if name in set(metrics[column])]
+
+    def absent(self, benchmark: str) -> str | None:
+        """Why a benchmark is absent; None where it is present."""
+        entry = self.manifest["benchmarks"][benchmark]
+        return None if entry["status"] == "present" else entry["reason"]
+
+    @property
+    def synthetic(self) -> list[str]:
+        """The benchmarks whose images are drawn, by their card or by the word of any run on them."""
+        told = {metadata["benchmark"] for metadata in self.runs.values() if metadata["synthetic"]}
+        return [name for name, card in self.cards.items() if card["synthetic"] or name in told]
+
+    @property
+    def untrained(self) -> list[str]:
+        """The labels of encoders with random weights, named by the manifest or by any run."""
+        told = [self.manifest["encoders"], *(metadata["encoders"] for metadata in self.runs.values())]
+        identities = [identity for encoders in told for identity in encoders.values()]
+        return sorted({identity["label"] for identity in identities if not identity["pretrained"]})
+
+
+def ordered(manifest: dict, kind: str) -> list[str]:
+    """The names the manifest describes under `kind`: those of the configuration first, in its order."""
+    first = [name for name in manifest["config"].get(kind, []) if name in manifest[kind]]
+    return first + sorted(set(manifest[kind]) - set(first))
+
+
+def read_results(root: Path, paper_tables: Path | None = None) -> Results:
+    """Read `results/<suite>/`, and the paper's printed numbers where `paper_tables` is given.
+
+    Raises InputError where a file is missing or unreadable, or where metrics and manifest disagree.
+    """
+    manifest = _read_manifest(root / "manifest.json")
+    present = [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)]
+    cards = {name: read_table(root / name / "samples.parquet")[1] for name in present}
+    metrics = _read_metrics(root / "metrics.parquet", manifest)
+    return Results(
+        root=root,
+        manifest=manifest,
+        cards=cards,
+        splits={name: read_table(root / name / "splits.parquet")[1] for name in present},
+        metrics=metrics,
+        runs={file: read_table(root / file)[1] for file in metrics["file"].unique()},
+        timings=_read_timings(root / "timings" / "extract", cards),
+        printed=_read_printed(paper_tables),
+    )
+
+
+def _is_present(manifest: dict, benchmark: str) -> bool:
+    return manifest["benchmarks"][benchmark]["status"] == "present"
+
+
+def _read_manifest(path: Path) -> dict:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the workflow, or name a folder results/<suite>") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); delete it and run again") from None
+    missing = [key for key in MANIFEST_KEYS if key not in manifest]
+    if missing:
+        raise InputError(f"{path}: missing {', '.join(missing)}; delete it and run again")
+    return manifest
+
+
+def _read_metrics(path: Path, manifest: dict) -> pd.DataFrame:
+    metrics = read_table(path)[0]
+    missing = [column for column in [*RUN, *METRICS, "n", "file"] if column not in metrics]
+    if missing:
+        raise InputError(f"{path}: missing column {', '.join(missing)}; delete it and run again")
+    known = {
+        "target": list(TARGETS),
+        "benchmark": [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)],
+        "protocol": ordered(manifest, "protocols"),
+        "selection": list(SELECTIONS),
+        "recipe": ordered(manifest, "recipes"),
+        "variant": ordered(manifest, "variants"),
+    }
+    for column, names in known.items():
+        strange = sorted(set(metrics[column]) - set(names))
+        if strange:
+            raise InputError(f"{path}: {column} {strange[0]!r} is not in the manifest; run the workflow again")
+    repeated = metrics[metrics.duplicated(RUN)]
+    if len(repeated):
+        run = ", ".join(str(value) for value in repeated[RUN].iloc[0])
+        raise InputError(f"{path}: the run ({run}) stands twice; delete the file and run again")
+    metrics[list(METRICS)] = metrics[list(METRICS)].astype(float).replace([np.inf, -np.inf], np.nan)
+
+    def rank(values: pd.Series) -> pd.Series:
+        return values.map(known[values.name].index) if values.name in known else values
+
+    return metrics.sort_values(RUN, key=rank, ignore_index=True)
+
+
+def _read_timings(folder: Path, cards: dict[str, dict]) -> pd.DataFrame:
+    rows = []
+    for benchmark, card in cards.items():
+        for path in sorted(folder.glob(f"{benchmark}-*.tsv")):
+            try:
+                seconds = float(pd.read_csv(path, sep="\t")["s"].mean())
+            except (KeyError, ValueError) as error:
+                raise InputError(f"{path}: no column of seconds `s` ({error}); delete it") from None
+            role = path.stem.removeprefix(f"{benchmark}-")
+            unit = "prompts" if role in ("prompts", "text") else "images"
+            rows.append((benchmark, role, card[unit], unit, seconds))
+    return pd.DataFrame(rows, columns=["benchmark", "encoder", "items", "unit", "seconds"])
+
+
+def _read_printed(path: Path | None) -> pd.DataFrame:
+    columns = ["table", "method", "benchmark", "target", "metric", "value"]
+    if path is None:
+        return pd.DataFrame(columns=columns)
+    try:
+        return pd.read_csv(path)[columns]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the paper's printed numbers or leave them out") from None
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: not a table of printed numbers ({error}); restore it") from None

@@ -1,0 +1,246 @@
+"""The losses, and the training of every run of one job on cached features."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from mstclipiqa.errors import FailedRunError, InputError
+from mstclipiqa.features import ImageFeatures, TextFeatures, progress
+from mstclipiqa.files import Parts, digest, read_table, write_table
+from mstclipiqa.fingerprint import fingerprint
+from mstclipiqa.metrics import srcc
+from mstclipiqa.model import LEVELS, MSTCLIPIQA, build_model, count_trainable
+from mstclipiqa.recipes import Recipe
+from mstclipiqa.splits import TEST, TRAIN, VAL
+
+#: Epoch selections. `best-on-test` peeks at the reported images; it is what the released code does.
+LAST, VALIDATION, BEST_ON_TEST = "last", "validation", "best-on-test"
+
+#: Images per forward pass when no gradient is needed.
+EVALUATION_BATCH = 512
+
+
+def ranking_loss(prediction: Tensor, score: Tensor, margin: float) -> Tensor:
+    """Pairwise margin ranking: the mean of relu(-sign(q_i - q_j)(p_i - p_j) + margin) over ordered pairs
+    (i, j) with q_i != q_j; 0 where there is no such pair. Predictions p and scores q are (B,)."""
+    order = torch.sign(score[:, None] - score[None, :])
+    loss = torch.relu(margin - order * (prediction[:, None] - prediction[None, :]))
+    unequal = order != 0
+    return (loss * unequal).sum() / unequal.sum().clamp(min=1)
+
+
+def total_loss(prediction: Tensor, score: Tensor, recipe: Recipe) -> Tensor:
+    """MSE + lambda * ranking loss, on scores of 1..5."""
+    return F.mse_loss(prediction, score) + recipe.ranking_weight * ranking_loss(
+        prediction, score, recipe.ranking_margin
+    )
+
+
+def to_score(mos: np.ndarray, low: float, high: float) -> np.ndarray:
+    """MOS on its nominal range, mapped linearly to the scores 1..5."""
+    return 1 + 4 * (np.asarray(mos) - low) / (high - low)
+
+
+def to_mos(score: np.ndarray, low: float, high: float) -> np.ndarray:
+    """The inverse of `to_score`."""
+    return low + (np.asarray(score) - 1) * (high - low) / 4
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One benchmark x target on cached features, in the samples' order.
+
+    f_c, f_f: (N, D); tokens: the token states of all prompts, flat (sum of L, T); starts, lengths: (N,) where
+    each image's prompt lies in it; score: (N,) on 1..5; mos: (N,) on the benchmark's scale low..high.
+    """
+
+    images: list[str]
+    f_c: Tensor
+    f_f: Tensor
+    tokens: Tensor
+    starts: Tensor
+    lengths: Tensor
+    score: Tensor
+    mos: np.ndarray
+    low: float
+    high: float
+
+    def prompts(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Token states (B, L, T) of the rows' prompts, padded to the longest, and the padding (B, L)."""
+        lengths = self.lengths[rows]
+        steps = torch.arange(int(lengths.max()))
+        padding = steps >= lengths[:, None]
+        positions = (self.starts[rows][:, None] + steps).masked_fill(padding, 0)
+        return self.tokens[positions], padding
+
+
+def assemble_dataset(
+    samples: pd.DataFrame,
+    ranges: dict[str, list[float]],
+    target: str,
+    coarse: ImageFeatures,
+    fine: ImageFeatures,
+    prompts: TextFeatures,
+) -> Dataset:
+    """Join samples with their features. Raises InputError where the stores are of other images or texts."""
+    if target not in ranges:
+        raise InputError(f"{samples['benchmark'].iloc[0]} has no {target} MOS; it has {', '.join(ranges)}")
+    for role, store in (("coarse", coarse), ("fine", fine)):
+        if store.images != samples["image"].tolist() or store.metadata["sha256"] != samples["sha256"].tolist():
+            raise InputError(f"{role} features are of other images than the samples table; extract them again")
+    unknown = set(samples["prompt"]) - set(prompts.index)
+    if unknown:
+        raise InputError(f"{len(unknown)} prompts are not encoded, e.g. {min(unknown)!r}; encode them again")
+    if coarse.features.shape[1] != fine.features.shape[1]:
+        raise InputError("coarse and fine features differ in size; choose encoders of one embedding size")
+    rows = np.array([prompts.index[prompt] for prompt in samples["prompt"]])
+    low, high = ranges[target]
+    mos = samples[target].to_numpy(dtype=float)
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values))
+
+    return Dataset(
+        images=samples["image"].tolist(),
+        f_c=tensor(coarse.features),
+        f_f=tensor(fine.features),
+        tokens=tensor(prompts.tokens),
+        starts=tensor(prompts.offsets[rows]),
+        lengths=tensor(np.diff(prompts.offsets)[rows]),
+        score=tensor(to_score(mos, low, high).astype(np.float32)),
+        mos=mos,
+        low=low,
+        high=high,
+    )
+
+
+def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
+    """Scores (len(rows),) on 1..5 of the dataset's rows."""
+    prompts = data.prompts(rows) if model.uses_prompt else ()
+    return model(data.f_c[rows], data.f_f[rows], *prompts)
+
+
+def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Positions 0..count-1 in random order, `size` at a time; the last batch may be smaller."""
+    yield from torch.randperm(count, generator=generator).split(size)
+
+
+def train_run(model: MSTCLIPIQA, data: Dataset, roles: np.ndarray, recipe: Recipe, seed: int) -> pd.DataFrame:
+    """Train one run and predict its test images at each selected epoch.
+
+    `roles` (N,) says train, val or test; an image without a role is not used. Batches are drawn from `seed`
+    alone. Returns rows of (selection, epoch, image, prediction, mos), both in MOS units; epochs count from 1;
+    of equally good epochs the first is taken. Raises FailedRunError for a loss that is not finite and for
+    constant predictions.
+    """
+    train, val, test = (torch.from_numpy(np.flatnonzero(roles == role)) for role in (TRAIN, VAL, TEST))
+    generator = torch.Generator().manual_seed(seed)
+    # Adam, not AdamW: the sources' weight decay is an L2 term of the gradient.
+    optimiser = torch.optim.Adam(
+        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+    def evaluate(rows: Tensor) -> np.ndarray:
+        with torch.inference_mode():
+            chunks = [predict(model, data, chunk) for chunk in rows.split(EVALUATION_BATCH)]
+        return to_mos(torch.cat(chunks).double().numpy(), data.low, data.high)
+
+    best: dict[str, tuple[float, int, np.ndarray]] = {}
+    for epoch in range(1, recipe.epochs + 1):
+        model.train()
+        for batch in batches(len(train), recipe.batch_size, generator):
+            rows = train[batch]
+            optimiser.zero_grad(set_to_none=True)
+            loss = total_loss(predict(model, data, rows), data.score[rows], recipe)
+            loss.backward()
+            optimiser.step()
+        if not torch.isfinite(loss):
+            raise FailedRunError(f"the training loss is {loss.item()} in epoch {epoch}; the run has diverged")
+        model.eval()
+        predicted = evaluate(test)
+        candidates = {LAST: epoch, BEST_ON_TEST: srcc(predicted, data.mos[test])}
+        if len(val):
+            candidates[VALIDATION] = srcc(evaluate(val), data.mos[val])
+        for selection, merit in candidates.items():
+            if selection not in best or merit > best[selection][0]:
+                best[selection] = (merit, epoch, predicted)
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "selection": selection,
+                    "epoch": epoch,
+                    "image": [data.images[row] for row in test],
+                    "prediction": predicted,
+                    "mos": data.mos[test],
+                }
+            )
+            for selection, (_, epoch, predicted) in sorted(best.items())
+        ],
+        ignore_index=True,
+    )
+
+
+def train_job(
+    output: Path,
+    data: Dataset,
+    splits: pd.DataFrame,
+    variant: str,
+    recipe: Recipe,
+    levels: TextFeatures,
+    seeds: list[int],
+    metadata: dict,
+) -> None:
+    """Train every (protocol, split, seed) run of one job and write all test predictions to `output`.
+
+    Every run depends on its own seed and split alone, so the grouping of runs into jobs does not matter. A
+    killed job resumes at its first unfinished run.
+    """
+    torch.set_num_threads(1)  # the matrices are small, and results must not depend on the cores
+    texts = [recipe.template.format(level) for level in LEVELS]
+    missing = [text for text in texts if text not in levels.index]
+    if missing:
+        raise InputError(f"level text {missing[0]!r} is not encoded; encode the recipe's template again")
+    level_embeddings = torch.from_numpy(levels.pooled[[levels.index[text] for text in texts]])
+
+    def build(seed: int) -> MSTCLIPIQA:
+        dim, width = data.f_c.shape[1], data.tokens.shape[1]
+        return build_model(variant, recipe, dim, width, level_embeddings, seed)
+
+    tables = [data.f_c, data.f_f, data.tokens, data.starts, data.lengths, data.score, level_embeddings]
+    contents = [zlib.crc32(table.numpy().tobytes()) for table in tables]
+    metadata = {**metadata, "code": fingerprint(__name__)}
+    parts = Parts(output, [metadata, variant, recipe.values, contents])
+    runs = [
+        (protocol, int(split), seed, group)
+        for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True)
+        for seed in seeds
+    ]
+    finished = []
+    description = f"train {metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
+    for protocol, split, seed, group in progress(runs, len(runs), description, "runs"):
+        roles = group.set_index("image")["role"].reindex(data.images).to_numpy(dtype=object)
+        part = parts.path(f"{protocol}-{split}-{seed}-{digest(list(map(str, roles)))[:12]}.parquet")
+        if not part.exists():
+            try:
+                run = train_run(build(seed), data, roles, recipe, seed)
+            except FailedRunError as error:
+                raise FailedRunError(f"{description}, {protocol}, split {split}, seed {seed}: {error}") from None
+            run.insert(0, "protocol", protocol)
+            run.insert(1, "split", split)
+            run.insert(2, "seed", seed)
+            write_table(part, run, {})
+        finished.append(read_table(part)[0])
+    metadata = {**metadata, "trainable_parameters": count_trainable(build(seeds[0])), "runs": len(runs)}
+    write_table(output, pd.concat(finished, ignore_index=True), metadata)
+    parts.clear()

@@ -1,0 +1,15 @@
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real benchmark files: $MSTCLIPIQA_DATA, or ../shared/data beside the checkout."""
+    root = Path(os.environ.get("MSTCLIPIQA_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip(f"real benchmark files not found ({root}); set MSTCLIPIQA_DATA")
+    return root

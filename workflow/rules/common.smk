@@ -1,0 +1,54 @@
+# What every stage needs: the checked configuration and each step's code fingerprint.
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from mstclipiqa.benchmarks import get_benchmark
+from mstclipiqa.config import read_yaml, validate
+from mstclipiqa.errors import InputError
+from mstclipiqa.experiments import Study, describe_folder
+from mstclipiqa.fingerprint import fingerprint
+
+RECIPES = Path(workflow.basedir) / "config" / "recipes"
+SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
+
+# Jobs run this interpreter's `python`, also where its environment is not activated.
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+
+try:
+    validate(config, SCHEMAS / "config.schema.yaml", "configuration")
+    for recipe in config["recipes"]:
+        file = RECIPES / f"{recipe}.yaml"
+        validate(read_yaml(file), SCHEMAS / "recipe.schema.yaml", file)
+    study = Study(config, RECIPES)
+except InputError as error:
+    sys.exit(f"Error: {error}")
+
+DATA = study.data_root
+RESULTS = f"results/{study.suite}"
+REPORTS = f"reports/{study.suite}"
+
+
+wildcard_constraints:
+    benchmark="|".join(study.benchmarks),
+    encoder="|".join(config["encoders"]),
+    recipe="|".join(config["recipes"]),
+    variant="|".join(config["variants"]),
+
+
+def encoder_spec(name):
+    """The options that name an encoder of the configuration."""
+    encoder = config["encoders"][name]
+    return f"--model {encoder['model']} --weights {encoder['weights']}"
+
+
+def reader_code(wildcards):
+    """The code that reads one benchmark: editing one reader leaves the other benchmarks alone."""
+    return fingerprint("mstclipiqa.benchmarks.base", get_benchmark(wildcards.benchmark).read.__module__)
+
+
+def folder_state(wildcards):
+    """Moves when any file of a user's benchmark folder does; a drawn folder is its own rule's output."""
+    return None if study.drawn else describe_folder(DATA / wildcards.benchmark)

@@ -1,0 +1,62 @@
+# runs -> metrics.parquet -> manifest.json -> the page
+
+RUNS = [f"{RESULTS}/{job.path}" for job in study.jobs]
+
+
+rule evaluate:
+    input:
+        runs=RUNS,
+    output:
+        f"{RESULTS}/metrics.parquet",
+    params:
+        results=RESULTS,
+        code=fingerprint("mstclipiqa.evaluation"),
+    log:
+        f"{RESULTS}/logs/evaluate.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m mstclipiqa evaluate {input.runs:q} --results {params.results:q} --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule manifest:
+    input:
+        f"{RESULTS}/metrics.parquet",
+        RUNS,
+        expand(f"{RESULTS}/{{benchmark}}/splits.parquet", benchmark=study.benchmarks),
+    output:
+        f"{RESULTS}/manifest.json",
+    params:
+        config=json.dumps(config, sort_keys=True),
+        recipes=RECIPES,
+        results=RESULTS,
+        code=fingerprint("mstclipiqa.cli"),
+    log:
+        f"{RESULTS}/logs/manifest.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m mstclipiqa manifest --config {params.config:q} --recipes {params.recipes:q}"
+        " --results {params.results:q} --out {output:q} 2>&1 | tee {log:q}"
+
+
+rule report:
+    input:
+        manifest=f"{RESULTS}/manifest.json",
+        metrics=f"{RESULTS}/metrics.parquet",
+        paper_tables=Path(workflow.basedir) / "config" / "paper_tables.csv",
+    output:
+        f"{REPORTS}/index.html",
+        directory(f"{REPORTS}/tables"),
+        directory(f"{REPORTS}/figures"),
+    params:
+        results=RESULTS,
+        reports=REPORTS,
+        code=fingerprint("mstclipiqa.report"),
+    log:
+        f"{RESULTS}/logs/report.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m mstclipiqa report --results {params.results:q} --paper-tables {input.paper_tables:q}"
+        " --out {params.reports:q} 2>&1 | tee {log:q}"
