@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from PIL import Image
 from scipy import ndimage
 
 from mstclipiqa import scenes
@@ -216,7 +215,3 @@ def test_costs_join_as_probabilities():
     assert joint["quality"] == pytest.approx((1 - 0.8 * 0.5) * (1 - 0.75))
     fault = scenes.wrong_relation(EXAMPLE, rng())
     assert latents(EXAMPLE, fault, {"blur": 1.0})["correspondence"] == pytest.approx(0.9 * (1 - 0.25))
-
-
-def test_image_is_what_pillow_calls_an_image():
-    assert isinstance(draw(EXAMPLE, 32, rng()), Image.Image)

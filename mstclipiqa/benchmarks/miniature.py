@@ -304,7 +304,7 @@ def _aigciqa2023(studio: Studio) -> None:
     _write_xlsx(studio.folder / "AIGCIQA2023_Prompts.xlsx", pd.DataFrame(table), header=False)
     _write_xlsx(studio.folder / "pic-index.xlsx", pd.DataFrame(index), header=False)
     for i, target in enumerate(TARGETS, start=1):
-        ratings = 100 * (_z_scores(studio.rate(truth[target], target, noise=0.35)) + 3) / 6
+        ratings = 100 * (_z_scores(studio.rate(truth[target], target, noise=0.25)) + 3) / 6
         mos, sd = _opinion(np.clip(ratings, 0, 100))
         _write_mat(studio.folder / "DATA" / "MOS" / f"mosz{i}.mat", "MOSz", mos)
         _write_mat(studio.folder / "DATA" / "STD" / f"SD{i}.mat", "SD", sd)

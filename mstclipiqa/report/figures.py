@@ -106,8 +106,8 @@ def scatter(results: Results, target: str) -> Figure | None:
             ax.set_ylabel(f"MOS ({target})" if column == 0 else "")
         caption = (
             f"Predicted score against MOS ({target}), one point per test image: protocol "
-            f"{first['protocol']}, split {first['split']}, seed {first['seed']}, {SELECTIONS[first['selection']]}, recipe "
-            f"{results.title('recipes', first['recipe'])}. Dashed: identity. Solid: least-squares line. "
+            f"{first['protocol']}, split {first['split']}, seed {first['seed']}, {SELECTIONS[first['selection']]}, "
+            f"recipe {results.title('recipes', first['recipe'])}. Dashed: identity. Solid: least-squares line. "
             "SRCC and PLCC are those of the run shown."
         )
         numbers = "; ".join(f"{_run_title(results, run)}: {_agreement(run, ', ')}" for _, run in shown.iterrows())
@@ -155,7 +155,8 @@ def spread(results: Results, target: str) -> Figure | None:
         return None
     conditions = list(metrics[["protocol", "selection"]].drop_duplicates().itertuples(index=False, name=None))
     benchmarks, recipes = results.among("benchmark", metrics), results.among("recipe", metrics)
-    printed = printed_numbers(results, target)
+    # A line drawn through numbers of random encoders would invite the comparison that the page disclaims.
+    printed = {} if results.untrained else printed_numbers(results, target)
     with mpl.rc_context(STYLE):
         size = 2.1 + 1.95 * len(benchmarks), 0.5 + len(recipes) * (0.5 + 0.4 * len(conditions))
         canvas = Canvas(figsize=size, layout="constrained")

@@ -80,9 +80,9 @@ class Table:
     def markdown(self) -> str:
         """The shown table as Markdown, with caption and notes."""
         frame = self.shown.map(_markdown_text)
-        frame.columns = [" ".join(c) if isinstance(c, tuple) else c for c in self.shown.columns]
+        frame.columns = [" ".join(c).strip() if isinstance(c, tuple) else c for c in self.shown.columns]
         if self.groups is not None:
-            frame.insert(0, "Protocol and selection", [_markdown_text(group) for group in self.groups])
+            frame.insert(0, "Protocol and selection", [_markdown_text(group.text) for group in self.groups])
         body = frame.to_markdown(index=False, disable_numparse=True)
         notes = "".join(f"\n* {_markdown_text(note)}" for note in self.notes)
         return f"{_markdown_text(self.caption)}\n\n{body}\n" + (f"{notes}\n" if notes else "")
@@ -105,9 +105,11 @@ def _frame(rows: Iterable[dict], columns: Iterable) -> pd.DataFrame:
 
 
 def plain(value: object) -> str:
-    """A configuration value as text: numbers and words as they are, anything nested as JSON."""
+    """A configuration value as text: words as they are, mappings as keys and values, other values as JSON."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: DASH}[value]
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {plain(entry)}" for key, entry in value.items())
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
@@ -209,11 +211,15 @@ def comparison(results: Results, target: str) -> Table:
     for cells, record in _printed_rows(results, target, titles):
         shown.append(cells)
         full.append(record)
-        groups.append(Cell("Printed in the paper", f"{PAPER}, Table {number_in_paper}; a 4:1 split, epoch not stated"))
+        groups.append(Cell(f"Printed in {PAPER}, Table {number_in_paper}", "a 4:1 split, epoch not stated"))
     columns = [("", "Method"), ("", "Recipe")]
     for title in titles.values():
         columns += [(title, "SRCC"), (title, "PLCC")]
         columns += [(title, "Runs")] if any((title, "Runs") in cells for cells in shown) else []
+
+    def place(key: str) -> int:
+        return next((i for i, name in enumerate(titles) if key.startswith(f"{name}_")), -1)
+
     absent = {title: results.absent(name) for name, title in titles.items()}
     notes = [f"{title} is absent: {reason}" for title, reason in absent.items() if reason is not None]
     notes += [f"{title}: a dash means this combination was not run in this suite." for title in sorted(not_run)]
@@ -221,7 +227,7 @@ def comparison(results: Results, target: str) -> Table:
         f"table_{number_in_paper.lower()}_{target}",
         f"{target.capitalize()}, in the shape of the paper's Table {number_in_paper}: mean ± sample SD over "
         "splits and seeds; no SD for a single run. The number of runs links to their predictions.",
-        pd.DataFrame(full, columns=list({key: None for record in full for key in record})),
+        pd.DataFrame(full, columns=sorted({key: None for record in full for key in record}, key=place)),
         _frame(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
@@ -287,6 +293,8 @@ def _warnings(results: Results, titles: dict[str, str]) -> list[str]:
 
 def benchmarks(results: Results) -> Table:
     """One row per benchmark, the absent ones with their reason."""
+    counts = ["prompts_truncated", "rows_read", "images", "prompts", "prompt_groups"]
+    texts = ["generators", "paper", "licence"]
     shown, full = [], []
     for name in results.benchmarks:
         title, reason = results.title("benchmarks", name), results.absent(name)
@@ -311,7 +319,7 @@ def benchmarks(results: Results) -> Table:
         )
         full.append(
             {"benchmark": name, "title": title, "status": status, "prompts_truncated": truncated}
-            | {key: card[key] for key in ("rows_read", "images", "prompts", "prompt_groups", "paper", "licence")}
+            | {key: card[key] for key in (*counts[1:], *texts[1:])}
             | {"generators": generators}
         )
     columns = ["Benchmark", "Status", "Images", "Prompts", "Prompts truncated"]
@@ -319,7 +327,9 @@ def benchmarks(results: Results) -> Table:
         "benchmarks",
         "The benchmarks. The number of images links to the samples table; prompts over "
         "the text encoder's 77 tokens are truncated.",
-        _whole_numbers(pd.DataFrame(full)),
+        pd.DataFrame(full, columns=["benchmark", "title", "status", "reason", *counts, *texts]).astype(
+            dict.fromkeys(counts, "Int64")
+        ),
         _frame(shown, [*columns, "Generators and their images", "Source"]),
         numeric=tuple(columns[2:]),
     )
@@ -327,11 +337,6 @@ def benchmarks(results: Results) -> Table:
 
 def _unless_equal(card: dict) -> str:
     return "" if card["images"] == card["rows_read"] else f"of {card['rows_read']:,} rows"
-
-
-def _whole_numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Counts stay whole numbers beside empty cells."""
-    return frame.convert_dtypes(convert_string=False, convert_boolean=False, convert_floating=False)
 
 
 def mos_columns(results: Results) -> Table:

@@ -58,12 +58,11 @@ def test_nothing_written_tells_the_time(suite):
             assert not dated.search(file.read_bytes())
 
 
-def test_seeds_and_scales_matter(suite, tmp_path):
+def test_the_seed_matters(suite, tmp_path):
     draw_benchmark("agiqa-1k", tmp_path / "other", SEED + 1, SCALE)
-    assert contents(tmp_path / "other").keys() == contents(suite("agiqa-1k")).keys()
-    assert contents(tmp_path / "other") != contents(suite("agiqa-1k"))
-    draw_benchmark("agiqa-1k", tmp_path / "larger", SEED, 0.5)
-    assert len(images(tmp_path / "larger")) > len(images(suite("agiqa-1k")))
+    first, other = contents(suite("agiqa-1k")), contents(tmp_path / "other")
+    assert first.keys() == other.keys()
+    assert [file for file in first if first[file] == other[file]] == []
 
 
 @pytest.mark.parametrize("name", MINIATURES)

@@ -11,8 +11,8 @@ from mstclipiqa.errors import InputError
 from mstclipiqa.experiments import Study, describe_folder
 from mstclipiqa.fingerprint import fingerprint
 
-RECIPES = Path(workflow.basedir) / "config" / "recipes"
-SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
+RECIPES = Path("config/recipes")
+SCHEMAS = Path("workflow/schemas")
 
 # Jobs run this interpreter's `python`, also where its environment is not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))

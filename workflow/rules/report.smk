@@ -9,7 +9,7 @@ rule evaluate:
     output:
         f"{RESULTS}/metrics.parquet",
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: Path(output[0]).parent,
         code=fingerprint("mstclipiqa.evaluation"),
     log:
         f"{RESULTS}/logs/evaluate.log",
@@ -29,7 +29,7 @@ rule manifest:
     params:
         config=json.dumps(config, sort_keys=True),
         recipes=RECIPES,
-        results=RESULTS,
+        results=lambda wildcards, output: Path(output[0]).parent,
         code=fingerprint("mstclipiqa.cli"),
     log:
         f"{RESULTS}/logs/manifest.log",
@@ -44,14 +44,14 @@ rule report:
     input:
         manifest=f"{RESULTS}/manifest.json",
         metrics=f"{RESULTS}/metrics.parquet",
-        paper_tables=Path(workflow.basedir) / "config" / "paper_tables.csv",
+        paper_tables="config/paper_tables.csv",
     output:
         f"{REPORTS}/index.html",
         directory(f"{REPORTS}/tables"),
         directory(f"{REPORTS}/figures"),
     params:
-        results=RESULTS,
-        reports=REPORTS,
+        results=lambda wildcards, input: Path(input.manifest).parent,
+        reports=lambda wildcards, output: Path(output[0]).parent,
         code=fingerprint("mstclipiqa.report"),
     log:
         f"{RESULTS}/logs/report.log",

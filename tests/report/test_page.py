@@ -1,0 +1,152 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from results_folder import build
+
+from mstclipiqa.errors import InputError
+from mstclipiqa.report import write_report
+
+PAPER_TABLES = Path(__file__).parents[2] / "config" / "paper_tables.csv"
+HOSTILE = '<script>alert("1")</script>'
+
+
+class Page(HTMLParser):
+    """The tags of a page, its visible text, and a check that every tag is closed in order."""
+
+    VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path, self.tags, self.open, self.words = path, [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+        assert self.open == []
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Page:
+    """The page of a suite of real data and pretrained encoders."""
+    root = tmp_path_factory.mktemp("real")
+    write_report(build(root / "results" / "tiny"), root / "reports" / "tiny", PAPER_TABLES)
+    return Page(root / "reports" / "tiny" / "index.html")
+
+
+@pytest.fixture
+def make_page(make_results, tmp_path):
+    def make(**options) -> Page:
+        out = tmp_path / "reports" / "tiny"
+        write_report(make_results(**options), out, PAPER_TABLES)
+        return Page(out / "index.html")
+
+    return make
+
+
+def test_real_data_and_pretrained_encoders_have_no_banner(page):
+    assert page.all("aside") == []
+    assert "Printed in arXiv" in page.text
+
+
+def test_synthetic_data_and_random_weights_have_a_banner_and_no_printed_numbers(make_page):
+    page = make_page(synthetic=("agiqa-3k",), pretrained=False)
+    assert [banner["aria-label"] for banner in page.all("aside")] == ["Synthetic data", "Random encoder weights"]
+    assert "These numbers come from drawn images and simulated raters." in page.text
+    assert "CLIP ViT-B/16, random weights; CLIP ViT-B/32, random weights" in page.text
+    assert "Printed in arXiv" not in page.text
+
+
+def test_a_banner_says_when_only_some_data_are_synthetic(make_page):
+    page = make_page(present={"agiqa-3k": 60, "agiqa-1k": 60}, synthetic=("agiqa-1k",))
+    assert "Some of these numbers come from drawn images" in page.text
+
+
+def test_every_link_leads_to_a_file_and_nothing_is_loaded(page):
+    targets = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    links = [attributes["href"] for attributes in page.all("a")]
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in targets
+        elif not link.startswith("https://arxiv.org/abs/2606.16799v1"):
+            assert (page.path.parent / unquote(link)).is_file(), link
+    assert "../../results/tiny/agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet" in links
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "iframe", "object", "embed")
+        for name in ("src", "href", "xlink:href", "srcset", "data"):
+            if tag != "a" and name in attributes:
+                assert attributes[name].startswith(("#", "data:"))
+    assert not re.search(r"@import|url\((?!#)", page.path.read_text(encoding="utf-8"))
+
+
+def test_text_of_others_stays_text(make_page):
+    page = make_page(word=HOSTILE)
+    assert page.all("script") == []
+    # In the defect, its example, the generator, the label file, the absence and the reading.
+    assert page.text.count(HOSTILE) >= 6
+    assert f"no folder data/aigiqa-20k{HOSTILE}" in page.text
+
+
+def test_the_page_can_be_read_by_everyone(page):
+    assert page.all("html") == [{"lang": "en"}]
+    for landmark in ("header", "nav", "main", "footer", "title", "h1"):
+        assert len(page.all(landmark)) == 1
+    assert len(page.all("table")) == len(page.all("caption")) >= 10
+    assert all(cell.get("scope") for cell in page.all("th"))
+    drawings = page.all("svg")
+    assert len(drawings) == 4 and all(d["role"] == "img" and d["aria-label"] for d in drawings)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for attributes in (attributes for _, attributes in page.tags if "aria-labelledby" in attributes):
+        assert attributes["aria-labelledby"] in ids
+
+
+def test_two_reports_are_the_same_bytes_and_leave_nothing_behind(make_results, tmp_path):
+    results, out = make_results(), tmp_path / "reports" / "tiny"
+    (out / "figures").mkdir(parents=True)
+    (out / "figures" / "scatter_of_another_time.png").write_bytes(b"")
+
+    def write() -> dict[str, bytes]:
+        write_report(results, out)
+        return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    first = write()
+    assert first == write()
+    assert {"index.html", "tables/all_metrics.csv", "figures/scatter_quality.svg"} <= first.keys()
+    assert "figures/scatter_of_another_time.png" not in first
+    assert len(first["index.html"]) < 3_000_000
+
+
+def test_a_suite_without_any_benchmark_still_has_a_page(make_page):
+    page = make_page(present={})
+    assert "0 of 5 benchmarks present, 0 runs" in page.text
+    assert "no folder data/agiqa-3k" in page.text
+    assert "No runs to draw." in page.text
+
+
+def test_results_that_cannot_be_read_leave_the_old_page_alone(make_results, tmp_path):
+    results, out = make_results(), tmp_path / "reports" / "tiny"
+    write_report(results, out)
+    (results / "metrics.parquet").unlink()
+    with pytest.raises(InputError, match=r"metrics\.parquet: no such file"):
+        write_report(results, out)
+    assert (out / "index.html").is_file()

@@ -1,0 +1,182 @@
+"""The workflow itself, on the real Snakefile."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import SMALL, Checkout, read_manifest
+
+DOWNSTREAM = {"evaluate": 1, "manifest": 1, "report": 1}
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_lint_is_clean(checkout: Checkout):
+    done = checkout.snakemake("--lint")
+    assert done.returncode == 0, done.stderr
+    assert "good condition" in (done.stdout + done.stderr)
+
+
+def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
+    jobs = checkout.planned()
+    # 10 benchmark x target pairs, 2 recipes, 2 variants
+    assert jobs["train"] == 40
+    assert jobs["draw"] == jobs["samples"] == jobs["splits"] == 5
+    assert jobs["extract"] == 10
+    assert jobs.items() >= DOWNSTREAM.items()
+
+
+def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
+    (checkout.folder / "data" / "agiqa-3k").mkdir(parents=True)
+    (checkout.folder / "data" / "aigciqa2023").mkdir()
+    jobs = checkout.planned("--configfile", "config/paper.yaml")
+    assert jobs["train"] == (2 + 3) * 2 * 2
+    assert "draw" not in jobs
+
+
+def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
+    configuration = ("--configfile", "config/agiqa-3k.yaml", "--config", f"data_root={shared_data}")
+    assert checkout.planned(*configuration)["train"] == 8
+
+
+def test_page_and_tables_are_there(finished: Checkout):
+    reports = finished.folder / "reports" / "reduced"
+    page = (reports / "index.html").read_text()
+    assert "synthetic" in page.lower()
+    assert list((reports / "tables").glob("*.csv"))
+    assert list((reports / "tables").glob("*.md"))
+    assert list((reports / "figures").glob("*.png"))
+
+
+def test_manifest_hashes_are_those_of_the_files(finished: Checkout):
+    manifest = read_manifest(finished)
+    assert len(manifest["outputs"]) > 8
+    for name, digest in manifest["outputs"].items():
+        content = (finished.folder / "results" / "reduced" / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest, name
+
+
+def test_second_run_has_nothing_to_do(finished: Checkout):
+    assert finished.planned("reproduce", *SMALL) == {}
+
+
+def test_changed_recipe_value_reruns_what_depends_on_it(edited: Checkout):
+    recipes = edited.folder / "config" / "recipes"
+    edit(recipes / "main_text.yaml", "weight_decay: {value: 1.0e-3", "weight_decay: {value: 1.0e-2")
+    assert edited.planned(*SMALL) == {}, "the small suite does not run main_text"
+    edit(recipes / "released_code.yaml", "weight_decay: {value: 1.0e-3", "weight_decay: {value: 1.0e-2")
+    assert edited.planned(*SMALL) == {"train": 4, **DOWNSTREAM}
+
+
+def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout: Checkout):
+    """Planned on touched outputs: no training is needed to ask what would be rerun."""
+    run = ("--configfile", "config/reduced.yaml", "--config", "benchmarks=[agiqa-3k]", "recipes=[main_text]")
+    assert checkout.snakemake("--until", "encode_levels", *run).returncode == 0
+    levels = ("results/reduced/levels/main_text.safetensors", *run)
+    released = checkout.folder / "config" / "recipes" / "released_code.yaml"
+    edit(released, "a photo with {} quality", "a picture with {} quality")
+    assert checkout.planned(*levels) == {}, "main_text states its own template"
+    edit(checkout.folder / "config" / "recipes" / "main_text.yaml", "a photo of {} quality", "an image of {} quality")
+    assert checkout.planned(*levels) == {"encode_levels": 1}
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("report/page.py", {"report": 1}),
+        ("evaluation.py", DOWNSTREAM),
+        ("training.py", {"train": 4, **DOWNSTREAM}),
+        ("benchmarks/aigciqa2023.py", {"manifest": 1, "report": 1}),
+    ],
+)
+def test_edited_module_reruns_its_step_and_what_follows(edited: Checkout, module: str, expected: dict[str, int]):
+    with (edited.folder / "mstclipiqa" / module).open("a") as stream:
+        stream.write("\n# edited\n")
+    jobs = edited.planned(*SMALL)
+    assert {rule: count for rule, count in jobs.items() if rule != "manifest"} == {
+        rule: count for rule, count in expected.items() if rule != "manifest"
+    }
+
+
+def test_killed_run_resumes_to_the_same_bytes_on_any_cores(checkout: Checkout, finished: Checkout):
+    """Killed twice without warning on one core, resumed: the same as an undisturbed run on two."""
+    for pattern in ("features/*.parts/*/*", "runs/**/*.parts/*/*"):
+        process = subprocess.Popen(
+            checkout.command("reproduce", *SMALL, cores=1),
+            cwd=checkout.folder, env=checkout.environment, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 240
+        benchmark = checkout.folder / "results" / "reduced" / "agiqa-3k"
+        while not list(benchmark.glob(pattern)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert process.poll() is None, "the run ended before it could be killed"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (checkout.folder / "reports" / "reduced" / "index.html").exists()
+        assert checkout.snakemake("--unlock", *SMALL).returncode == 0
+    done = checkout.snakemake("reproduce", *SMALL, cores=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    resumed, undisturbed = checkout.results(), finished.results()
+    assert sorted(resumed) == sorted(undisturbed)
+    different = [name for name in undisturbed if resumed[name] != undisturbed[name]]
+    assert different == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--config", "recipies=[released_code]"], ["recipies", "unexpected", "config.schema.yaml"]),
+        (["--config", "seeds=zero"], ["seeds", "zero"]),
+        (["--config", "recipes=[blog_post]"], ["blog_post.yaml", "no such file"]),
+        (["--config", "protocols=[random-walk]"], ["random-walk", "lab-seedN"]),
+        (["--config", "variants=[clip]"], ["clip", "mst-clipiqa-star"]),
+        (["--config", "benchmarks=[koniq]"], ["koniq", "agiqa-3k"]),
+        (["--configfile", "config/agiqa-3k.yaml", "--config", "data_root=nowhere"], ["nowhere", "does not exist"]),
+        (["--configfile", "config/agiqa-3k.yaml", "--config", "data_root=config"], ["agiqa-3k", "when_missing"]),
+    ],
+)
+def test_bad_configuration_is_one_line(checkout: Checkout, arguments: list[str], expected: list[str]):
+    done = checkout.snakemake("reproduce", *arguments)
+    assert done.returncode != 0
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
+    assert len(lines) == 1, done.stdout + done.stderr
+    assert all(word in lines[0] for word in expected), lines[0]
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (checkout.folder / "results").exists()
+
+
+def test_misspelt_recipe_key_is_one_line(checkout: Checkout):
+    edit(checkout.folder / "config" / "recipes" / "released_code.yaml", "  epochs:", "  epoch:")
+    done = checkout.snakemake("--dry-run")
+    assert done.returncode != 0
+    assert "released_code.yaml" in done.stderr and "epoch" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_broken_image_stops_with_its_name_and_mended_data_go_on(edited: Checkout, tmp_path: Path):
+    """A user's own folder: a truncated image is named, and after the mend only what is missing is done."""
+    data = edited.folder / "results" / "reduced" / "data"
+    configuration = edited.folder / "own.yaml"
+    settings = yaml.safe_load((edited.folder / "config" / "reduced.yaml").read_text())
+    settings |= {"suite": "own", "draw": None, "data_root": str(data), "benchmarks": ["agiqa-3k"]}
+    configuration.write_text(yaml.safe_dump(settings))
+    image = next(data.rglob("*.jpg"))
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    features = "results/own/agiqa-3k/features/coarse.safetensors"
+    done = edited.snakemake(features, "--configfile", "own.yaml")
+    assert done.returncode != 0
+    assert any(image.name in line and "Error: " in line for line in (done.stdout + done.stderr).splitlines())
+    assert not (edited.folder / features).exists()
+    image.write_bytes(whole)
+    done = edited.snakemake(features, "--configfile", "own.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
