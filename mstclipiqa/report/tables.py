@@ -232,7 +232,7 @@ def comparison(results: Results, target: str) -> Table:
         numeric=tuple(columns[2:]),
         stub=2,
         groups=groups,
-        notes=notes + _warnings(results, titles),
+        notes=notes + (_warnings(results, titles) if len(summary) else []),
     )
 
 

@@ -1,0 +1,132 @@
+"""What is declared in more than one place says the same, and what is pinned is what runs."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions, requires, version
+from pathlib import Path
+
+import pytest
+
+from mstclipiqa.config import read_yaml
+
+REPOSITORY = Path(__file__).parents[1]
+CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
+SCHEMA = read_yaml(REPOSITORY / "workflow" / "schemas" / "config.schema.yaml")
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+ENVIRONMENT = read_yaml(REPOSITORY / "environment.yml")
+
+#: They decide the bytes of the features, and an open range pairs builds that do not fit.
+PINNED = ("torch", "torchvision", "open_clip_torch")
+
+#: Keys of the configuration that need no word of explanation.
+SELF_EVIDENT = {"title", "benchmarks", "variants", "encoders", "coarse", "fine", "extraction"}
+
+
+def canonical(name: str) -> str:
+    """A distribution's name, without version or extras, as the package index compares it."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", name)[0]).lower()
+
+
+def resolved(node: dict) -> dict:
+    """A schema node, its reference followed."""
+    return SCHEMA["$defs"][node["$ref"].removeprefix("#/$defs/")] if "$ref" in node else node
+
+
+def objects(node: dict, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], dict]]:
+    """Every mapping that the configuration's schema describes, with the keys that lead to it."""
+    node = resolved(node)
+    branches = [branch for branch in map(resolved, node.get("oneOf", [node])) if "properties" in branch]
+    found = [(path, branch) for branch in branches]
+    for branch in branches:
+        for key, child in branch["properties"].items():
+            found += objects(child, (*path, key))
+    return found
+
+
+MAPPINGS = objects(SCHEMA)
+
+
+def test_conda_installs_what_the_package_depends_on():
+    pip = next(entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict))
+    assert pip == PROJECT["dependencies"]
+
+
+def test_conda_python_is_one_that_the_package_takes():
+    python = next(entry for entry in ENVIRONMENT["dependencies"] if str(entry).startswith("python="))
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    assert tuple(map(int, python.removeprefix("python=").split("."))) >= tuple(map(int, oldest.split(".")))
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_what_decides_the_bytes_is_pinned_to_what_runs_here(name: str):
+    pin = next(entry for entry in PROJECT["dependencies"] if canonical(entry) == canonical(name))
+    assert pin == f"{name}=={version(name).partition('+')[0]}"
+
+
+def test_every_imported_package_is_declared():
+    """Directly, or as something that a declared package itself requires, such as seaborn's matplotlib."""
+    declared = {canonical(entry) for entry in PROJECT["dependencies"]}
+    brought = {canonical(entry) for name in declared for entry in requires(name) or [] if "extra ==" not in entry}
+    distributions = packages_distributions()
+    missing = set()
+    for path in (REPOSITORY / "mstclipiqa").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules = [node.module]
+            tops = {module.split(".")[0] for module in modules} - {"mstclipiqa", *sys.stdlib_module_names}
+            missing |= {
+                f"{path.name}: {top}"
+                for top in tops
+                if not {canonical(name) for name in distributions[top]} & (declared | brought)
+            }
+    assert missing == set()
+
+
+def test_configurations_are_found():
+    assert {"config.yaml", "paper.yaml", "agiqa-3k.yaml"} <= {path.name for path in CONFIGS}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize(("keys", "mapping"), MAPPINGS, ids=lambda value: ".".join(value) if value else "top")
+def test_every_key_of_the_schema_is_required_and_given(keys: tuple[str, ...], mapping: dict, path: Path):
+    """No defaults in the code: what is run stands in the configuration, and nothing else does."""
+    assert mapping["additionalProperties"] is False
+    assert sorted(mapping["required"]) == sorted(mapping["properties"])
+    node = read_yaml(path)
+    for key in keys:
+        node = node[key]
+    if keys == ("draw",) and node is None:
+        return
+    assert sorted(node) == sorted(mapping["properties"])
+
+
+def test_every_key_is_explained():
+    """By the schema, or by a comment in the default configuration."""
+    lines = (REPOSITORY / "config" / "config.yaml").read_text().splitlines()
+    commented = {line.split(":")[0].strip() for line in lines if re.match(r"\s*\w+:.*\s# ", line)}
+    described = {key for _, mapping in MAPPINGS for key, node in mapping["properties"].items() if "description" in node}
+    every = {key for _, mapping in MAPPINGS for key in mapping["properties"]}
+    assert every - commented - described - SELF_EVIDENT == set()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_suite_is_named_after_its_file(path: Path):
+    suite = read_yaml(path)["suite"]
+    assert suite == ("miniature" if path.stem == "config" else path.stem)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_only_drawn_suites_are_called_synthetic(path: Path):
+    config = read_yaml(path)
+    assert ("synthetic" in config["title"]) == (config["draw"] is not None)
+
+
+def test_paper_suite_uses_openais_weights_with_quickgelu():
+    encoders = read_yaml(REPOSITORY / "config" / "paper.yaml")["encoders"]
+    assert encoders == {
+        "coarse": {"model": "ViT-B-32-quickgelu", "weights": "openai"},
+        "fine": {"model": "ViT-B-16-quickgelu", "weights": "openai"},
+    }

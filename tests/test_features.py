@@ -1,0 +1,355 @@
+"""Extraction against a plain loop over open_clip's own calls; resuming; what is refused."""
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from mstclipiqa.clip import Encoder, load_encoder, open_clip
+from mstclipiqa.errors import InputError
+from mstclipiqa.features import extract_features, extract_texts, load_features, load_texts
+from mstclipiqa.files import sha256
+
+CPU = torch.device("cpu")
+BATCH = 8
+SIZES = [(64, 48), (224, 224), (90, 260), (300, 231), (17, 23)]
+MODES = ["RGB", "L", "P", "RGBA", "LA", "1", "CMYK", "RGB"]
+TEXTS = ["a corgi", "a red boat", "word " * 100, "a corgi"]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder("mst-small-32", "random:32", CPU)
+
+
+class Watched(Encoder):
+    """An encoder that notes the size of every batch it is given."""
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> "Watched":
+        watched = cls(**vars(encoder))
+        object.__setattr__(watched, "seen", [])
+        return watched
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        self.seen.append(len(pixels))
+        return super().encode_images(pixels)
+
+    def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
+        self.seen.append(len(texts))
+        return super().encode_texts(texts)
+
+
+class PowerCutError(Exception):
+    pass
+
+
+def interrupted(encoder: Encoder, after: int = 2) -> Encoder:
+    """An encoder that encodes `after` batches and fails in all others, on any number of threads."""
+    order = itertools.count()
+
+    class Interrupted(Encoder):
+        def encode_images(self, pixels: Tensor) -> Tensor:
+            if next(order) >= after:
+                raise PowerCutError
+            return super().encode_images(pixels)
+
+    return Interrupted(**vars(encoder))
+
+
+def draw_image(path: Path, number: int) -> None:
+    """Smooth noise in one of the sizes and modes; JPEG where it can hold the mode, every other time."""
+    rng = np.random.default_rng(number)
+    noise = Image.fromarray(rng.integers(0, 256, (7, 7, 4), dtype=np.uint8), "RGBA")
+    image = noise.resize(SIZES[number % len(SIZES)], Image.Resampling.BICUBIC)
+    mode = MODES[number % len(MODES)]
+    image = image.convert("RGB").quantize(32) if mode == "P" else image.convert(mode)
+    image.save(path, "JPEG" if mode == "CMYK" or (number % 2 and mode in ("RGB", "L")) else "PNG")
+
+
+def make_samples(folder: Path, count: int) -> pd.DataFrame:
+    """`count` drawn images under `folder`, and their samples table."""
+    (folder / "images").mkdir(parents=True)
+    names = [f"{number:03d}.{'jpg' if number % 3 else 'png'}" for number in range(count)]
+    for number, name in enumerate(names):
+        draw_image(folder / "images" / name, number)
+    return pd.DataFrame(
+        {
+            "benchmark": "drawn",
+            "image": names,
+            "path": [f"images/{name}" for name in names],
+            "sha256": [sha256(folder / "images" / name) for name in names],
+        }
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def samples(root: Path) -> pd.DataFrame:
+    return make_samples(root, 20)
+
+
+def parts_of(output: Path) -> list[Path]:
+    return sorted(path for path in output.with_name(f"{output.name}.parts").rglob("*") if path.is_file())
+
+
+def test_features_are_those_of_a_plain_loop(encoder: Encoder, root: Path, tmp_path: Path):
+    samples = make_samples(root, 40)
+    assert {Image.open(root / path).mode for path in samples["path"]} == {"RGB", "L", "P", "RGBA", "LA", "1", "CMYK"}
+    extract_features(encoder, samples, root, tmp_path / "store", BATCH)
+    preprocess = open_clip.image_transform(
+        224, is_train=False, mean=open_clip.OPENAI_DATASET_MEAN, std=open_clip.OPENAI_DATASET_STD
+    )
+    expected = []
+    for path in samples["path"]:
+        pixels = preprocess(Image.open(root / path).convert("RGB"))
+        with torch.no_grad():
+            expected.append(encoder.model.encode_image(pixels[None])[0].numpy())
+    store = load_features(tmp_path / "store")
+    np.testing.assert_allclose(store.features, expected, atol=1e-5)
+    assert store.features.dtype == np.float32 and store.features.shape == (40, encoder.identity["dim"])
+    assert store.images == samples["image"].tolist()
+
+
+def test_store_says_what_decides_its_bytes(encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path):
+    extract_features(encoder, samples, root, tmp_path / "store", BATCH)
+    metadata = load_features(tmp_path / "store").metadata
+    assert metadata["encoder"] == json.loads(json.dumps(encoder.identity))
+    assert metadata["sha256"] == samples["sha256"].tolist()
+    assert (metadata["batch_size"], metadata["device"]) == (BATCH, "cpu")
+    assert len(metadata["code"]) == 64
+
+
+def test_bytes_do_not_depend_on_threads_or_on_where_the_files_lie(
+    encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
+):
+    extract_features(encoder, samples, root, tmp_path / "one", 4, threads=1)
+    moved = root.rename(tmp_path / "moved")
+    extract_features(encoder, samples, moved, tmp_path / "four", 4, threads=4)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "four").read_bytes()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_interrupted_extraction_resumes_to_the_same_bytes(
+    threads: int, encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
+):
+    with pytest.raises(PowerCutError):
+        extract_features(interrupted(encoder), samples, root, tmp_path / "resumed", 4, threads)
+    assert not (tmp_path / "resumed").exists()
+    kept = len(parts_of(tmp_path / "resumed"))
+    assert kept == 2
+    watched = Watched.of(encoder)
+    extract_features(watched, samples, root, tmp_path / "resumed", 4, threads)
+    assert len(watched.seen) == 5 - kept
+    extract_features(encoder, samples, root, tmp_path / "undisturbed", 4)
+    assert (tmp_path / "resumed").read_bytes() == (tmp_path / "undisturbed").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resumed", "root", "undisturbed"]
+
+
+@pytest.mark.parametrize("changed", ["encoder", "batch size", "images"])
+def test_parts_of_another_configuration_are_not_picked_up(
+    changed: str, encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
+):
+    with pytest.raises(PowerCutError):
+        extract_features(interrupted(encoder), samples, root, tmp_path / "store", 4)
+    if changed == "encoder":
+        encoder = load_encoder("mst-small-32", "random:33", CPU)
+    if changed == "images":
+        samples = samples.iloc[::-1]
+    watched = Watched.of(encoder)
+    extract_features(watched, samples, root, tmp_path / "store", 5 if changed == "batch size" else 4)
+    assert sum(watched.seen) == len(samples)
+    extract_features(encoder, samples, root, tmp_path / "fresh", 5 if changed == "batch size" else 4)
+    assert (tmp_path / "store").read_bytes() == (tmp_path / "fresh").read_bytes()
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+#: What happens to an image file, and whether the samples table was written before or after it.
+DAMAGE: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "truncated": (truncate, False),
+    "empty": (lambda path: path.write_bytes(b""), False),
+    "text": (lambda path: path.write_text("<html>Quota exceeded</html>"), False),
+    "changed since": (lambda path: draw_image(path, 99), True),
+    "truncated since": (truncate, True),
+    "removed since": (Path.unlink, True),
+}
+MARKS = {"removed since": pytest.mark.xfail(strict=True, reason="read_image takes the hash outside its try")}
+
+
+@pytest.mark.parametrize("damage", [pytest.param(name, marks=MARKS.get(name, ())) for name in DAMAGE])
+@pytest.mark.parametrize("name", ["006.png", "007.jpg"])
+def test_unreadable_image_is_named_and_the_other_batches_are_kept(
+    name: str, damage: str, encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
+):
+    spoil, since = DAMAGE[damage]
+    spoil(root / "images" / name)
+    if not since:
+        samples.loc[samples["image"] == name, "sha256"] = sha256(root / "images" / name)
+    with pytest.raises(InputError) as error:
+        extract_features(encoder, samples, root, tmp_path / "store", 4)
+    assert "\n" not in str(error.value)
+    assert str(root / "images" / name) in str(error.value)
+    assert not (tmp_path / "store").exists()
+    assert len(parts_of(tmp_path / "store")) == 4
+
+
+def test_unreadable_images_are_counted(encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path):
+    for name in ("002.jpg", "003.png", "019.jpg"):
+        (root / "images" / name).write_bytes(b"")
+        samples.loc[samples["image"] == name, "sha256"] = sha256(root / "images" / name)
+    with pytest.raises(InputError, match=r"002\.jpg.*3 such images.*003\.png") as error:
+        extract_features(encoder, samples, root, tmp_path / "store", 4, threads=2)
+    assert "\n" not in str(error.value)
+
+
+def test_restored_image_costs_its_batch_alone(encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path):
+    image = root / "images" / "006.png"
+    whole = image.read_bytes()
+    truncate(image)
+    with pytest.raises(InputError):
+        extract_features(encoder, samples, root, tmp_path / "store", 4)
+    image.write_bytes(whole)
+    watched = Watched.of(encoder)
+    extract_features(watched, samples, root, tmp_path / "store", 4)
+    assert watched.seen == [4]
+    extract_features(encoder, samples, root, tmp_path / "fresh", 4)
+    assert (tmp_path / "store").read_bytes() == (tmp_path / "fresh").read_bytes()
+
+
+@pytest.mark.xfail(strict=True, reason="the key of all parts has the hashes of all images")
+def test_image_mended_after_the_samples_table_costs_its_batch_alone(
+    encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
+):
+    """The table was written with the broken file's hash; mending the file moves that one row."""
+    image = root / "images" / "006.png"
+    whole = image.read_bytes()
+    truncate(image)
+    samples.loc[6, "sha256"] = sha256(image)
+    with pytest.raises(InputError):
+        extract_features(encoder, samples, root, tmp_path / "store", 4)
+    image.write_bytes(whole)
+    samples.loc[6, "sha256"] = sha256(image)
+    watched = Watched.of(encoder)
+    extract_features(watched, samples, root, tmp_path / "store", 4)
+    assert watched.seen == [4]
+    assert load_features(tmp_path / "store").metadata["sha256"] == samples["sha256"].tolist()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused(
+    bad: float, encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
+):
+    class Broken(Watched):
+        def encode_images(self, pixels: Tensor) -> Tensor:
+            features = super().encode_images(pixels).clone()
+            features[-1, 3] = bad
+            return features
+
+    with pytest.raises(InputError, match="non-finite"):
+        extract_features(Broken.of(encoder), samples, root, tmp_path / "store", BATCH)
+    assert not (tmp_path / "store").exists()
+
+
+def test_every_distinct_text_is_encoded_once(encoder: Encoder, tmp_path: Path):
+    watched = Watched.of(encoder)
+    extract_texts(watched, TEXTS, tmp_path / "texts", batch_size=2)
+    assert watched.seen == [2, 1]
+    store = load_texts(tmp_path / "texts")
+    assert store.index == {"a corgi": 0, "a red boat": 1, "word " * 100: 2}
+    assert store.offsets.tolist() == [0, 4, 9, 86]
+    assert store.tokens.shape == (86, encoder.identity["text_width"])
+    for text, row in store.index.items():
+        states, pooled = encoder.encode_texts([text])
+        np.testing.assert_allclose(store.tokens[slice(*store.offsets[row : row + 2])], states[0], atol=1e-5)
+        np.testing.assert_allclose(store.pooled[row], pooled[0], atol=1e-5)
+
+
+def test_truncated_texts_are_counted(encoder: Encoder, tmp_path: Path):
+    fits, too_long = "word " * 75, "word " * 76
+    extract_texts(encoder, [fits, too_long, "a corgi"], tmp_path / "texts")
+    assert load_texts(tmp_path / "texts").metadata["truncated"] == [too_long]
+
+
+def test_text_store_is_the_same_again(encoder: Encoder, tmp_path: Path):
+    extract_texts(encoder, TEXTS, tmp_path / "first")
+    extract_texts(encoder, TEXTS, tmp_path / "second")
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+    assert load_texts(tmp_path / "first").metadata["encoder"] == json.loads(json.dumps(encoder.identity))
+
+
+def spoilt(tensors: dict[str, np.ndarray], metadata: str | None) -> Callable[[Path], None]:
+    return lambda path: save_file(tensors, path, metadata and {"mstclipiqa": metadata})
+
+
+IMAGE_TENSORS = {"features": np.zeros((2, 3), np.float32)}
+TEXT_TENSORS = {"tokens": np.zeros((2, 3), np.float32)}
+
+
+#: What may stand where a store is expected.
+NO_STORES: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: None,
+    "a folder": Path.mkdir,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("not a store"),
+    "bare tensors": spoilt(IMAGE_TENSORS, None),
+    "no JSON": spoilt(IMAGE_TENSORS, "no JSON"),
+    "a list": spoilt(IMAGE_TENSORS, "[1]"),
+    "images with texts": spoilt(IMAGE_TENSORS, '{"texts": ["a corgi"]}'),
+    "texts without offsets": spoilt(TEXT_TENSORS, '{"texts": ["a corgi"]}'),
+    "other tensors": spoilt({"other": np.zeros(2)}, '{"images": ["a.png"], "texts": ["a corgi"]}'),
+}
+UNCHECKED = {
+    ("no JSON", load_features): pytest.mark.xfail(strict=True, reason="_read_store parses without care"),
+    ("no JSON", load_texts): pytest.mark.xfail(strict=True, reason="_read_store parses without care"),
+    ("texts without offsets", load_texts): pytest.mark.xfail(strict=True, reason="load_texts looks for tokens alone"),
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "load"),
+    [
+        pytest.param(what, load, marks=UNCHECKED.get((what, load), ()), id=f"{what}, {load.__name__}")
+        for what in NO_STORES
+        for load in (load_features, load_texts)
+    ],
+)
+def test_what_is_no_store_is_one_line(what: str, load: Callable[[Path], object], tmp_path: Path):
+    NO_STORES[what](tmp_path / "store.safetensors")
+    with pytest.raises(InputError) as error:
+        load(tmp_path / "store.safetensors")
+    assert str(error.value).startswith(f"{tmp_path / 'store.safetensors'}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_truncated_store_is_one_line(encoder: Encoder, tmp_path: Path):
+    extract_texts(encoder, TEXTS, tmp_path / "texts")
+    truncate(tmp_path / "texts")
+    with pytest.raises(InputError, match="not a feature store"):
+        load_texts(tmp_path / "texts")
+
+
+def test_store_of_the_other_kind_says_which_step_to_run(
+    encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
+):
+    extract_texts(encoder, TEXTS, tmp_path / "texts")
+    extract_features(encoder, samples[:2], root, tmp_path / "images")
+    assert set(load_file(tmp_path / "images")) == {"features"}
+    with pytest.raises(InputError, match="`mstclipiqa extract`"):
+        load_features(tmp_path / "texts")
+    with pytest.raises(InputError, match="`mstclipiqa encode-texts`"):
+        load_texts(tmp_path / "images")
