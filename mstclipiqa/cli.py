@@ -4,16 +4,22 @@ The verbs import what they run when they run it, so that help and checks answer 
 """
 
 import json
+import re
 from pathlib import Path
 
 import click
 
 from mstclipiqa import __version__
-from mstclipiqa.errors import MstclipiqaError
+from mstclipiqa.errors import InputError, MstclipiqaError
 
 READ = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 WRITE = click.Path(path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)
+
+#: What a table must have to be the one that an option asks for.
+SAMPLES = ("benchmark", "image", "path", "sha256", "prompt", "prompt_group")
+SPLITS = ("protocol", "split", "image", "role")
 
 
 class OneLineErrors(click.Group):
@@ -35,7 +41,7 @@ def main() -> None:
 @main.command()
 @click.argument("benchmark")
 @click.option("--root", type=WRITE, required=True, help="Folder to draw into, replaced where it exists.")
-@click.option("--seed", type=int, default=0, help="Equal seeds give equal bytes.")
+@click.option("--seed", type=SEED, default=0, help="Equal seeds give equal bytes.")
 @click.option("--scale", type=float, default=1.0, help="Share of the prompts to draw.")
 def draw(benchmark: str, root: Path, seed: int, scale: float) -> None:
     """Draw the miniature stand-in of BENCHMARK in its real on-disk layout."""
@@ -71,7 +77,7 @@ def split(samples: Path, protocols: tuple[str, ...], out: Path) -> None:
     from mstclipiqa.files import read_table, write_table
     from mstclipiqa.splits import split_samples
 
-    frame, card = read_table(samples)
+    frame, card = read_table(samples, SAMPLES)
     splits, leakage = split_samples(frame, list(protocols))
     write_table(out, splits, {"benchmark": card["benchmark"], "protocols": leakage})
     for protocol, counts in leakage.items():
@@ -102,7 +108,7 @@ def extract(model: str, weights: str, samples: Path, root: Path, batch_size: int
     from mstclipiqa.features import extract_features
     from mstclipiqa.files import read_table
 
-    frame, _ = read_table(samples)
+    frame, _ = read_table(samples, SAMPLES)
     extract_features(load_encoder(model, weights), frame, root, out, batch_size, threads)
 
 
@@ -120,7 +126,9 @@ def encode_texts(model: str, weights: str, samples: Path | None, template: str |
 
     if (samples is None) == (template is None):
         raise click.UsageError("give one of --samples and --template")
-    texts = read_table(samples)[0]["prompt"] if samples else [template.format(level) for level in LEVELS]
+    if template is not None and not re.fullmatch(r"[^{}]*\{\}[^{}]*", template):
+        raise InputError(f"template {template!r}: give one {{}} for the level, as in 'a photo with {{}} quality'")
+    texts = read_table(samples, SAMPLES)[0]["prompt"] if samples else [template.format(level) for level in LEVELS]
     extract_texts(load_encoder(model, weights), texts, out)
 
 
@@ -134,7 +142,7 @@ def encode_texts(model: str, weights: str, samples: Path | None, template: str |
 @click.option("--recipe", type=READ, required=True, help="Recipe file; released_code.yaml lies beside it.")
 @click.option("--variant", required=True)
 @click.option("--target", required=True)
-@click.option("--seed", "seeds", type=int, multiple=True, required=True, help="Repeatable.")
+@click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, recipe: Path,
@@ -148,7 +156,7 @@ def train(
     from mstclipiqa.variants import get_variant
 
     get_variant(variant)
-    frame, card = read_table(samples)
+    frame, card = read_table(samples, SAMPLES)
     stores = {"coarse": load_features(coarse), "fine": load_features(fine), "prompts": load_texts(prompts)}
     data = assemble_dataset(frame, card["ranges"], target, **stores)
     loaded = load_recipe(recipe)
@@ -158,9 +166,11 @@ def train(
         "recipe": loaded.name,
         "variant": variant,
         "synthetic": card["synthetic"],
-        "encoders": {role: store.metadata["encoder"] for role, store in stores.items()},
+        "encoders": {role: stores[role].metadata["encoder"] for role in ("coarse", "fine")},
+        "text_encoder": stores["prompts"].metadata["encoder"],
     }
-    train_job(out, data, read_table(splits)[0], variant, loaded, load_texts(levels), list(seeds), metadata)
+    table, _ = read_table(splits, SPLITS)
+    train_job(out, data, table, variant, loaded, load_texts(levels), list(seeds), metadata)
 
 
 @main.command()
@@ -186,7 +196,11 @@ def manifest(config: str, recipes: Path, results: Path, out: Path) -> None:
     from mstclipiqa.files import write_json
     from mstclipiqa.manifest import build_manifest
 
-    write_json(out, build_manifest(Study(json.loads(config), recipes), results))
+    try:
+        document = json.loads(config)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--config: not JSON ({error})") from None
+    write_json(out, build_manifest(Study(document, recipes), results))
 
 
 @main.command()

@@ -111,17 +111,26 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None) ->
     if tag and tag.get("quick_gelu", False) != config.get("quick_gelu", False):
         # open_clip only warns of this, but the features would be another model's.
         trained = "QuickGELU" if tag.get("quick_gelu", False) else "GELU"
-        raise InputError(f"encoder {name}: weights {weights!r} were trained with {trained}; use {name}-quickgelu")
+        plain = name.removesuffix("-quickgelu")
+        model = f"{plain}-quickgelu" if trained == "QuickGELU" else plain
+        raise InputError(f"encoder {name}: weights {weights!r} were trained with {trained}; use {model}")
     with torch.random.fork_rng(devices=[]):
+        disabled = logging.root.manager.disable
         logging.disable(logging.ERROR)
         try:
             torch.manual_seed(seed or 0)
             model = open_clip.create_model(name, pretrained=None if seed is not None else weights, device=device)
-        except (RuntimeError, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"encoder {name}, weights {weights}: cannot be loaded ({reason})") from None
+        except Exception as error:
+            # What torch, pickle and safetensors raise on a damaged file has no narrower base class. torch names
+            # what does not fit in the lines after the first.
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise InputError(f"encoder {name}, weights {weights}: cannot be loaded ({reason})") from error
         finally:
-            logging.disable(logging.NOTSET)
+            logging.disable(disabled)
+    if not isinstance(model, open_clip.CLIP):
+        raise InputError(
+            f"encoder {name}: open_clip's {type(model).__name__}; this project reads the text tower of its CLIP class"
+        )
     model.eval().requires_grad_(False)
     preprocessing = open_clip.get_model_preprocess_cfg(model)
     preprocess = open_clip.transform.image_transform_v2(
@@ -129,15 +138,17 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None) ->
     )
     tokenizer = open_clip.get_tokenizer(name)
     pretrained = seed is None
+    shown = weights if seed is not None or tag else Path(weights).name  # not where a file lies on this machine
     identity = {
         "model": name,
-        "weights": weights if seed is not None or tag else Path(weights).name,
+        "weights": shown,
         "weights_sha256": hash_weights(model),
         "pretrained": pretrained,
-        "label": f"{name}, " + (f"weights {weights}" if pretrained else f"random weights (seed {seed})"),
+        "label": f"{name}, " + (f"weights {shown}" if pretrained else f"random weights (seed {seed})"),
         "activation": type(next(m for m in model.modules() if "GELU" in type(m).__name__)).__name__,
         "preprocessing": {key: preprocessing[key] for key in sorted(preprocessing)},
         "precision": "float32",
+        "architecture": config,
         "dim": config["embed_dim"],
         "text_width": config["text_cfg"]["width"],
         "context_length": tokenizer.context_length,

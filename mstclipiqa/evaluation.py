@@ -12,6 +12,9 @@ from mstclipiqa.metrics import METRICS
 #: What a row of the metrics table is a run and selection of.
 RUN = ["protocol", "split", "seed", "selection"]
 
+#: What the metadata of predictions say they are of.
+JOB = ["benchmark", "target", "recipe", "variant"]
+
 
 def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
     """Metrics of every (protocol, split, seed, selection) in the predictions files `paths`.
@@ -21,11 +24,15 @@ def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
     metrics are undefined, InputError for a file that holds no predictions.
     """
     rows = []
-    for path in sorted(paths):
+    results = results.resolve()
+    for path in sorted({path.resolve() for path in paths}):
+        if not path.is_relative_to(results):
+            raise InputError(f"{path}: lies outside the results folder {results}")
         predictions, metadata = read_table(path)
-        if not {*RUN, "epoch", "image", "prediction", "mos"} <= set(predictions.columns):
+        if not {*RUN, "epoch", "image", "prediction", "mos"} <= set(predictions) or not set(JOB) <= set(metadata):
             raise InputError(f"{path}: holds no predictions; write it with `mstclipiqa train`")
-        job = {key: metadata[key] for key in ("benchmark", "target", "recipe", "variant")}
+        if predictions.empty or predictions[RUN].isna().any(axis=None) or predictions.duplicated([*RUN, "image"]).any():
+            raise InputError(f"{path}: no run, an unnamed run or an image twice in one; delete it and run again")
         for key, run in predictions.groupby(RUN, sort=True):
             try:
                 values = {name: metric(run["prediction"], run["mos"]) for name, metric in METRICS.items()}
@@ -33,7 +40,7 @@ def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
                 raise FailedRunError(f"{path}, {', '.join(map(str, key))}: {error}") from None
             rows.append(
                 {
-                    **job,
+                    **{name: metadata[name] for name in JOB},
                     **dict(zip(RUN, key, strict=True)),
                     "epoch": int(run["epoch"].iloc[0]),
                     "n": len(run),

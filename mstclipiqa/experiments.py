@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mstclipiqa.benchmarks import BENCHMARKS, get_benchmark
+from mstclipiqa.benchmarks.base import list_files
+from mstclipiqa.config import CONFIG_SCHEMA, validate
 from mstclipiqa.errors import InputError
 from mstclipiqa.files import digest
 from mstclipiqa.recipes import load_recipe
@@ -30,11 +32,13 @@ class Job:
 class Study:
     """A configuration, checked: which benchmarks are present, why others are absent, and what is to be run.
 
-    Raises InputError for an unknown benchmark, recipe, variant, protocol or text encoder, for a data_root
-    that does not exist, and for a missing benchmark where the configuration says `when_missing: stop`.
+    Raises InputError for a configuration that its schema refuses, for an unknown benchmark, recipe, variant,
+    protocol or text encoder, for a data_root that does not exist, and for a missing benchmark where the
+    configuration says `when_missing: stop`.
     """
 
     def __init__(self, config: Mapping, recipes: Path | str):
+        validate(config, CONFIG_SCHEMA, "configuration")
         self.config = config
         self.suite: str = config["suite"]
         self.recipes = {name: load_recipe(Path(recipes) / f"{name}.yaml") for name in config["recipes"]}
@@ -85,8 +89,7 @@ class Study:
 
 def describe_folder(root: Path) -> str:
     """A digest of a folder's files by path, size and time of change: it moves when any file does."""
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return digest([[path.relative_to(root).as_posix(), *_size_and_time(path)] for path in files])
+    return digest([[path.relative_to(root).as_posix(), *_size_and_time(path)] for path in list_files(root)])
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from mstclipiqa.clip import Encoder
 from mstclipiqa.errors import InputError
-from mstclipiqa.files import Parts, atomic, sha256
+from mstclipiqa.files import Parts, atomic, digest, sha256
 from mstclipiqa.fingerprint import fingerprint
 
 METADATA_KEY = "mstclipiqa"
@@ -59,9 +59,9 @@ def progress(items: Iterable, total: int, description: str, unit: str) -> Iterat
 def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
     """The whole image as RGB. Raises InputError where it does not decode, or is not the file that was read
     when the samples table was made."""
-    if expected_sha256 is not None and sha256(path) != expected_sha256:
-        raise InputError(f"{path}: changed since the samples table was written; run the samples step again")
     try:
+        if expected_sha256 is not None and sha256(path) != expected_sha256:
+            raise InputError(f"{path}: changed since the samples table was written; run the samples step again")
         with Image.open(path) as image:
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -83,26 +83,33 @@ def extract_features(
         "encoder": encoder.identity,
         "code": fingerprint(__name__),
         "device": encoder.device.type,
+    }
+    # A part is known by its images: mending one of them costs its own batch.
+    parts = Parts(output, metadata)
+    names = [
+        f"{number:06d}-{digest(batch['sha256'].tolist())[:12]}.safetensors" for number, batch in enumerate(batches)
+    ]
+    metadata |= {
         "batch_size": batch_size,
         "images": samples["image"].tolist(),
         "sha256": samples["sha256"].tolist(),
     }
-    parts = Parts(output, metadata)
-    names = [f"{number:06d}.safetensors" for number in range(len(batches))]
-
     unreadable: list[str] = []
 
     def encode(name: str, batch: pd.DataFrame) -> None:
         images = []
-        for path, digest in zip(batch["path"], batch["sha256"], strict=True):
+        for path, expected in zip(batch["path"], batch["sha256"], strict=True):
             try:
-                images.append(read_image(root / path, digest))
+                images.append(read_image(root / path, expected))
             except InputError as error:
                 unreadable.append(str(error))
         if len(images) == len(batch):
             pixels = torch.stack([encoder.preprocess(image) for image in images])
+            features = encoder.encode_images(pixels).numpy()
+            if not np.isfinite(features).all():
+                raise InputError(f"{output}: encoder {encoder.identity['label']} gave non-finite features")
             with atomic(parts.path(name)) as temporary:
-                save_file({"features": encoder.encode_images(pixels).numpy()}, temporary)
+                save_file({"features": features}, temporary)
 
     todo = [(name, batch) for name, batch in zip(names, batches, strict=True) if not parts.path(name).exists()]
     with ThreadPoolExecutor(threads) as pool:
@@ -118,8 +125,6 @@ def extract_features(
         more = f" ({len(unreadable)} such images; the next: {sorted(unreadable)[1]})" if len(unreadable) > 1 else ""
         raise InputError(f"{sorted(unreadable)[0]}{more}")
     features = np.concatenate([_read_store(parts.path(name))[0]["features"] for name in names])
-    if not np.isfinite(features).all():
-        raise InputError(f"{output}: encoder {encoder.identity['label']} gave non-finite features")
     _write_store(output, {"features": features}, metadata)
     parts.clear()
 
@@ -163,7 +168,7 @@ def load_features(path: Path | str) -> ImageFeatures:
 def load_texts(path: Path | str) -> TextFeatures:
     """Read a text store. Raises InputError where the file is none."""
     tensors, metadata = _read_store(Path(path))
-    if "tokens" not in tensors or "texts" not in metadata:
+    if not {"tokens", "offsets", "pooled"} <= tensors.keys() or "texts" not in metadata:
         raise InputError(f"{path}: holds no text features; write it with `mstclipiqa encode-texts`")
     index = {text: row for row, text in enumerate(metadata["texts"])}
     return TextFeatures(tensors["tokens"], tensors["offsets"], tensors["pooled"], index, metadata)
@@ -181,6 +186,6 @@ def _read_store(path: Path) -> tuple[dict[str, np.ndarray], dict]:
             metadata = json.loads((store.metadata() or {}).get(METADATA_KEY, "{}"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the step that writes it") from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a feature store ({error}); delete it and run again") from None
     return tensors, metadata

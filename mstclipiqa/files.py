@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -21,13 +21,16 @@ METADATA_KEY = b"mstclipiqa"
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there when the block ends well, remove it otherwise."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -60,20 +63,24 @@ def write_table(path: Path | str, frame: pd.DataFrame, metadata: dict) -> None:
         pq.write_table(table, temporary)
 
 
-def read_table(path: Path | str) -> tuple[pd.DataFrame, dict]:
+def read_table(path: Path | str, columns: Iterable[str] = ()) -> tuple[pd.DataFrame, dict]:
     """Read a table written by `write_table`: the frame and its metadata.
 
-    Raises InputError where the file is missing or not such a table.
+    Raises InputError where the file is missing, is not such a table, or lacks one of `columns`.
     """
     try:
         table = pq.read_table(path)
         metadata = json.loads((table.schema.metadata or {})[METADATA_KEY])
+        frame = table.to_pandas()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the step that writes it") from None
-    except (pa.ArrowInvalid, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (pa.ArrowException, ValueError, KeyError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a table of this project ({reason}); delete it and run again") from None
-    return table.to_pandas(), metadata
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; this is the table of another step")
+    return frame, metadata
 
 
 class Parts:

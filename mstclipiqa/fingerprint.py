@@ -1,32 +1,51 @@
-"""A step's code fingerprint: the sources of the module it runs and of all project modules that one imports."""
+"""A step's code fingerprint: the sources of the module it runs and of all project modules that one imports.
+
+Sources are read, never imported: the Snakefile takes fingerprints at every start.
+"""
 
 import ast
 import hashlib
-from importlib.util import find_spec
+from collections.abc import Iterable
 from pathlib import Path
 
-PACKAGE = __package__
+PACKAGE = Path(__file__).parent
 
 
-def fingerprint(*modules: str) -> str:
-    """Hex SHA-256 over the sources of `modules` and their imports from this package, however deep."""
-    sources: dict[str, bytes] = {}
+def fingerprint(*modules: str, data: Iterable[str] = ()) -> str:
+    """Hex SHA-256 over the sources of `modules` and of their imports from this package, however deep.
+
+    `data` names folders of the package all of whose files count too, so `data=["."]` is the whole package.
+    Raises ValueError for an unknown module.
+    """
+    contents: dict[str, bytes] = {}
     pending = list(modules)
     while pending:
         module = pending.pop()
-        if module not in sources:
-            spec = find_spec(module)
-            if spec is None or spec.origin is None:
+        if module not in contents:
+            source = source_file(module)
+            if source is None:
                 raise ValueError(f"no module {module}")
-            sources[module] = Path(spec.origin).read_bytes()
-            pending += imported_modules(module, sources[module])
+            contents[module] = source.read_bytes()
+            pending += imported_modules(contents[module])
+    for folder in data:
+        for path in (PACKAGE / folder).rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                contents[path.relative_to(PACKAGE).as_posix()] = path.read_bytes()
     state = hashlib.sha256()
-    for module in sorted(sources):
-        state.update(module.encode() + b"\0" + sources[module] + b"\0")
+    for name in sorted(contents):
+        state.update(name.encode() + b"\0" + contents[name] + b"\0")
     return state.hexdigest()
 
 
-def imported_modules(module: str, source: bytes) -> list[str]:
+def source_file(module: str) -> Path | None:
+    """Where the source of a module of this package lies; None where the package has no such module."""
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    if not path.is_relative_to(PACKAGE):
+        return None
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def imported_modules(source: bytes) -> list[str]:
     """The modules of this package that a source imports, at any place in it."""
     found = []
     for node in ast.walk(ast.parse(source)):
@@ -35,11 +54,4 @@ def imported_modules(module: str, source: bytes) -> list[str]:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-    return [name for name in found if name.split(".")[0] == PACKAGE and _is_module(name)]
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:  # the parent is a plain module, so the name is something inside it
-        return False
+    return [name for name in found if source_file(name)]

@@ -11,6 +11,7 @@ import torch
 
 from mstclipiqa import __version__
 from mstclipiqa.benchmarks import BENCHMARKS, get_benchmark
+from mstclipiqa.errors import InputError
 from mstclipiqa.experiments import Study
 from mstclipiqa.features import load_features, load_texts
 from mstclipiqa.files import read_table, sha256
@@ -25,6 +26,7 @@ READINGS = (
     "The level texts and prompts of both streams come from one text tower (the configuration names it).",
     "Prompt padding is masked and prompts are truncated to the context length; the released code attends to "
     "padding, so its scores depend on which prompts share a batch, and stops at longer prompts.",
+    "Images are converted to RGB before they are resized; open_clip's own transform converts after.",
     "Image features are the projected [CLS] embeddings as the encoder gives them, not normalised.",
     "The last batch of an epoch may be smaller than the others.",
     "Of equally good epochs the first is taken.",
@@ -57,7 +59,7 @@ def build_manifest(study: Study, results: Path) -> dict:
         "config": dict(study.config),
         "code": {
             "version": __version__,
-            "fingerprint": fingerprint("mstclipiqa.cli"),
+            "fingerprint": fingerprint(data=["."]),
             "commit": _git_commit(),
         },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
@@ -85,10 +87,17 @@ def build_manifest(study: Study, results: Path) -> dict:
         "readings": list(READINGS),
         "inputs": inputs,
         "outputs": {
-            path.relative_to(results).as_posix(): sha256(path)
+            path.relative_to(results).as_posix(): _hash(path)
             for path in sorted([results / "metrics.parquet", *_outputs(study, results)])
         },
     }
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); run the step that writes it") from None
 
 
 def _outputs(study: Study, results: Path) -> list[Path]:
@@ -124,7 +133,7 @@ def _git_commit() -> str | None:
     """The commit of the checkout this package runs from; None outside a checkout."""
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
         )  # fmt: skip
     except OSError:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from mstclipiqa.errors import InputError
 from mstclipiqa.recipes import Recipe
 from mstclipiqa.variants import get_variant
 
@@ -20,8 +21,8 @@ LEVELS = ("bad", "poor", "fair", "good", "perfect")
 class GatedFeatureFusion(nn.Module):
     """GFF: one gate per dimension decides between the coarse and the fine stream.
 
-        g = sigmoid(W_g relu(W_h [f_c; f_f] + b_h) + b_g)
-        z = g * phi_c(f_c) + (1 - g) * phi_f(f_f)
+    g = sigmoid(W_g relu(W_h [f_c; f_f] + b_h) + b_g)
+    z = g * phi_c(f_c) + (1 - g) * phi_f(f_f)
     """
 
     def __init__(self, dim: int, recipe: Recipe):
@@ -50,7 +51,9 @@ class TemplateHead(nn.Module):
     def __init__(self, dim: int, recipe: Recipe, levels: Tensor):
         super().__init__()
         if levels.shape != (len(LEVELS), dim):
-            raise ValueError(f"level embeddings have shape {tuple(levels.shape)}, not {(len(LEVELS), dim)}")
+            raise InputError(
+                f"the level embeddings are {tuple(levels.shape)}, not {(len(LEVELS), dim)}; encode them again"
+            )
         self.levels = nn.Parameter(levels.clone(), requires_grad=recipe.learnable_levels)
         self.temperature = nn.Parameter(torch.tensor(recipe.temperature))
         self.register_buffer("scores", torch.arange(1.0, len(LEVELS) + 1))
@@ -72,6 +75,8 @@ class PromptHead(nn.Module):
 
     def __init__(self, dim: int, recipe: Recipe, text_width: int):
         super().__init__()
+        if dim % recipe.attention_heads:
+            raise InputError(f"recipe {recipe.name}: {recipe.attention_heads} attention heads do not divide {dim}")
         self.attention = nn.MultiheadAttention(
             dim, recipe.attention_heads, kdim=text_width, vdim=text_width, batch_first=True
         )
@@ -82,9 +87,7 @@ class PromptHead(nn.Module):
 
     def forward(self, z: Tensor, tokens: Tensor, padding: Tensor) -> Tensor:
         """Scores (B,) from z (B, D), tokens (B, L, T) and padding (B, L), true where there is no token."""
-        attended, _ = self.attention(
-            z.unsqueeze(1), tokens, tokens, key_padding_mask=padding, need_weights=False
-        )
+        attended, _ = self.attention(z.unsqueeze(1), tokens, tokens, key_padding_mask=padding, need_weights=False)
         z = z + self.alpha * attended.squeeze(1)
         return self.w_o(F.gelu(self.W_1(z)) + self.W_2(z)).squeeze(-1)
 
@@ -102,16 +105,12 @@ class MSTCLIPIQA(nn.Module):
         self.head = head
         self.uses_prompt = isinstance(head, PromptHead)
 
-    def forward(
-        self, f_c: Tensor, f_f: Tensor, tokens: Tensor | None = None, padding: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, f_c: Tensor, f_f: Tensor, tokens: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
         """Scores (B,) on the scale 1..5 from f_c, f_f (B, D) and, with a prompt head, the prompt's tokens."""
         return self.head(self.fusion(f_c, f_f), tokens, padding)
 
 
-def build_model(
-    variant: str, recipe: Recipe, dim: int, text_width: int, levels: Tensor, seed: int
-) -> MSTCLIPIQA:
+def build_model(variant: str, recipe: Recipe, dim: int, text_width: int, levels: Tensor, seed: int) -> MSTCLIPIQA:
     """The model of a variant under a recipe, its initial weights drawn from `seed` alone.
 
     `levels` are the five level embeddings (5, D) of the recipe's template, in the order of LEVELS.

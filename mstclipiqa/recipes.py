@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from mstclipiqa.config import read_yaml
+from mstclipiqa.config import RECIPE_SCHEMA, read_yaml, validate
 from mstclipiqa.errors import InputError
 
 #: The only complete source; facts.md calls the others silent on some values.
@@ -45,27 +45,27 @@ class Recipe:
         return [key for key in VALUES if key not in self.stated]
 
 
-VALUES = tuple(
-    field.name for field in fields(Recipe) if field.name not in ("name", "title", "source", "stated")
-)
+VALUES = tuple(field.name for field in fields(Recipe) if field.name not in ("name", "title", "source", "stated"))
 
 
 def load_recipe(path: Path | str) -> Recipe:
     """Read `<folder>/<name>.yaml`, completed from `<folder>/released_code.yaml`.
 
-    Raises InputError for an unreadable file, an unknown key or a value that no source states.
+    Raises InputError for an unreadable file, an unknown key, a value that training cannot use, and where no
+    source states a value.
     """
     path = Path(path)
-    document = read_yaml(path)
-    complete = document if path.stem == COMPLETE else read_yaml(path.with_name(f"{COMPLETE}.yaml"))
-    try:
-        stated = {key: entry["place"] for key, entry in document["values"].items()}
-        values = {key: entry["value"] for key, entry in {**complete["values"], **document["values"]}.items()}
-        unknown = sorted(set(values) - set(VALUES))
-        missing = sorted(set(VALUES) - set(values))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a recipe ({error}); see workflow/schemas/recipe.schema.yaml") from None
-    if unknown or missing:
-        problem = f"unknown key {', '.join(unknown)}" if unknown else f"no value for {', '.join(missing)}"
-        raise InputError(f"{path}: {problem}; a recipe has {', '.join(VALUES)}")
+    released = path.with_name(f"{COMPLETE}.yaml")
+    document, complete = _read_recipe(path), _read_recipe(released)
+    missing = sorted(set(VALUES) - set(complete["values"]))
+    if missing:
+        raise InputError(f"{released}: no value for {', '.join(missing)}; this recipe states every value")
+    stated = {key: entry["place"] for key, entry in document["values"].items()}
+    values = {key: entry["value"] for key, entry in {**complete["values"], **document["values"]}.items()}
     return Recipe(path.stem, document["title"], document["source"], stated, **values)
+
+
+def _read_recipe(path: Path) -> dict:
+    document = read_yaml(path)
+    validate(document, RECIPE_SCHEMA, path)
+    return document

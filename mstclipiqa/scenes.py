@@ -416,9 +416,7 @@ class Background:
     paint: Callable[[Image.Image, Rng], None]
 
 
-def _gradient(
-    canvas: Image.Image, top: Colour, bottom: Colour, start: float = 0.0, stop: float = 1.0
-) -> None:
+def _gradient(canvas: Image.Image, top: Colour, bottom: Colour, start: float = 0.0, stop: float = 1.0) -> None:
     """Fill the rows between two fractions of the height with a vertical gradient."""
     first, last = int(start * canvas.height), int(stop * canvas.height)
     ramp = np.linspace(0, 1, last - first)[:, None]

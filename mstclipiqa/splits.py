@@ -27,14 +27,15 @@ class Protocol:
     """
 
     pattern: str
+    numbers: range
     selection: str
     description: str
     splits: Callable[[pd.DataFrame, int], Iterator[Roles]]
 
     def number(self, name: str) -> int | None:
         """The n in `name`, or None where the name is of another family."""
-        match = re.fullmatch(self.pattern.replace("{n}", r"(\d+)"), name)
-        return int(match[1]) if match else None
+        match = re.fullmatch(self.pattern.replace("{n}", r"(0|[1-9]\d*)"), name)
+        return int(match[1]) if match and int(match[1]) in self.numbers else None
 
 
 def lab_splits(samples: pd.DataFrame, seed: int) -> Iterator[Roles]:
@@ -64,6 +65,7 @@ def grouped_splits(samples: pd.DataFrame, count: int) -> Iterator[Roles]:
 PROTOCOLS = (
     Protocol(
         "lab-seed{n}",
+        range(2**32),
         "best-on-test",
         "label rows shuffled by numpy.random.seed({n}), first 80 % for training, by image; "
         "the epoch with the best SRCC on the test images is reported, as the released code does",
@@ -71,6 +73,7 @@ PROTOCOLS = (
     ),
     Protocol(
         "grouped{n}",
+        range(1, 1000),
         "validation",
         "{n} random splits by prompt (64/16/20 % train/validation/test): no test prompt is seen in training; "
         "the epoch is chosen on the validation prompts",
@@ -104,13 +107,11 @@ def split_samples(samples: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame
     The table has a row per (protocol, split, image) with its role: train, val or test.
     """
     tables, leakage = [], {}
-    for name in names:
+    for name in dict.fromkeys(names):
         protocol, number = get_protocol(name)
         leakage[name] = []
         for split, roles in enumerate(protocol.splits(samples, number)):
-            tables.append(
-                pd.DataFrame({"protocol": name, "split": split, "image": samples["image"], "role": roles})
-            )
+            tables.append(pd.DataFrame({"protocol": name, "split": split, "image": samples["image"], "role": roles}))
             leakage[name].append({"split": split, **measure_leakage(samples["prompt_group"], roles)})
     return pd.concat(tables, ignore_index=True), leakage
 

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,9 @@ LAST, VALIDATION, BEST_ON_TEST = "last", "validation", "best-on-test"
 
 #: Images per forward pass when no gradient is needed.
 EVALUATION_BATCH = 512
+
+#: Images that a role needs, if it is filled at all: of two, every correlation is 1 or -1.
+MINIMUM_IMAGES = 3
 
 
 def ranking_loss(prediction: Tensor, score: Tensor, margin: float) -> Tensor:
@@ -191,6 +195,24 @@ def train_run(model: MSTCLIPIQA, data: Dataset, roles: np.ndarray, recipe: Recip
     )
 
 
+def assign_roles(data: Dataset, split: pd.DataFrame, name: str) -> np.ndarray:
+    """The role (N,) of every image of the dataset in one split, from its rows of (image, role).
+
+    Raises InputError where the split is of other images, or has too few to train, choose an epoch or test.
+    """
+    others = set(split["image"]) - set(data.images)
+    if others:
+        raise InputError(
+            f"splits of other images than the samples: {name} has {len(others)}, e.g. {min(others)}; split again"
+        )
+    roles = split.set_index("image")["role"].reindex(data.images).to_numpy(dtype=object)
+    for role in (TRAIN, VAL, TEST):
+        count = int((roles == role).sum())
+        if count < MINIMUM_IMAGES and (count or role != VAL):
+            raise InputError(f"{name} has {count} images for {role}; a correlation needs at least {MINIMUM_IMAGES}")
+    return roles
+
+
 def train_job(
     output: Path,
     data: Dataset,
@@ -219,17 +241,18 @@ def train_job(
 
     tables = [data.f_c, data.f_f, data.tokens, data.starts, data.lengths, data.score, level_embeddings]
     contents = [zlib.crc32(table.numpy().tobytes()) for table in tables]
-    metadata = {**metadata, "code": fingerprint(__name__)}
-    parts = Parts(output, [metadata, variant, recipe.values, contents])
+    versions = {package: version(package) for package in ("torch", "numpy", "scipy")}
+    metadata = {**metadata, "code": fingerprint(__name__), "versions": versions}
+    labels = [data.images, data.mos.tolist(), data.low, data.high]
+    parts = Parts(output, [metadata, variant, recipe.values, contents, labels])
     runs = [
-        (protocol, int(split), seed, group)
+        (protocol, int(split), seed, assign_roles(data, group, f"{protocol}, split {split}"))
         for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True)
-        for seed in seeds
+        for seed in dict.fromkeys(seeds)
     ]
     finished = []
     description = f"train {metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
-    for protocol, split, seed, group in progress(runs, len(runs), description, "runs"):
-        roles = group.set_index("image")["role"].reindex(data.images).to_numpy(dtype=object)
+    for protocol, split, seed, roles in progress(runs, len(runs), description, "runs"):
         part = parts.path(f"{protocol}-{split}-{seed}-{digest(list(map(str, roles)))[:12]}.parquet")
         if not part.exists():
             try:

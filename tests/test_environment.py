@@ -13,7 +13,7 @@ from mstclipiqa.config import read_yaml
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
-SCHEMA = read_yaml(REPOSITORY / "workflow" / "schemas" / "config.schema.yaml")
+SCHEMA = read_yaml(REPOSITORY / "mstclipiqa" / "schemas" / "config.schema.yaml")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = read_yaml(REPOSITORY / "environment.yml")
 

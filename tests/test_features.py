@@ -188,10 +188,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], bool]] = {
     "truncated since": (truncate, True),
     "removed since": (Path.unlink, True),
 }
-MARKS = {"removed since": pytest.mark.xfail(strict=True, reason="read_image takes the hash outside its try")}
 
 
-@pytest.mark.parametrize("damage", [pytest.param(name, marks=MARKS.get(name, ())) for name in DAMAGE])
+@pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", ["006.png", "007.jpg"])
 def test_unreadable_image_is_named_and_the_other_batches_are_kept(
     name: str, damage: str, encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
@@ -231,7 +230,6 @@ def test_restored_image_costs_its_batch_alone(encoder: Encoder, samples: pd.Data
     assert (tmp_path / "store").read_bytes() == (tmp_path / "fresh").read_bytes()
 
 
-@pytest.mark.xfail(strict=True, reason="the key of all parts has the hashes of all images")
 def test_image_mended_after_the_samples_table_costs_its_batch_alone(
     encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
 ):
@@ -313,17 +311,12 @@ NO_STORES: dict[str, Callable[[Path], object]] = {
     "texts without offsets": spoilt(TEXT_TENSORS, '{"texts": ["a corgi"]}'),
     "other tensors": spoilt({"other": np.zeros(2)}, '{"images": ["a.png"], "texts": ["a corgi"]}'),
 }
-UNCHECKED = {
-    ("no JSON", load_features): pytest.mark.xfail(strict=True, reason="_read_store parses without care"),
-    ("no JSON", load_texts): pytest.mark.xfail(strict=True, reason="_read_store parses without care"),
-    ("texts without offsets", load_texts): pytest.mark.xfail(strict=True, reason="load_texts looks for tokens alone"),
-}
 
 
 @pytest.mark.parametrize(
     ("what", "load"),
     [
-        pytest.param(what, load, marks=UNCHECKED.get((what, load), ()), id=f"{what}, {load.__name__}")
+        pytest.param(what, load, id=f"{what}, {load.__name__}")
         for what in NO_STORES
         for load in (load_features, load_texts)
     ],

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.special import erf, expit, softmax
 
+from mstclipiqa.errors import InputError
 from mstclipiqa.model import (
     LEVELS,
     MSTCLIPIQA,
@@ -139,7 +140,7 @@ def test_levels_run_from_bad_to_perfect():
 
 def test_level_embeddings_of_another_shape_are_refused():
     for shape in ((4, DIM), (5, DIM + 1), (DIM, 5)):
-        with pytest.raises(ValueError, match="level embeddings have shape"):
+        with pytest.raises(InputError, match="level embeddings are"):
             TemplateHead(DIM, SMALL, torch.ones(shape))
 
 

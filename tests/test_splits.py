@@ -187,7 +187,6 @@ def test_an_unknown_protocol_is_refused_with_the_known_ones(name):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.xfail(strict=True, reason="grouped0 and seeds beyond 2**32 - 1 are no protocols, but pass get_protocol")
 @pytest.mark.parametrize("name", ["grouped0", "lab-seed4294967296"])
 def test_a_number_that_gives_no_split_is_refused(name):
     with pytest.raises(InputError):

@@ -552,7 +552,6 @@ def test_parts_of_other_code_are_not_used(job, count_runs, monkeypatch):
     assert len(trained) == 6
 
 
-@pytest.mark.xfail(strict=True, reason="the key of the parts has the scores, but neither MOS nor its range nor names")
 @pytest.mark.parametrize("change", ["scale", "names"])
 def test_parts_on_another_mos_scale_or_of_other_names_are_not_used(job, data, splits, count_runs, change):
     if change == "scale":
@@ -593,15 +592,11 @@ def test_levels_are_found_by_their_text(job, data, splits, levels):
     assert frame["prediction"].equals(expected["prediction"])
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="build_model raises ValueError, which is shown with a traceback"
-)
 def test_levels_of_another_size_are_refused(job, levels):
     with pytest.raises(InputError):
         job(variant=A, levels=replace(levels, pooled=levels.pooled[:, :-1]))
 
 
-@pytest.mark.xfail(strict=True, reason="images of the splits that the samples lack are dropped in silence")
 @pytest.mark.parametrize("strangers", [1, COUNT])
 def test_splits_of_other_images_are_refused(job, splits, strangers):
     images = {f"{row:03d}.png": f"strange-{row}.png" for row in range(strangers)}
@@ -609,13 +604,11 @@ def test_splits_of_other_images_are_refused(job, splits, strangers):
         job(splits=splits.assign(image=splits["image"].replace(images)))
 
 
-@pytest.mark.xfail(strict=True, reason="a seed given twice is written twice, and doubles n in the metrics")
 def test_a_repeated_seed_is_one_run(job):
     frame, _ = read_table(job(seeds=[0, 0]))
     assert not frame.duplicated(["protocol", "split", "seed", "selection", "image"]).any()
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="torch asserts it, which is shown with a traceback")
 def test_heads_that_do_not_divide_the_embedding_are_refused(job):
     with pytest.raises(InputError):
         job(recipe=replace(RECIPE, attention_heads=3))

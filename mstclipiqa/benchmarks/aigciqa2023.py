@@ -89,9 +89,7 @@ def _read_json(root: Path, index: pd.DataFrame) -> Labels:
     image = base_names(sheet["img"])
     number = image.str.extract(r"^(\d{1,6})\.png$")[0].astype(float)
     if number.isna().any():
-        raise InputError(
-            f"{path}: img {sheet['img'][number.isna()].iloc[0]!r} is not <number>.png; correct it"
-        )
+        raise InputError(f"{path}: img {sheet['img'][number.isna()].iloc[0]!r} is not <number>.png; correct it")
     if set(number) != set(range(len(index))):
         raise InputError(
             f"{path}: {number.nunique()} images up to {number.max():g}.png, "
@@ -136,9 +134,7 @@ def _read_mat(path: Path, key: str, rows: int) -> np.ndarray:
         raise InputError(f"{path}: no variable {key}, found {names or 'none'}; replace it from the source")
     values = pd.Series(np.ravel(content[key]))
     if len(values) != rows:
-        raise InputError(
-            f"{path}: {len(values)} values, but {INDEX} has {rows} rows; replace both from the source"
-        )
+        raise InputError(f"{path}: {len(values)} values, but {INDEX} has {rows} rows; replace both from the source")
     return to_numbers(path, key, values).to_numpy()
 
 

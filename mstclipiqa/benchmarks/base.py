@@ -115,9 +115,7 @@ def require_label_file(root: Path, *patterns: str) -> Path:
     """Like `find_label_file`, but raises InputError where nothing matches."""
     found = find_label_file(root, *patterns)
     if found is None:
-        raise InputError(
-            f"{root}: label file {' or '.join(patterns)} not found; put it anywhere in this folder"
-        )
+        raise InputError(f"{root}: label file {' or '.join(patterns)} not found; put it anywhere in this folder")
     return found
 
 
@@ -153,9 +151,7 @@ def read_sheet(path: Path, columns: Sequence[str], header: bool = True) -> pd.Da
             frame = pd.read_csv(path, encoding="utf-8-sig", index_col=False, **plain, **options)
     if not header:
         if frame.shape[1] != len(columns):
-            raise InputError(
-                f"{path}: {frame.shape[1]} columns; expected {len(columns)}: {', '.join(columns)}"
-            )
+            raise InputError(f"{path}: {frame.shape[1]} columns; expected {len(columns)}: {', '.join(columns)}")
         frame.columns = columns
     require_columns(path, frame, columns)
     frame = frame[list(columns)].astype(object)
@@ -216,9 +212,7 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
         frame[column] = texts.str.strip()
         if (frame[column] == "").any():
             row = int(np.flatnonzero(frame[column] == "")[0])
-            raise InputError(
-                f"{source}: {column} is empty in data row {row + 1}; fill it in or remove the row"
-            )
+            raise InputError(f"{source}: {column} is empty in data row {row + 1}; fill it in or remove the row")
         ragged = texts[texts != frame[column]].unique()
         if len(ragged):
             labels.defects.append(Defect.of(f"{column}s with white space at an edge", ragged, "stripped"))
@@ -349,9 +343,7 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
         "prompt_groups": int(samples["prompt_group"].nunique()),
         "generators": samples["generator"].value_counts().to_dict(),
         "mos": {
-            target: {
-                key: float(getattr(labels.frame[target], key)()) for key in ("min", "max", "mean", "std")
-            }
+            target: {key: float(getattr(labels.frame[target], key)()) for key in ("min", "max", "mean", "std")}
             for target in benchmark.targets
         },
         "defects": [asdict(defect) for defect in labels.defects],

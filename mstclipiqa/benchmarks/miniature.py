@@ -171,6 +171,8 @@ def draw_benchmark(name: str, root: Path, seed: int, scale: float = 1.0) -> None
     if not 0 < scale <= 1:
         raise InputError(f"scale {scale} of the miniature {name}: give a number above 0 and up to 1")
     root = Path(root)
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is no folder; draw the miniature {name} elsewhere")
     if root.exists() and not (root / SYNTHETIC_MARK).exists() and list(root.iterdir()):
         raise InputError(f"{root}: holds files that were not drawn here; draw the miniature {name} elsewhere")
     # Hidden siblings: a drawing that is killed leaves nothing that could be taken for a benchmark.

@@ -38,9 +38,7 @@ def read(root: Path) -> Labels:
     if official is None:
         parts = [list_files(root, pattern) for pattern in PARTS]
         if not all(parts):
-            raise InputError(
-                f"{root}: no {OFFICIAL}, nor both {' and '.join(PARTS)}; put them in this folder"
-            )
+            raise InputError(f"{root}: no {OFFICIAL}, nor both {' and '.join(PARTS)}; put them in this folder")
         files = [path for part in parts for path in part]
         source = f"{' and '.join(PARTS)}, 0-5; rows in their order, not the official one"
     frame = pd.concat([_read_part(path) for path in files], ignore_index=True)

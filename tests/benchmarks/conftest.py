@@ -29,9 +29,7 @@ def real_labels(shared_data: Path) -> Callable[[str], SimpleNamespace]:
             images_per_prompt=labels.frame["prompt"].value_counts().value_counts().to_dict(),
             generators=labels.frame["generator"].value_counts().to_dict(),
             mos={
-                target: tuple(
-                    round(float(value), 5) for value in labels.frame[target].agg(["min", "max", "mean"])
-                )
+                target: tuple(round(float(value), 5) for value in labels.frame[target].agg(["min", "max", "mean"]))
                 for target in benchmark.targets
             },
             defects={defect.what: defect.count for defect in labels.defects},

@@ -75,9 +75,7 @@ def agiqa_1k(root: Path, rows: pd.DataFrame) -> None:
 
 
 def agiqa_3k(root: Path, rows: pd.DataFrame) -> None:
-    frame = pd.DataFrame(
-        {"name": rows["image"], "prompt": rows["prompt"], "adj1": "", "adj2": "", "style": ""}
-    )
+    frame = pd.DataFrame({"name": rows["image"], "prompt": rows["prompt"], "adj1": "", "adj2": "", "style": ""})
     for target, column in {"quality": "quality", "correspondence": "align"}.items():
         frame[f"mos_{column}"] = rows[target]
         frame[f"std_{column}"] = 0.5

@@ -47,14 +47,10 @@ def test_real_images(shared_data):
     twins = samples[samples["sha256"].duplicated(keep=False)].groupby("sha256")
     assert sorted(twins.size()) == [2] * 8 + [3]
     assert (twins["prompt"].nunique() == twins.size()).all()
-    black = samples.set_index("image").loc[
-        ["DALLE2_normal_253.jpg", "glide_normal_101.jpg", "glide_normal_263.jpg"]
-    ]
+    black = samples.set_index("image").loc[["DALLE2_normal_253.jpg", "glide_normal_101.jpg", "glide_normal_263.jpg"]]
     assert black["sha256"].nunique() == 1 and (black["quality"] == 0).all()
     # The label file is the published one, byte for byte.
-    assert card["label_files"] == {
-        "data.csv": "4b1945c2137e196d9378b9cf4a114de2267b97a4724f0743e260287eb2ddd6c0"
-    }
+    assert card["label_files"] == {"data.csv": "4b1945c2137e196d9378b9cf4a114de2267b97a4724f0743e260287eb2ddd6c0"}
 
 
 def test_deviations_are_read(tmp_path):

@@ -67,9 +67,7 @@ def test_columns_that_do_not_fit(tmp_path):
     with pytest.raises(InputError, match="2 columns; expected 3: name, prompt, mos"):
         BENCHMARK.read(tmp_path)
     path.write_text("SD1.4_0000.png,a boat,3.5\nSD1.4_0001.png,a boat, unquoted,3.5\n")
-    with pytest.raises(
-        InputError, match="info_train.csv: cannot be read .*Expected 3 fields in line 2, saw 4"
-    ):
+    with pytest.raises(InputError, match="info_train.csv: cannot be read .*Expected 3 fields in line 2, saw 4"):
         BENCHMARK.read(tmp_path)
     path.write_text("name,prompt,score\nSD1.4_0000.png,a boat,3.5\n")
     with pytest.raises(InputError, match="missing column mos"):

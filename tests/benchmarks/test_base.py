@@ -89,9 +89,7 @@ class TestReadSheet:
     def test_ragged_or_cut(self, text, tmp_path):
         path = tmp_path / "t.csv"
         path.write_text(text)
-        with pytest.raises(
-            InputError, match=r"t.csv: cannot be read \(\w+: .*\); replace it from the source$"
-        ):
+        with pytest.raises(InputError, match=r"t.csv: cannot be read \(\w+: .*\); replace it from the source$"):
             read_sheet(path, ["a", "b"])
 
     def test_a_missing_column_and_an_empty_cell(self, tmp_path):
@@ -218,9 +216,7 @@ class TestCheckImage:
         write_image(tmp_path / "a.jpg", size=(30, 20))
         assert base.check_image(tmp_path / "a.jpg") == (30, 20)
 
-    @pytest.mark.parametrize(
-        "content", [b"", b"<html>quota</html>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"]
-    )
+    @pytest.mark.parametrize("content", [b"", b"<html>quota</html>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])
     def test_no_image(self, content, tmp_path):
         path = tmp_path / "a.png"
         path.write_bytes(content)
@@ -267,9 +263,7 @@ class TestCollectSamples:
         given = labels(tmp_path, image=["a.png", "b.png", "c.png"], quality=[2.0, 3.0, 4.0])
         samples, card = collect_samples(benchmark(given), tmp_path)
         assert len(samples) == 3
-        assert [(defect["count"], defect["examples"]) for defect in card["defects"]] == [
-            (2, ("a.png", "b.png"))
-        ]
+        assert [(defect["count"], defect["examples"]) for defect in card["defects"]] == [(2, ("a.png", "b.png"))]
 
     def test_withheld_images_are_no_surprise(self, tmp_path):
         for name in ("v.png", "w.png"):

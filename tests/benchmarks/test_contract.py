@@ -193,9 +193,7 @@ def test_a_repeated_row_is_kept_once(layout, tmp_path):
     samples, card = collect_samples(layout.benchmark, tmp_path)
     assert list(samples["image"]) == list(layout.names)
     if layout.kind != "json":  # whose records are repeated by design
-        assert [(d["what"], d["count"]) for d in card["defects"]] == [
-            ("label rows repeated with equal values", 1)
-        ]
+        assert [(d["what"], d["count"]) for d in card["defects"]] == [("label rows repeated with equal values", 1)]
 
 
 def test_rows_that_contradict_each_other_are_both_excluded(layout, tmp_path):
@@ -221,9 +219,7 @@ def test_a_missing_image(layout, tmp_path):
     refused(layout, tmp_path, "1 of 8 labelled images not found", layout.names[5])
 
 
-@pytest.mark.parametrize(
-    "content, said", [(b"", "empty"), (b"<html>", "not a readable image"), (b"\xff\xd8\xff", "")]
-)
+@pytest.mark.parametrize("content, said", [(b"", "empty"), (b"<html>", "not a readable image"), (b"\xff\xd8\xff", "")])
 def test_an_image_that_is_none(layout, content, said, tmp_path):
     layout.make(tmp_path)
     (tmp_path / "images" / layout.names[5]).write_bytes(content)

@@ -36,10 +36,11 @@ class Checkout:
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """The number of jobs of each rule that a dry run plans, without the target rule's own."""
-        done = self.snakemake("--dry-run", "--quiet", "progress", *arguments)
+        done = self.snakemake("--dry-run", *arguments)
         assert done.returncode == 0, done.stderr
-        lines = (done.stdout + done.stderr).splitlines()
-        counts = dict(line.split() for line in lines if len(line.split()) == 2 and line.split()[1].isdigit())
+        # the table "Job stats": a line of rule and count for each rule, up to an empty line
+        table = (done.stdout + done.stderr).partition("Job stats:")[2].partition("\n\n")[0]
+        counts = dict(line.split() for line in table.splitlines() if line.split()[1:] and line.split()[1].isdigit())
         return {rule: int(count) for rule, count in counts.items() if rule not in ("total", "all", "reproduce")}
 
     def results(self, suite: str = "reduced") -> dict[str, bytes]:

@@ -6,22 +6,16 @@ import sys
 from pathlib import Path
 
 from mstclipiqa.benchmarks import get_benchmark
-from mstclipiqa.config import read_yaml, validate
 from mstclipiqa.errors import InputError
 from mstclipiqa.experiments import Study, describe_folder
 from mstclipiqa.fingerprint import fingerprint
 
 RECIPES = Path("config/recipes")
-SCHEMAS = Path("workflow/schemas")
 
 # Jobs run this interpreter's `python`, also where its environment is not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 try:
-    validate(config, SCHEMAS / "config.schema.yaml", "configuration")
-    for recipe in config["recipes"]:
-        file = RECIPES / f"{recipe}.yaml"
-        validate(read_yaml(file), SCHEMAS / "recipe.schema.yaml", file)
     study = Study(config, RECIPES)
 except InputError as error:
     sys.exit(f"Error: {error}")
@@ -36,6 +30,16 @@ wildcard_constraints:
     encoder="|".join(config["encoders"]),
     recipe="|".join(config["recipes"]),
     variant="|".join(config["variants"]),
+
+
+#: The code that decides features, and the architectures that this project brings along.
+FEATURES_CODE = fingerprint("mstclipiqa.features", data=["model_configs"])
+
+
+def weights_file(name):
+    """The weights of an encoder where they are a file, so that other bytes in it extract anew."""
+    weights = config["encoders"][name]["weights"]
+    return [weights] if Path(weights).is_file() else []
 
 
 def encoder_spec(name):

@@ -5,12 +5,13 @@ rule extract:
     input:
         samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
         root=f"{DATA}/{{benchmark}}",
+        weights=lambda wildcards: weights_file(wildcards.encoder),
     output:
         f"{RESULTS}/{{benchmark}}/features/{{encoder}}.safetensors",
     params:
         encoder=lambda wildcards: encoder_spec(wildcards.encoder),
         batch_size=config["extraction"]["batch_size"],
-        code=fingerprint("mstclipiqa.features"),
+        code=FEATURES_CODE,
     log:
         f"{RESULTS}/logs/extract/{{benchmark}}-{{encoder}}.log",
     benchmark:
@@ -28,11 +29,12 @@ rule extract:
 rule encode_prompts:
     input:
         samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
+        weights=weights_file(config["text_encoder"]),
     output:
         f"{RESULTS}/{{benchmark}}/features/prompts.safetensors",
     params:
         encoder=encoder_spec(config["text_encoder"]),
-        code=fingerprint("mstclipiqa.features"),
+        code=FEATURES_CODE,
     log:
         f"{RESULTS}/logs/encode_prompts/{{benchmark}}.log",
     conda:
@@ -43,12 +45,14 @@ rule encode_prompts:
 
 
 rule encode_levels:
+    input:
+        weights=weights_file(config["text_encoder"]),
     output:
         f"{RESULTS}/levels/{{recipe}}.safetensors",
     params:
         encoder=encoder_spec(config["text_encoder"]),
         template=lambda wildcards: study.recipes[wildcards.recipe].template,
-        code=fingerprint("mstclipiqa.features"),
+        code=FEATURES_CODE,
     log:
         f"{RESULTS}/logs/encode_levels/{{recipe}}.log",
     conda:

@@ -30,7 +30,7 @@ rule manifest:
         config=json.dumps(config, sort_keys=True),
         recipes=RECIPES,
         results=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.cli"),
+        code=fingerprint(data=["."]),
     log:
         f"{RESULTS}/logs/manifest.log",
     conda:
@@ -52,7 +52,7 @@ rule report:
     params:
         results=lambda wildcards, input: Path(input.manifest).parent,
         reports=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.report"),
+        code=fingerprint("mstclipiqa.report", data=["report/templates"]),
     log:
         f"{RESULTS}/logs/report.log",
     conda:
