@@ -8,8 +8,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real benchmark files: $MSTCLIPIQA_DATA, or ../shared/data beside the checkout."""
-    root = Path(os.environ.get("MSTCLIPIQA_DATA", REPOSITORY.parent / "shared" / "data"))
+    """The folder of real benchmark files, a folder per benchmark: $MSTCLIPIQA_DATA, or data/ in the checkout."""
+    root = Path(os.environ.get("MSTCLIPIQA_DATA", REPOSITORY / "data"))
     if not root.is_dir():
         pytest.skip(f"real benchmark files not found ({root}); set MSTCLIPIQA_DATA")
     return root

@@ -44,10 +44,10 @@ class Checkout:
         return {rule: int(count) for rule, count in counts.items() if rule not in ("total", "all", "reproduce")}
 
     def results(self, suite: str = "reduced") -> dict[str, bytes]:
-        """Every result and report by path, without logs, timings and the drawn data."""
+        """Every result and report by path, without logs, the drawn data, and timings and what shows them."""
         files = [*(self.folder / "results" / suite).rglob("*"), *(self.folder / "reports" / suite).rglob("*")]
         kept = {path.relative_to(self.folder): path for path in files if path.is_file()}
-        left_out = {"logs", "timings", "data"}
+        left_out = {"logs", "timings", "data", "timings.csv", "timings.md", "index.html"}
         return {str(name): path.read_bytes() for name, path in kept.items() if not left_out & set(name.parts)}
 
 
