@@ -174,6 +174,75 @@ def train(
 
 
 @main.command()
+@click.option("--out", type=WRITE, required=True, help="Folder for the weights and their learning curves.")
+@click.option("--work", type=WRITE, required=True, help="Folder for the drawn images (150 kB each) and checkpoints.")
+@click.option("--seed", type=SEED, default=0, help="Draws initial weights, batches and captions.")
+@click.option("--images", type=click.IntRange(1000), default=40000, help="Images to draw and train on.")
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Share of the steps to train.")
+@click.option("--workers", type=click.IntRange(1), default=2, help="Processes that draw, then train.")
+def pretrain(out: Path, work: Path, seed: int, images: int, share: float, workers: int) -> None:
+    """Pretrain the embedded encoder pair on drawn images. Resumes where it was killed."""
+    from mstclipiqa.pretraining import pretrain_pair
+
+    pretrain_pair(out, work, seed, images, workers, share)
+
+
+@main.command()
+@click.option("--samples", type=READ, required=True)
+@click.option("--splits", type=READ, required=True)
+@click.option("--coarse", type=READ, required=True, help="Features of the coarse encoder.")
+@click.option("--coarse-model", required=True, help="The open_clip model of these features.")
+@click.option("--coarse-weights", required=True, help="Its weights: a pretrained tag, a file, or random:SEED.")
+@click.option("--fine", type=READ, required=True, help="Features of the fine encoder.")
+@click.option("--fine-model", required=True, help="The open_clip model of these features.")
+@click.option("--fine-weights", required=True, help="Its weights.")
+@click.option("--prompts", type=READ, required=True, help="Text store of the prompts.")
+@click.option("--levels", type=READ, required=True, help="Text store of the recipe's quality levels.")
+@click.option("--recipe", type=READ, required=True, help="Recipe file; released_code.yaml lies beside it.")
+@click.option("--seed", type=SEED, default=0, help="Initial weights and batches of the trained model.")
+@click.option("--out", type=WRITE, required=True, help="Folder for readout.parquet and gates.parquet.")
+def probe(
+    samples: Path, splits: Path, coarse: Path, coarse_model: str, coarse_weights: str, fine: Path, fine_model: str,
+    fine_weights: str, prompts: Path, levels: Path, recipe: Path, seed: int, out: Path,
+) -> None:  # fmt: skip
+    """Draw images of known content and distortion, and measure what each feature stream and the gate carry of them."""
+    from mstclipiqa.features import load_features, load_texts
+    from mstclipiqa.files import read_table
+    from mstclipiqa.probe import TARGET, matching_encoder, run_probe
+    from mstclipiqa.recipes import load_recipe
+    from mstclipiqa.training import assemble_dataset
+
+    frame, card = read_table(samples, SAMPLES)
+    stores = {"coarse": load_features(coarse), "fine": load_features(fine)}
+    data = assemble_dataset(frame, card["ranges"], TARGET, prompts=load_texts(prompts), **stores)
+    loaded, table = load_recipe(recipe), read_table(splits, SPLITS)[0]
+    encoders = {
+        "coarse": matching_encoder(coarse, stores["coarse"], coarse_model, coarse_weights),
+        "fine": matching_encoder(fine, stores["fine"], fine_model, fine_weights),
+    }
+    metadata = {"benchmark": card["benchmark"], "synthetic": card["synthetic"]}
+    run_probe(out, data, table, loaded, load_texts(levels), seed, encoders, metadata)
+
+
+@main.command()
+@click.argument("features", nargs=-1, type=READ, required=True)
+@click.option("--samples", type=READ, required=True)
+@click.option("--splits", type=READ, required=True)
+def readout(features: tuple[Path, ...], samples: Path, splits: Path) -> None:
+    """Print how much of each MOS ridge regression reads from the stores FEATURES side by side, without a head."""
+    from mstclipiqa.files import read_table
+    from mstclipiqa.readout import read_out
+
+    frame, card = read_table(samples, SAMPLES)
+    rows = read_out(frame, read_table(splits, SPLITS)[0], features, card["ranges"])
+    for (target, protocol), group in rows.groupby(["target", "protocol"], sort=False):
+        shown = ", ".join(
+            f"{name.upper()} {group[name].mean():.4f} ± {group[name].std():.4f}" for name in ("srcc", "plcc")
+        )
+        click.echo(f"{card['title']} {target}, {protocol}, {len(group)} splits: {shown}")
+
+
+@main.command()
 @click.argument("runs", nargs=-1, type=READ, required=True)
 @click.option("--results", type=FOLDER, required=True, help="The suite's results folder.")
 @click.option("--out", type=WRITE, required=True, help="Metrics table (Parquet) to write.")

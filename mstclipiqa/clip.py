@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mstclipiqa.embedded import EMBEDDED, embedded_file, is_compact, read_weights
 from mstclipiqa.errors import InputError
 
 
@@ -91,7 +92,7 @@ def default_device() -> torch.device:
 
 
 def load_encoder(name: str, weights: str, device: torch.device | None = None) -> Encoder:
-    """Load the open_clip model `name` with `weights`: a pretrained tag, a file, or `random:SEED`.
+    """Load the open_clip model `name` with `weights`: a pretrained tag, a file, `embedded` or `random:SEED`.
 
     Raises InputError for an unknown model or weights, for weights that cannot be had or do not fit, and
     where the activation differs from the one the weights were trained with (OpenAI's need QuickGELU).
@@ -102,8 +103,10 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None) ->
         raise InputError(f"encoder {name!r}: open_clip knows no such model; see open_clip.list_models()")
     seed = _random_seed(name, weights)
     tag = open_clip.get_pretrained_cfg(name, weights) if seed is None else None
-    if seed is None and not tag and not Path(weights).is_file():
-        tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
+    file = embedded_file(name) if weights == EMBEDDED else Path(weights)
+    if seed is None and not tag and not (file and file.is_file()):
+        embedded = [EMBEDDED] if embedded_file(name) else []
+        tags = ", ".join([*open_clip.list_pretrained_tags_by_model(name), *embedded]) or "none"
         raise InputError(
             f"encoder {name}: weights {weights!r} are neither a file nor a tag (tags: {tags}); "
             f"{RANDOM}SEED stands for seeded random weights"
@@ -119,7 +122,11 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None) ->
         logging.disable(logging.ERROR)
         try:
             torch.manual_seed(seed or 0)
-            model = open_clip.create_model(name, pretrained=None if seed is not None else weights, device=device)
+            compact = seed is None and not tag and is_compact(file)
+            source = None if compact or seed is not None else weights
+            model = open_clip.create_model(name, pretrained=source, device=device)
+            if compact:
+                model.load_state_dict(read_weights(file, config["text_cfg"]["vocab_size"]))
         except Exception as error:
             # What torch, pickle and safetensors raise on a damaged file has no narrower base class. torch names
             # what does not fit in the lines after the first.
@@ -138,7 +145,8 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None) ->
     )
     tokenizer = open_clip.get_tokenizer(name)
     pretrained = seed is None
-    shown = weights if seed is not None or tag else Path(weights).name  # not where a file lies on this machine
+    # Not where a file lies on this machine.
+    shown = weights if seed is not None or tag or weights == EMBEDDED else file.name
     identity = {
         "model": name,
         "weights": shown,

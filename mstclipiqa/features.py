@@ -6,7 +6,7 @@ texts one after another (sum of L, T), `offsets` (n + 1) that delimit them, and 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +18,14 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
-from tqdm import tqdm
 
 from mstclipiqa.clip import Encoder
 from mstclipiqa.errors import InputError
 from mstclipiqa.files import Parts, atomic, digest, sha256
 from mstclipiqa.fingerprint import fingerprint
+from mstclipiqa.progress import progress
 
 METADATA_KEY = "mstclipiqa"
-
-#: A refreshed line of its own, so that progress is readable in a log as in a terminal.
-PROGRESS_FORMAT = "{desc}: {n_fmt}/{total_fmt} {unit} ({percentage:.0f} %), {rate_fmt}, {remaining} left\n"
 
 
 @dataclass(frozen=True)
@@ -49,11 +46,6 @@ class TextFeatures:
     pooled: np.ndarray
     index: dict[str, int]
     metadata: dict
-
-
-def progress(items: Iterable, total: int, description: str, unit: str) -> Iterator:
-    """Iterate with a progress line every few seconds."""
-    return tqdm(items, total=total, desc=description, unit=unit, mininterval=5, bar_format=PROGRESS_FORMAT)
 
 
 def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:

@@ -622,13 +622,19 @@ EXTRA_SLOT = (0.72, 0.02, 0.98, 0.28)
 SUPERSAMPLING = 2
 
 
-def draw(scene: Scene, size: int | tuple[int, int], rng: Rng) -> Image.Image:
-    """Paint a scene. `size` is the side or (width, height) in pixels, at most 1024; returns an RGB image."""
+def draw(scene: Scene, size: int | tuple[int, int], rng: Rng, backdrop: Image.Image | None = None) -> Image.Image:
+    """Paint a scene. `size` is the side or (width, height) in pixels, at most 1024; returns an RGB image.
+
+    `backdrop` is painted on instead of the scene's place.
+    """
     width, height = (size, size) if isinstance(size, int) else size
     scene = settle(scene, rng)
     style = STYLES[scene.style]
     canvas = Image.new("RGB", (SUPERSAMPLING * width, SUPERSAMPLING * height))
-    BACKGROUNDS[scene.background].paint(canvas, rng)
+    if backdrop is None:
+        BACKGROUNDS[scene.background].paint(canvas, rng)
+    else:
+        canvas.paste(backdrop.resize(canvas.size, Image.Resampling.BICUBIC))
     colour, amount = style.backdrop
     if amount:
         canvas = Image.blend(canvas, Image.new("RGB", canvas.size, colour), amount)

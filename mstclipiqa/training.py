@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mstclipiqa.errors import FailedRunError, InputError
-from mstclipiqa.features import ImageFeatures, TextFeatures, progress
+from mstclipiqa.features import ImageFeatures, TextFeatures
 from mstclipiqa.files import Parts, digest, read_table, write_table
 from mstclipiqa.fingerprint import fingerprint
 from mstclipiqa.metrics import srcc
 from mstclipiqa.model import LEVELS, MSTCLIPIQA, build_model, count_trainable
+from mstclipiqa.progress import progress
 from mstclipiqa.recipes import Recipe
 from mstclipiqa.splits import TEST, TRAIN, VAL
 
