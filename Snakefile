@@ -18,6 +18,8 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/heads.smk"
+include: "workflow/rules/baselines.smk"
+include: "workflow/rules/probe.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -91,7 +91,9 @@ def split(samples: Path, protocols: tuple[str, ...], out: Path) -> None:
 
 def encoder_options(command: click.Command) -> click.Command:
     """The options that name an encoder."""
-    command = click.option("--weights", required=True, help="A pretrained tag, a file, or random:SEED.")(command)
+    command = click.option("--weights", required=True, help="A pretrained tag, a file, embedded, or random:SEED.")(
+        command
+    )
     return click.option("--model", required=True, help="open_clip model, e.g. ViT-B-32-quickgelu.")(command)
 
 
@@ -105,7 +107,7 @@ def encoder_options(command: click.Command) -> click.Command:
 def extract(model: str, weights: str, samples: Path, root: Path, batch_size: int, threads: int, out: Path) -> None:
     """Encode every image of a benchmark, on a GPU where there is one. Resumes where it was killed."""
     from mstclipiqa.clip import load_encoder
-    from mstclipiqa.features import extract_features
+    from mstclipiqa.extraction import extract_features
     from mstclipiqa.files import read_table
 
     frame, _ = read_table(samples, SAMPLES)
@@ -120,7 +122,7 @@ def extract(model: str, weights: str, samples: Path, root: Path, batch_size: int
 def encode_texts(model: str, weights: str, samples: Path | None, template: str | None, out: Path) -> None:
     """Encode every distinct prompt, or the quality levels, once."""
     from mstclipiqa.clip import load_encoder
-    from mstclipiqa.features import extract_texts
+    from mstclipiqa.extraction import extract_texts
     from mstclipiqa.files import read_table
     from mstclipiqa.model import LEVELS
 
@@ -225,21 +227,40 @@ def probe(
 
 
 @main.command()
-@click.argument("features", nargs=-1, type=READ, required=True)
+@click.option("--samples", type=READ, required=True)
+@click.option("--root", type=FOLDER, required=True, help="The folder that the samples' paths start from.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="Batches measured at once.")
+@click.option("--out", type=WRITE, required=True, help="Feature store (safetensors) to write.")
+def measure(samples: Path, root: Path, threads: int, out: Path) -> None:
+    """Measure simple statistics of every image, as features that no network is needed for."""
+    from mstclipiqa.extraction import StatisticsEncoder, extract_features
+    from mstclipiqa.files import read_table
+
+    frame, _ = read_table(samples, SAMPLES)
+    extract_features(StatisticsEncoder(), frame, root, out, threads=threads)
+
+
+@main.command()
 @click.option("--samples", type=READ, required=True)
 @click.option("--splits", type=READ, required=True)
-def readout(features: tuple[Path, ...], samples: Path, splits: Path) -> None:
-    """Print how much of each MOS ridge regression reads from the stores FEATURES side by side, without a head."""
-    from mstclipiqa.files import read_table
-    from mstclipiqa.readout import read_out
+@click.option("--coarse", type=READ, required=True, help="Features of the coarse encoder.")
+@click.option("--fine", type=READ, required=True, help="Features of the fine encoder.")
+@click.option("--statistics", type=READ, required=True, help="Image statistics, written by `mstclipiqa measure`.")
+@click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")
+def baselines(samples: Path, splits: Path, coarse: Path, fine: Path, statistics: Path, out: Path) -> None:
+    """Ridge regression on frozen features, image statistics and the mean colour: what heads are held against."""
+    from mstclipiqa.baselines import PENALTY, ridge_baselines
+    from mstclipiqa.features import load_features
+    from mstclipiqa.files import read_table, write_table
 
     frame, card = read_table(samples, SAMPLES)
-    rows = read_out(frame, read_table(splits, SPLITS)[0], features, card["ranges"])
-    for (target, protocol), group in rows.groupby(["target", "protocol"], sort=False):
-        shown = ", ".join(
-            f"{name.upper()} {group[name].mean():.4f} ± {group[name].std():.4f}" for name in ("srcc", "plcc")
-        )
-        click.echo(f"{card['title']} {target}, {protocol}, {len(group)} splits: {shown}")
+    stores = {"coarse": load_features(coarse), "fine": load_features(fine), "statistics": load_features(statistics)}
+    rows = ridge_baselines(frame, read_table(splits, SPLITS)[0], stores, list(card["ranges"]))
+    metadata = {"benchmark": card["benchmark"], "synthetic": card["synthetic"], "penalty": PENALTY}
+    write_table(out, rows, metadata | {"encoders": {name: store.metadata["encoder"] for name, store in stores.items()}})
+    for (target, protocol, source), group in rows.groupby(["target", "protocol", "source"], sort=False):
+        shown = ", ".join(f"{name.upper()} {group[name].mean():.4f}" for name in ("srcc", "plcc"))
+        click.echo(f"{card['title']} {target}, {protocol}, {len(group)} splits, ridge on {source}: {shown}")
 
 
 @main.command()

@@ -66,13 +66,14 @@ def _halved(x: np.ndarray) -> np.ndarray:
 
 
 def _moments(name: str, values: np.ndarray, unit: float = 1) -> dict[str, float]:
-    """Mean, standard deviation and skewness of int16 values that count `unit` each: from their histogram, exactly."""
+    """Mean, standard deviation and skewness (as its arcsinh: a signed log) of int16 `values` in units of `unit`."""
     low = values.min()
     share = np.bincount((values - low).ravel()) / values.size
     levels = (np.arange(len(share)) + low) * unit
     mean = share @ levels
     variance, third = (share @ (levels - mean) ** power for power in (2, 3))
-    return {f"{name}_mean": mean, f"{name}_sd": variance**0.5, f"{name}_skewness": third / (variance + FLOOR) ** 1.5}
+    skewness = third / (variance + FLOOR) ** 1.5
+    return {f"{name}_mean": mean, f"{name}_sd": variance**0.5, f"{name}_asinh_skewness": np.arcsinh(skewness)}
 
 
 def _colour(rgb: Image.Image) -> dict[str, float]:

@@ -36,6 +36,9 @@ READINGS = (
     "copies instead of annotation.xlsx, that order is ours.",
 )
 
+#: What the probe of each recipe writes.
+PROBE_TABLES = ("readout", "gates")
+
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "numpy", "scipy", "pandas", "pyarrow", "pillow", "snakemake",
 )  # fmt: skip
@@ -101,12 +104,13 @@ def _hash(path: Path) -> str:
 
 
 def _outputs(study: Study, results: Path) -> list[Path]:
-    stores = [*study.config["encoders"], "prompts"]
-    per_benchmark = ["samples.parquet", "splits.parquet", *(f"features/{name}.safetensors" for name in stores)]
+    stores = [f"features/{name}.safetensors" for name in (*study.config["encoders"], "prompts", "statistics")]
+    per_benchmark = ["samples.parquet", "splits.parquet", *stores, "baselines.parquet"]
     return [
         *(results / name / file for name in study.benchmarks for file in per_benchmark),
         *(results / "levels" / f"{recipe}.safetensors" for recipe in study.recipes),
         *(results / job.path for job in study.jobs),
+        *(results / "probe" / recipe / f"{table}.parquet" for recipe in study.recipes for table in PROBE_TABLES),
     ]
 
 

@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +246,8 @@ def pretrain_encoder(
     steps = range(start, settings.steps)
     fixed = tokenize(LEVEL_TEXTS + ARTEFACT_TEXTS)
     for step, rows in zip(progress(steps, len(steps), f"pretrain {name}", "steps"), rows_of, strict=True):
+        if (parent := parent_process()) and not parent.is_alive():
+            raise SystemExit("the process that began this training is gone; start it again to go on")
         rng = np.random.default_rng([seed, step, 1])
         torch.manual_seed(int(rng.integers(2**31)))  # of the patch dropout
         dropout = settings.patch_dropout if step < settings.dropout_until * settings.steps else 0.0

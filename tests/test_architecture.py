@@ -17,11 +17,12 @@ PACKAGE = Path(mstclipiqa.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"report", "manifest"},
-    {"experiments", "training", "evaluation"},
-    {"model", "features", "splits", "metrics"},
-    {"benchmarks", "clip", "recipes", "variants"},
-    {"scenes", "config", "files", "fingerprint"},
+    {"report", "manifest", "probe", "pretraining"},
+    {"experiments", "training", "evaluation", "extraction", "baselines"},
+    {"model", "splits", "metrics", "corpus"},
+    {"benchmarks", "clip", "features", "recipes", "variants", "image_statistics"},
+    {"scenes", "config", "embedded", "fingerprint"},
+    {"files", "progress"},
     {"errors", "__init__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

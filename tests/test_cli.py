@@ -16,9 +16,11 @@ from mstclipiqa.config import read_yaml
 from mstclipiqa.features import load_features, load_texts
 from mstclipiqa.files import read_table, sha256
 from mstclipiqa.metrics import METRICS
+from mstclipiqa.probe import probe_scenes
 
 REPOSITORY = Path(__file__).parents[1]
-VERBS = ["draw", "samples", "split", "extract", "encode-texts", "train", "evaluate", "manifest", "report"]
+VERBS = ["draw", "samples", "split", "extract", "encode-texts", "measure", "baselines", "train", "probe", "evaluate"]
+VERBS += ["manifest", "report", "pretrain"]
 COARSE = ("--model", "mst-small-32", "--weights", "random:32")
 FINE = ("--model", "mst-small-16", "--weights", "random:16")
 VARIANTS = ["mst-clipiqa", "mst-clipiqa-star"]
@@ -94,6 +96,16 @@ class Chain:
         }
         return ["train", *(word for name, value in options.items() for word in (f"--{name}", value))]
 
+    def probing(self, **changes: object) -> list[object]:
+        """The arguments of `probe`, with `changes`."""
+        _, *words = self.training(out=self.results / "probe" / "tiny")
+        options = dict(zip(words[::2], words[1::2], strict=True))
+        del options["--variant"], options["--target"]
+        for role, (_, model, _, weights) in (("coarse", COARSE), ("fine", FINE)):
+            options |= {f"--{role}-model": model, f"--{role}-weights": weights}
+        options |= {f"--{name.replace('_', '-')}": value for name, value in changes.items()}
+        return ["probe", *(word for option in options.items() for word in option)]
+
     def configuration(self, **changes: object) -> dict:
         config = read_yaml(REPOSITORY / "config" / "agiqa-3k.yaml")
         return config | {
@@ -109,7 +121,7 @@ def write_recipe(path: Path, **changes: object) -> Path:
     path.parent.mkdir(exist_ok=True)
     released = REPOSITORY / "config" / "recipes" / "released_code.yaml"
     (path.parent / released.name).write_text(released.read_text())
-    values = {"epochs": 1, "learning_rate": 1e-3, "gate_hidden": 8, **changes}
+    values = {"epochs": 1, "learning_rate": 2e-4, "gate_hidden": 8, **changes}
     stated = {key: {"value": value, "place": "a test"} for key, value in values.items()}
     path.write_text(yaml.safe_dump({"title": "Tiny", "source": "a test", "values": stated}))
     return path
@@ -139,9 +151,20 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     step("encode-texts", *COARSE, "--samples", samples, "--out", features / "prompts.safetensors")
     levels = chain.results / "levels" / "tiny.safetensors"
     step("encode-texts", *COARSE, "--template", template, "--out", levels)
+    statistics = features / "statistics.safetensors"
+    step("measure", "--samples", samples, "--root", chain.data, "--out", statistics)
+    step(
+        "baselines", "--samples", samples, "--splits", chain.benchmark / "splits.parquet",
+        "--coarse", features / "coarse.safetensors", "--fine", features / "fine.safetensors",
+        "--statistics", statistics, "--out", chain.benchmark / "baselines.parquet",
+    )  # fmt: skip
     runs = [chain.predictions(variant, target) for variant in VARIANTS for target in TARGETS]
     for out in runs:
         step(*chain.training(variant=out.stem, target=out.parts[-3], out=out))
+    with pytest.MonkeyPatch.context() as patch:
+        few = probe_scenes(per_fold=8, spoiled=3)
+        patch.setattr("mstclipiqa.probe.probe_scenes", lambda: few)
+        step(*chain.probing())
     step("evaluate", *runs, "--results", chain.results, "--out", chain.results / "metrics.parquet")
     return chain
 
@@ -236,6 +259,21 @@ def test_steps_give_the_same_bytes_again(chain: Chain, tmp_path: Path):
     assert sha256(tmp_path / "runs.parquet") == sha256(chain.predictions("mst-clipiqa-star"))
 
 
+def test_probe_names_its_benchmark_and_encoders(chain: Chain):
+    for name in ("readout", "gates"):
+        table, metadata = read_table(chain.results / "probe" / "tiny" / f"{name}.parquet")
+        assert set(table["recipe"]) == {"tiny"}
+        assert (metadata["benchmark"], metadata["synthetic"], metadata["target"]) == ("agiqa-3k", True, "quality")
+        assert [metadata["encoders"][role]["model"] for role in ("coarse", "fine")] == [COARSE[1], FINE[1]]
+
+
+@pytest.mark.parametrize("role", ["coarse", "fine"])
+def test_probe_of_other_encoders_than_the_features_is_one_line(chain: Chain, tmp_path: Path, role: str):
+    done = invoke(*chain.probing(**{f"{role}_weights": "random:5"}, out=tmp_path / "probe"))
+    assert_one_line(done, chain.benchmark / "features" / f"{role}.safetensors", "random weights (seed 5)")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_manifest_describes_the_chain(chain: Chain, tmp_path: Path):
     run(
         "manifest", "--config", json.dumps(chain.configuration()), "--recipes", chain.recipe.parent,
@@ -244,6 +282,7 @@ def test_manifest_describes_the_chain(chain: Chain, tmp_path: Path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["benchmarks"]["agiqa-3k"]["status"] == "present"
     assert manifest["inputs"] == {"agiqa-3k/data.csv": sha256(chain.data / "data.csv")}
+    assert "probe/tiny/gates.parquet" in manifest["outputs"]
     for name, digest in manifest["outputs"].items():
         assert sha256(chain.results / name) == digest
 
@@ -298,7 +337,7 @@ RECIPE_MISTAKES = {
     "misspelt key": ("place:", "plaec:", ["place"]),
     "no epoch": ("value: 1\n", "value: 0\n", ["epochs"]),
     "half an epoch": ("value: 1\n", "value: 1.5\n", ["epochs"]),
-    "a number that YAML 1.1 reads as text": ("value: 0.001", "value: 1e-3", ["learning_rate", "1e-3"]),
+    "a number that YAML 1.1 reads as text": ("value: 0.0002", "value: 2e-4", ["learning_rate", "2e-4"]),
     "no title": ("title: Tiny\n", "", ["title"]),
     "no source": ("source: a test\n", "", ["source"]),
 }

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from mstclipiqa.clip import Encoder, load_encoder, open_clip
 from mstclipiqa.errors import InputError
-from mstclipiqa.features import extract_features, extract_texts, load_features, load_texts
+from mstclipiqa.extraction import extract_features, extract_texts
+from mstclipiqa.features import load_features, load_texts
 from mstclipiqa.files import sha256
 
 CPU = torch.device("cpu")

@@ -66,8 +66,12 @@ def test_it_covers_what_python_loads_with_the_module(covered, module):
 
 def test_training_is_independent_of_the_steps_before_and_after(covered):
     found = covered("mstclipiqa.training")
-    assert {f"mstclipiqa.{name}" for name in ("training", "files", "model", "metrics", "recipes", "clip")} <= found
-    assert not {name for name in found if name.split(".")[1] in ("report", "cli", "benchmarks", "manifest")}
+    assert {f"mstclipiqa.{name}" for name in ("training", "files", "model", "metrics", "recipes", "features")} <= found
+    assert not {
+        name
+        for name in found
+        if name.split(".")[1] in ("report", "cli", "benchmarks", "manifest", "clip", "extraction")
+    }
 
 
 def test_imports_within_functions_count(covered):
@@ -121,10 +125,10 @@ def test_the_whole_package_is_every_file_of_it(monkeypatch):
 
 
 def test_it_moves_with_the_data_it_names(monkeypatch):
-    expected, read_bytes = fingerprint("mstclipiqa.features", data=["model_configs"]), Path.read_bytes
-    assert expected != fingerprint("mstclipiqa.features")
+    expected, read_bytes = fingerprint("mstclipiqa.extraction", data=["model_configs"]), Path.read_bytes
+    assert expected != fingerprint("mstclipiqa.extraction")
     monkeypatch.setattr(Path, "read_bytes", lambda path: read_bytes(path) + b" " * (path.suffix == ".json"))
-    assert expected != fingerprint("mstclipiqa.features", data=["model_configs"])
+    assert expected != fingerprint("mstclipiqa.extraction", data=["model_configs"])
 
 
 def test_a_fingerprint_imports_nothing():

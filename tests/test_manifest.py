@@ -57,9 +57,13 @@ def results(tmp_path: Path, study: Study) -> Path:
             features = {"features": np.zeros((1, 4), np.float32)}
             metadata = {"encoder": identity, "images": ["a.png"], "sha256": ["33" * 32]}
             write_store(results / name / "features" / f"{role}.safetensors", features, metadata)
+        write_store(results / name / "features" / "statistics.safetensors", features, metadata)
+        write_table(results / name / "baselines.parquet", table, {"of": name})
         truncated = ["long"] if name == "agiqa-1k" else []
         write_texts(results / name / "features" / "prompts.safetensors", ["a corgi", "long"], truncated)
     for recipe in study.recipes:
+        for name in ("readout", "gates"):
+            write_table(results / "probe" / recipe / f"{name}.parquet", table, {"of": recipe})
         write_texts(results / "levels" / f"{recipe}.safetensors", ["bad", "good"], [])
     for job in study.jobs:
         write_table(results / job.path, table, {"job": job.path})
@@ -106,8 +110,9 @@ def test_inputs_are_the_label_files(built: dict):
 
 def test_outputs_are_all_files_with_their_hashes(built: dict, results: Path):
     files = {path.relative_to(results).as_posix(): sha256(path) for path in results.rglob("*") if path.is_file()}
-    # quality of both, correspondence of agiqa-3k; two recipes; per benchmark two tables and three stores
-    assert len(files) == 1 + 3 * 2 + 2 + 2 * 5
+    # quality of both, correspondence of agiqa-3k; two recipes, each with levels and two tables of its probe;
+    # per benchmark two tables and three stores
+    assert len(files) == 1 + 3 * 2 + 2 * 3 + 2 * 5
     assert built["outputs"] == files
 
 

@@ -54,14 +54,17 @@ def make_tables(results: Results) -> dict[str, tables.Table]:
         tables.leakage,
         tables.recipes,
         tables.parameters,
+        *([tables.baselines] if len(results.baselines) else []),
+        *([tables.readout, tables.gates, tables.gate_variance] if results.probes else []),
     ):
         made[make.__name__] = make(results)
     return made
 
 
 def make_figures(results: Results) -> dict[str, figures.Figure]:
-    """Every figure of the report by name; targets without runs have none."""
+    """Every figure of the report by name; targets without runs have none, nor has a suite without a probe."""
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in tables.PAPER_TABLES]
+    made.append(figures.readout(results))
     return {figure.name: figure for figure in made if figure is not None}
 
 

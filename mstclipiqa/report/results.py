@@ -29,6 +29,20 @@ MANIFEST_KEYS = [
 ]
 
 
+#: What the probe's tables must have.
+READOUT = ["features", "factor", "kind", "metric", "split", "value", "chance"]
+GATES = ["state", "artefact", *(f"{name}{part}" for name in ("shift", "movement") for part in ("", "_sd", "_srcc"))]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The probe of one recipe: its linear readouts, its gates' changes, and what it rests on."""
+
+    readout: pd.DataFrame
+    gates: pd.DataFrame
+    metadata: dict
+
+
 @dataclass(frozen=True)
 class Results:
     """The results of one suite.
@@ -36,7 +50,9 @@ class Results:
     `cards` and `splits` are keyed by present benchmark, `runs` (the metadata of each runs file) by the path
     of the file relative to `root`. `metrics` has one row per run and selection, in the order of the
     manifest's configuration. `timings` has one row per timed extraction: benchmark,
-    encoder, items, unit, seconds. `printed` holds the paper's printed numbers, or no row.
+    encoder, items, unit, seconds. `baselines` has one row per benchmark, source, target and split; it may have
+    none. `probes` are keyed by recipe; there may be none. `printed` holds the
+    paper's printed numbers, or no row.
     """
 
     root: Path
@@ -46,6 +62,8 @@ class Results:
     metrics: pd.DataFrame
     runs: dict[str, dict]
     timings: pd.DataFrame
+    baselines: pd.DataFrame
+    probes: dict[str, Probe]
     printed: pd.DataFrame
 
     @property
@@ -103,6 +121,8 @@ def read_results(root: Path, paper_tables: Path | None = None) -> Results:
         metrics=metrics,
         runs={file: read_table(root / file)[1] for file in metrics["file"].unique()},
         timings=_read_timings(root / "timings" / "extract", cards),
+        baselines=_read_baselines(root, present),
+        probes={name: _read_probe(root / "probe" / name) for name in _probed(root, manifest)},
         printed=_read_printed(paper_tables),
     )
 
@@ -165,6 +185,26 @@ def _read_timings(folder: Path, cards: dict[str, dict]) -> pd.DataFrame:
             unit = "prompts" if role in ("prompts", "text") else "images"
             rows.append((benchmark, role, card[unit], unit, seconds))
     return pd.DataFrame(rows, columns=["benchmark", "encoder", "items", "unit", "seconds"])
+
+
+def _read_baselines(root: Path, benchmarks: list[str]) -> pd.DataFrame:
+    columns = ["source", "target", "protocol", "split", "n", "srcc", "plcc"]
+    paths = {name: root / name / "baselines.parquet" for name in benchmarks}
+    tables = [
+        read_table(path, columns)[0].assign(benchmark=name, file=f"{name}/{path.name}")
+        for name, path in paths.items()
+        if path.exists()
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["benchmark", *columns, "file"])
+
+
+def _probed(root: Path, manifest: dict) -> list[str]:
+    return [recipe for recipe in ordered(manifest, "recipes") if (root / "probe" / recipe).is_dir()]
+
+
+def _read_probe(folder: Path) -> Probe:
+    readout, metadata = read_table(folder / "readout.parquet", READOUT)
+    return Probe(readout, read_table(folder / "gates.parquet", GATES)[0], metadata)
 
 
 def _read_printed(path: Path | None) -> pd.DataFrame:

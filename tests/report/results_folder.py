@@ -61,6 +61,7 @@ def build(
     word: str = "",
     values: dict[str, list[float]] | None = None,
     timings: bool = True,
+    probe: bool = False,
 ) -> Path:
     """A suite of the `present` benchmarks (name: images). `word` is put wherever texts of others may stand.
 
@@ -100,6 +101,9 @@ def build(
             metrics["selection"] == "validation"
         )
         metrics.loc[chosen, metric] = numbers
+    if probe:
+        for recipe in RECIPES:
+            _write_probe(root / "probe" / recipe, recipe, encoders)
     # The report, not this order, decides how rows stand.
     write_table(root / "metrics.parquet", metrics.sample(frac=1, random_state=1), {})
     write_json(root / "manifest.json", _manifest(present, encoders, outputs, word))
@@ -187,6 +191,53 @@ def _write_runs(root: Path, file: str, names: list[str], metadata: dict, rng: np
                 )
     write_table(root / file, pd.concat(tables), metadata)
     return rows
+
+
+#: Readouts of the probe: mean over the two folds, which lie 0.1 to either side of it.
+READOUT = {
+    ("semantic", "object", "balanced accuracy"): {"f_c": 0.7, "f_f": 0.5, "both": 0.8},
+    ("semantic", "style", "balanced accuracy"): {"f_c": 0.4, "f_f": 0.5, "both": 0.6},
+    ("distortion", "which artefact", "balanced accuracy"): {"f_c": 0.3, "f_f": 0.6, "both": 0.6},
+    ("distortion", "strength of colour_cast", "srcc"): {"f_c": -0.1, "f_f": 0.2, "both": 0.2},
+}
+ARTEFACTS = ["none", "blur", "colour_cast"]
+
+
+def _write_probe(folder: Path, recipe: str, encoders: dict) -> None:
+    readout = pd.DataFrame(
+        [
+            (recipe, features, factor, kind, metric, split, value + (0.1 if split else -0.1), 0.25 * (metric != "srcc"))
+            for (kind, factor, metric), values in READOUT.items()
+            for features, value in {**values, "z_initial": 0.3, "z_trained": 0.55}.items()
+            for split in range(2)
+        ],
+        columns=["recipe", "features", "factor", "kind", "metric", "split", "value", "chance"],
+    )
+    # f_f leads by the same in both folds, except in this factor.
+    swapped = (readout["factor"] == "style") & (readout["features"] == "f_f")
+    readout.loc[swapped, "value"] = [0.8, 0.2]
+    gates = pd.DataFrame(
+        [
+            (recipe, artefact, 0.002 * k, 0.001, k / 2 if k else None, 0.02, 0.01, -k / 2 if k else None, state)
+            for state in ("initial", "trained")
+            for k, artefact in enumerate(ARTEFACTS)
+        ],
+        columns=[
+            *("recipe", "artefact", "shift", "shift_sd", "shift_srcc"),
+            *("movement", "movement_sd", "movement_srcc", "state"),
+        ],
+    )
+    shares = {"scene": 0.8, "artefact": 0.1, "strength": 0.025, "rest": 0.075}
+    metadata = {
+        "benchmark": "agiqa-3k", "protocol": "lab-seed1", "split": 0, "seed": 0, "target": "quality",
+        "scenes": 240, "spoiled": 60, "encoders": encoders,
+        "gates": {
+            "initial": {"mean": 0.5, "moved": 0.0, "shares": shares},
+            "trained": {"mean": 0.48, "moved": 0.0123, "shares": shares},
+        },
+    }  # fmt: skip
+    write_table(folder / "readout.parquet", readout, metadata)
+    write_table(folder / "gates.parquet", gates, metadata)
 
 
 def _manifest(present: dict[str, int], encoders: dict, outputs: dict, word: str) -> dict:

@@ -19,6 +19,13 @@ def test_figures_are_the_same_bytes_and_carry_no_date(make_results, draw):
     assert Image.open(io.BytesIO(one.png)).info.keys() <= {"dpi"}
 
 
+def test_the_probes_figure_is_the_same_bytes_too(make_results):
+    results = read_results(make_results(probe=True))
+    one, two = figures.readout(results), figures.readout(results)
+    assert (one.png, one.svg) == (two.png, two.svg)
+    assert "recipe Released code" in one.caption
+
+
 def test_targets_without_runs_have_no_figure(make_results):
     results = read_results(make_results())
     assert figures.scatter(results, "authenticity") is None

@@ -49,7 +49,7 @@ class Page(HTMLParser):
 def page(tmp_path_factory) -> Page:
     """The page of a suite of real data and pretrained encoders."""
     root = tmp_path_factory.mktemp("real")
-    write_report(build(root / "results" / "tiny"), root / "reports" / "tiny", PAPER_TABLES)
+    write_report(build(root / "results" / "tiny", probe=True), root / "reports" / "tiny", PAPER_TABLES)
     return Page(root / "reports" / "tiny" / "index.html")
 
 
@@ -90,12 +90,26 @@ def test_every_link_leads_to_a_file_and_nothing_is_loaded(page):
         elif not link.startswith("https://arxiv.org/abs/2606.16799v1"):
             assert (page.path.parent / unquote(link)).is_file(), link
     assert "../../results/tiny/agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet" in links
+    assert "../../results/tiny/probe/main_text/gates.parquet" in links
     for tag, attributes in page.tags:
         assert tag not in ("script", "iframe", "object", "embed")
         for name in ("src", "href", "xlink:href", "srcset", "data"):
             if tag != "a" and name in attributes:
                 assert attributes[name].startswith(("#", "data:"))
     assert not re.search(r"@import|url\((?!#)", page.path.read_text(encoding="utf-8"))
+
+
+def test_the_probe_says_what_it_rests_on(page, make_page):
+    assert "240 drawn scenes, 60 of which" in page.text
+    assert "CLIP ViT-B/32, OpenAI weights for f_c and on CLIP ViT-B/16, OpenAI weights for f_f" in page.text
+    assert "nothing about CLIP" not in page.text
+    assert "this says nothing about CLIP" in make_page(pretrained=False, probe=True).text
+
+
+def test_without_a_probe_its_section_is_left_out(make_page):
+    page = make_page()
+    assert "What each stream carries" not in page.text
+    assert not list((page.path.parent).rglob("*probe*"))
 
 
 def test_text_of_others_stays_text(make_page):
@@ -113,7 +127,7 @@ def test_the_page_can_be_read_by_everyone(page):
     assert len(page.all("table")) == len(page.all("caption")) >= 10
     assert all(cell.get("scope") for cell in page.all("th"))
     drawings = page.all("svg")
-    assert len(drawings) == 4 and all(d["role"] == "img" and d["aria-label"] for d in drawings)
+    assert len(drawings) == 5 and all(d["role"] == "img" and d["aria-label"] for d in drawings)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for attributes in (attributes for _, attributes in page.tags if "aria-labelledby" in attributes):

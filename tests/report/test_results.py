@@ -69,6 +69,19 @@ def test_synthetic_and_untrained_are_believed_from_any_side(make_results):
     assert read_results(root).synthetic == ["agiqa-3k"]
 
 
+def test_a_probe_is_optional_and_checked(make_results):
+    assert read_results(make_results()).probes == {}
+    root = make_results(probe=True)
+    assert list(read_results(root).probes) == ["released_code", "main_text"]
+    gates = root / "probe" / "main_text" / "gates.parquet"
+    write_table(gates, read_table(gates)[0].drop(columns="shift"), {})
+    with pytest.raises(InputError, match=r"main_text/gates\.parquet: no column shift"):
+        read_results(root)
+    gates.unlink()
+    with pytest.raises(InputError, match=r"main_text/gates\.parquet: no such file"):
+        read_results(root)
+
+
 def test_timings_are_optional_and_checked(make_results):
     assert read_results(make_results(timings=False)).timings.empty
     root = make_results()

@@ -32,6 +32,7 @@ def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     assert jobs["train"] == 40
     assert jobs["draw"] == jobs["samples"] == jobs["splits"] == 5
     assert jobs["extract"] == 10
+    assert jobs["probe"] == 2
     assert jobs.items() >= DOWNSTREAM.items()
 
 
@@ -74,7 +75,7 @@ def test_changed_recipe_value_reruns_what_depends_on_it(edited: Checkout):
     edit(recipes / "main_text.yaml", "weight_decay: {value: 1.0e-3", "weight_decay: {value: 1.0e-2")
     assert edited.planned(*SMALL) == {}, "the small suite does not run main_text"
     edit(recipes / "released_code.yaml", "weight_decay: {value: 1.0e-3", "weight_decay: {value: 1.0e-2")
-    assert edited.planned(*SMALL) == {"train": 4, **DOWNSTREAM}
+    assert edited.planned(*SMALL) == {"train": 4, "probe": 1, **DOWNSTREAM}
 
 
 def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout: Checkout):
@@ -94,7 +95,8 @@ def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout
     [
         ("report/page.py", {"report": 1}),
         ("evaluation.py", DOWNSTREAM),
-        ("training.py", {"train": 4, **DOWNSTREAM}),
+        ("training.py", {"train": 4, "probe": 1, **DOWNSTREAM}),
+        ("probe.py", {"probe": 1, "manifest": 1, "report": 1}),
         ("benchmarks/aigciqa2023.py", {"manifest": 1, "report": 1}),
     ],
 )

@@ -32,8 +32,8 @@ wildcard_constraints:
     variant="|".join(config["variants"]),
 
 
-#: The code that decides features, and the architectures that this project brings along.
-FEATURES_CODE = fingerprint("mstclipiqa.features", data=["model_configs"])
+#: What decides features: the code, and the architectures and weights that this project brings along.
+FEATURES_CODE = fingerprint("mstclipiqa.extraction", data=["model_configs", "weights"])
 
 
 def weights_file(name):
@@ -42,10 +42,10 @@ def weights_file(name):
     return [weights] if Path(weights).is_file() else []
 
 
-def encoder_spec(name):
-    """The options that name an encoder of the configuration."""
+def encoder_spec(name, prefix=""):
+    """The options that name an encoder of the configuration, where a command has several with a prefix each."""
     encoder = config["encoders"][name]
-    return f"--model {encoder['model']} --weights {encoder['weights']}"
+    return f"--{prefix}model {encoder['model']} --{prefix}weights {encoder['weights']}"
 
 
 def reader_code(wildcards):

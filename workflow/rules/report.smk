@@ -23,7 +23,8 @@ rule manifest:
     input:
         f"{RESULTS}/metrics.parquet",
         RUNS,
-        expand(f"{RESULTS}/{{benchmark}}/splits.parquet", benchmark=study.benchmarks),
+        expand(f"{RESULTS}/{{benchmark}}/{{table}}.parquet", benchmark=study.benchmarks, table=["splits", "baselines"]),
+        expand(f"{RESULTS}/probe/{{recipe}}/{{table}}.parquet", recipe=study.recipes, table=["readout", "gates"]),
     output:
         f"{RESULTS}/manifest.json",
     params:
