@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent
 def fingerprint(*modules: str, data: Iterable[str] = ()) -> str:
     """Hex SHA-256 over the sources of `modules` and of their imports from this package, however deep.
 
-    `data` names folders of the package all of whose files count too, so `data=["."]` is the whole package.
+    `data` names folders of the package whose files count too, but for documents: `data=["."]` is all of it.
     Raises ValueError for an unknown module.
     """
     contents: dict[str, bytes] = {}
@@ -29,7 +29,7 @@ def fingerprint(*modules: str, data: Iterable[str] = ()) -> str:
             pending += imported_modules(contents[module])
     for folder in data:
         for path in (PACKAGE / folder).rglob("*"):
-            if path.is_file() and path.suffix != ".pyc":
+            if path.is_file() and path.suffix not in (".pyc", ".md"):  # a document decides nothing
                 contents[path.relative_to(PACKAGE).as_posix()] = path.read_bytes()
     state = hashlib.sha256()
     for name in sorted(contents):

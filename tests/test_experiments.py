@@ -45,12 +45,12 @@ def test_module_that_snakemake_reads_imports_no_torch():
 
 def test_default_suite_is_every_benchmark_target_recipe_and_variant():
     default = study()
-    assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 2 * 2 == 40
+    assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 3 * 2 == 60
     assert default.benchmarks == list(TARGETS)
     assert default.absent == {}
     assert default.drawn and default.suite == "miniature"
     for name, count in TARGETS.items():
-        assert sum(job.benchmark == name for job in default.jobs) == count * 4
+        assert sum(job.benchmark == name for job in default.jobs) == count * 6
 
 
 def test_jobs_are_the_product_of_what_is_selected():
@@ -103,7 +103,7 @@ def test_data_root_that_does_not_exist_stops(tmp_path: Path):
 
 
 def test_drawn_suite_needs_no_data_root(tmp_path: Path):
-    assert len(study(data_root=str(tmp_path / "nowhere")).jobs) == 40
+    assert len(study(data_root=str(tmp_path / "nowhere")).jobs) == 60
 
 
 def test_missing_benchmark_stops_where_it_is_told_to(tmp_path: Path):

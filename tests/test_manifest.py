@@ -111,8 +111,8 @@ def test_inputs_are_the_label_files(built: dict):
 def test_outputs_are_all_files_with_their_hashes(built: dict, results: Path):
     files = {path.relative_to(results).as_posix(): sha256(path) for path in results.rglob("*") if path.is_file()}
     # quality of both, correspondence of agiqa-3k; two recipes, each with levels and two tables of its probe;
-    # per benchmark two tables and three stores
-    assert len(files) == 1 + 3 * 2 + 2 * 3 + 2 * 5
+    # per benchmark three tables and four stores
+    assert len(files) == 1 + 3 * 2 + 2 * 3 + 2 * 7
     assert built["outputs"] == files
 
 

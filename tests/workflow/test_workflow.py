@@ -28,11 +28,11 @@ def test_lint_is_clean(checkout: Checkout):
 
 def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     jobs = checkout.planned()
-    # 10 benchmark x target pairs, 2 recipes, 2 variants
-    assert jobs["train"] == 40
+    # 10 benchmark x target pairs, 3 recipes, 2 variants
+    assert jobs["train"] == 60
     assert jobs["draw"] == jobs["samples"] == jobs["splits"] == 5
     assert jobs["extract"] == 10
-    assert jobs["probe"] == 2
+    assert jobs["probe"] == 3
     assert jobs.items() >= DOWNSTREAM.items()
 
 
@@ -40,13 +40,13 @@ def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
     (checkout.folder / "data" / "agiqa-3k").mkdir(parents=True)
     (checkout.folder / "data" / "aigciqa2023").mkdir()
     jobs = checkout.planned("--configfile", "config/paper.yaml")
-    assert jobs["train"] == (2 + 3) * 2 * 2
+    assert jobs["train"] == (2 + 3) * 3 * 2
     assert "draw" not in jobs
 
 
 def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
     configuration = ("--configfile", "config/agiqa-3k.yaml", "--config", f"data_root={shared_data}")
-    assert checkout.planned(*configuration)["train"] == 8
+    assert checkout.planned(*configuration)["train"] == 12
 
 
 def test_page_and_tables_are_there(finished: Checkout):
