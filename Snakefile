@@ -19,6 +19,7 @@ include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/heads.smk"
 include: "workflow/rules/baselines.smk"
+include: "workflow/rules/curves.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/report.smk"
 

@@ -6,11 +6,16 @@ The verbs import what they run when they run it, so that help and checks answer 
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mstclipiqa import __version__
 from mstclipiqa.errors import InputError, MstclipiqaError
+
+if TYPE_CHECKING:
+    from mstclipiqa.recipes import Recipe
+    from mstclipiqa.training import Dataset
 
 READ = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -36,6 +41,40 @@ class OneLineErrors(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Reproducibility benchmark harness for MST-CLIPIQA: each verb is a step of the workflow."""
+
+
+@main.command()
+@click.option("--config", type=READ, required=True, help="Configuration file, e.g. config/paper.yaml.")
+@click.option("--recipes", type=FOLDER, default="config/recipes", help="Folder of the recipe files.")
+@click.option("--data-root", type=FOLDER, help="In place of the configuration's data_root.")
+def plan(config: Path, recipes: Path, data_root: Path | None) -> None:
+    """Say what a configuration will cost: jobs, runs, time on this machine, disk. Trains and encodes a trial."""
+    from mstclipiqa.config import read_yaml
+    from mstclipiqa.experiments import Study
+    from mstclipiqa.planning import plan as make_plan
+
+    document = read_yaml(config)
+    study = Study(document | {"data_root": str(data_root)} if data_root else document, recipes)
+    cost = make_plan(study, Path("results") / study.suite)
+    for name, reason in cost["absent"].items():
+        click.echo(f"{name}: left out, {reason}")
+    for name in cost["unknown"]:
+        click.echo(f"{name}: not counted, it is still to be drawn")
+    jobs = cost["jobs"]
+    for name, count in cost["images"].items():
+        own = jobs[jobs["benchmark"] == name]
+        click.echo(f"{name}: {count:,} images, {len(own)} training jobs, {own['runs'].sum():,} runs")
+    hours, cores = jobs["seconds"].sum() / 3600, cost["cores"]
+    speeds = ", ".join(f"{name} {speed:,.0f}" for name, speed in cost["images_per_second"].items())
+    click.echo(
+        f"encode {sum(cost['encoded'].values()):,} images and views on {cost['device']}: "
+        f"{cost['extraction_seconds'] / 3600:.2f} h (images/s, tried here without decoding: {speeds})"
+    )
+    click.echo(
+        f"train {jobs['runs'].sum():,} runs in {len(jobs)} jobs: {hours:.2f} core hours, {hours / cores:.2f} h on "
+        f"{cores} cores (steps tried here)"
+    )
+    click.echo(f"store {cost['bytes'] / 1e6:,.0f} MB of features and predictions")
 
 
 @main.command()
@@ -103,34 +142,49 @@ def encoder_options(command: click.Command) -> click.Command:
 @click.option("--root", type=FOLDER, required=True, help="The folder that the samples' paths start from.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, help="Images per forward pass.")
 @click.option("--threads", type=click.IntRange(1), default=1, help="Batches decoded and encoded at once.")
+@click.option("--recipe", type=READ, help="Encode this recipe's augmented views of every image, not the image.")
 @click.option("--out", type=WRITE, required=True, help="Feature store (safetensors) to write.")
-def extract(model: str, weights: str, samples: Path, root: Path, batch_size: int, threads: int, out: Path) -> None:
+def extract(
+    model: str, weights: str, samples: Path, root: Path, batch_size: int, threads: int, recipe: Path | None, out: Path
+) -> None:
     """Encode every image of a benchmark, on a GPU where there is one. Resumes where it was killed."""
     from mstclipiqa.clip import load_encoder
     from mstclipiqa.extraction import extract_features
     from mstclipiqa.files import read_table
+    from mstclipiqa.recipes import load_recipe
 
     frame, _ = read_table(samples, SAMPLES)
-    extract_features(load_encoder(model, weights), frame, root, out, batch_size, threads)
+    loaded = load_recipe(recipe) if recipe else None
+    if loaded and not loaded.views:
+        raise InputError(f"{recipe}: trains on no augmented views; leave --recipe out")
+    views = {"augmentation": loaded.augmentation, "views": loaded.views} if loaded else {}
+    extract_features(load_encoder(model, weights), frame, root, out, batch_size, threads, **views)
 
 
 @main.command("encode-texts")
 @encoder_options
 @click.option("--samples", type=READ, help="Encode the distinct prompts of this samples table.")
 @click.option("--template", help="Encode the five quality levels in this template, e.g. 'a photo with {} quality'.")
+@click.option("--zero-shot", is_flag=True, help="Encode the texts of the zero-shot controls.")
 @click.option("--out", type=WRITE, required=True, help="Text store (safetensors) to write.")
-def encode_texts(model: str, weights: str, samples: Path | None, template: str | None, out: Path) -> None:
-    """Encode every distinct prompt, or the quality levels, once."""
+def encode_texts(
+    model: str, weights: str, samples: Path | None, template: str | None, zero_shot: bool, out: Path
+) -> None:
+    """Encode every distinct prompt, the quality levels, or the zero-shot controls' texts, once."""
+    from mstclipiqa.baselines import ZERO_SHOT_TEXTS
     from mstclipiqa.clip import load_encoder
     from mstclipiqa.extraction import extract_texts
     from mstclipiqa.files import read_table
     from mstclipiqa.model import LEVELS
 
-    if (samples is None) == (template is None):
-        raise click.UsageError("give one of --samples and --template")
+    if (samples is not None) + (template is not None) + zero_shot != 1:
+        raise click.UsageError("give one of --samples, --template and --zero-shot")
     if template is not None and not re.fullmatch(r"[^{}]*\{\}[^{}]*", template):
         raise InputError(f"template {template!r}: give one {{}} for the level, as in 'a photo with {{}} quality'")
-    texts = read_table(samples, SAMPLES)[0]["prompt"] if samples else [template.format(level) for level in LEVELS]
+    if zero_shot:
+        texts = ZERO_SHOT_TEXTS
+    else:
+        texts = read_table(samples, SAMPLES)[0]["prompt"] if samples else [template.format(level) for level in LEVELS]
     extract_texts(load_encoder(model, weights), texts, out)
 
 
@@ -141,14 +195,18 @@ def encode_texts(model: str, weights: str, samples: Path | None, template: str |
 @click.option("--fine", type=READ, required=True, help="Features of the fine encoder.")
 @click.option("--prompts", type=READ, required=True, help="Text store of the prompts.")
 @click.option("--levels", type=READ, required=True, help="Text store of the recipe's quality levels.")
+@click.option("--fine-levels", type=READ, help="The same by the fine encoder's text tower, which mstfe-1 needs.")
+@click.option("--coarse-views", type=READ, help="Augmented views by the coarse encoder, where the recipe has some.")
+@click.option("--fine-views", type=READ, help="The same views by the fine encoder.")
 @click.option("--recipe", type=READ, required=True, help="Recipe file; released_code.yaml lies beside it.")
 @click.option("--variant", required=True)
 @click.option("--target", required=True)
 @click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(
-    samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, recipe: Path,
-    variant: str, target: str, seeds: tuple[int, ...], out: Path,
+    samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
+    coarse_views: Path | None, fine_views: Path | None, recipe: Path, variant: str, target: str,
+    seeds: tuple[int, ...], out: Path,
 ) -> None:  # fmt: skip
     """Train every split and seed of one target, recipe and variant. Resumes at the first unfinished run."""
     from mstclipiqa.features import load_features, load_texts
@@ -160,7 +218,9 @@ def train(
     get_variant(variant)
     frame, card = read_table(samples, SAMPLES)
     stores = {"coarse": load_features(coarse), "fine": load_features(fine), "prompts": load_texts(prompts)}
-    data = assemble_dataset(frame, card["ranges"], target, **stores)
+    views = {"coarse_views": coarse_views, "fine_views": fine_views}
+    views = {name: load_features(path) for name, path in views.items() if path}
+    data = assemble_dataset(frame, card["ranges"], target, **stores, **views)
     loaded = load_recipe(recipe)
     metadata = {
         "benchmark": card["benchmark"],
@@ -172,7 +232,8 @@ def train(
         "text_encoder": stores["prompts"].metadata["encoder"],
     }
     table, _ = read_table(splits, SPLITS)
-    train_job(out, data, table, variant, loaded, load_texts(levels), list(seeds), metadata)
+    own_levels = load_texts(fine_levels) if fine_levels else None
+    train_job(out, data, table, variant, loaded, load_texts(levels), list(seeds), metadata, own_levels)
 
 
 @main.command()
@@ -246,21 +307,91 @@ def measure(samples: Path, root: Path, threads: int, out: Path) -> None:
 @click.option("--coarse", type=READ, required=True, help="Features of the coarse encoder.")
 @click.option("--fine", type=READ, required=True, help="Features of the fine encoder.")
 @click.option("--statistics", type=READ, required=True, help="Image statistics, written by `mstclipiqa measure`.")
+@click.option("--prompts", type=READ, required=True, help="Text store of the prompts.")
+@click.option("--texts", type=READ, required=True, help="Text store, written by `mstclipiqa encode-texts --zero-shot`.")
+@click.option("--paired", type=READ, required=True, help="Features of the encoder whose text tower read these texts.")
 @click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")
-def baselines(samples: Path, splits: Path, coarse: Path, fine: Path, statistics: Path, out: Path) -> None:
-    """Ridge regression on frozen features, image statistics and the mean colour: what heads are held against."""
-    from mstclipiqa.baselines import PENALTY, ridge_baselines
-    from mstclipiqa.features import load_features
+def baselines(
+    samples: Path, splits: Path, coarse: Path, fine: Path, statistics: Path, prompts: Path, texts: Path, paired: Path,
+    out: Path,
+) -> None:  # fmt: skip
+    """What heads are held against: ridge on features and image statistics, zero-shot scores, means over groups."""
+    from mstclipiqa.baselines import PENALTY, all_predictors, score_predictors
+    from mstclipiqa.features import load_features, load_texts
     from mstclipiqa.files import read_table, write_table
 
     frame, card = read_table(samples, SAMPLES)
-    stores = {"coarse": load_features(coarse), "fine": load_features(fine), "statistics": load_features(statistics)}
-    rows = ridge_baselines(frame, read_table(splits, SPLITS)[0], stores, list(card["ranges"]))
+    paths = {"coarse": coarse, "fine": fine, "statistics": statistics, "paired": paired}
+    stores = {name: load_features(path) for name, path in paths.items()}
+    predictors = all_predictors(frame, stores, load_texts(prompts), load_texts(texts))
+    rows, left_out = score_predictors(predictors, frame, read_table(splits, SPLITS)[0], list(card["ranges"]))
     metadata = {"benchmark": card["benchmark"], "synthetic": card["synthetic"], "penalty": PENALTY}
-    write_table(out, rows, metadata | {"encoders": {name: store.metadata["encoder"] for name, store in stores.items()}})
+    metadata["encoders"] = {name: store.metadata["encoder"] for name, store in stores.items()}
+    write_table(out, rows, metadata | {"left_out": left_out})
     for (target, protocol, source), group in rows.groupby(["target", "protocol", "source"], sort=False):
         shown = ", ".join(f"{name.upper()} {group[name].mean():.4f}" for name in ("srcc", "plcc"))
-        click.echo(f"{card['title']} {target}, {protocol}, {len(group)} splits, ridge on {source}: {shown}")
+        click.echo(f"{card['title']} {target}, {protocol}, {len(group)} splits, {source}: {shown}")
+    for entry in left_out:
+        where = f"{card['title']} {entry['target']}, {entry['protocol']}, {len(entry['splits'])} splits"
+        click.echo(f"{where}, {entry['source']}: left out, the same for every test image")
+
+
+@main.command()
+@click.argument("benchmark")
+@click.option("--results", type=FOLDER, required=True, help="The suite's results folder.")
+@click.option("--recipe", "recipes", type=READ, multiple=True, required=True, help="Recipe file. Repeatable.")
+@click.option("--seed", type=SEED, default=0, help="Initial weights and batches of every run.")
+@click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")
+def curves(benchmark: str, results: Path, recipes: tuple[Path, ...], seed: int, out: Path) -> None:
+    """SRCC on BENCHMARK after every epoch, under each recipe and at other learning rates, beside ridge regression."""
+    from mstclipiqa.curves import TARGET, run_curves
+    from mstclipiqa.features import load_texts
+    from mstclipiqa.files import read_table
+    from mstclipiqa.recipes import load_recipe
+
+    splits, cases = read_table(results / benchmark / "splits.parquet", SPLITS)[0], []
+    for recipe in map(load_recipe, recipes):
+        data, card = read_dataset(results, benchmark, recipe, TARGET)
+        cases.append((recipe, data, load_texts(results / "levels" / f"{recipe.name}.safetensors")))
+    run_curves(out, splits, cases, seed, {"benchmark": benchmark, "synthetic": card["synthetic"]})
+
+
+@main.command()
+@click.argument("benchmarks", nargs=-1, required=True)
+@click.option("--results", type=FOLDER, required=True, help="The suite's results folder.")
+@click.option("--recipe", type=READ, required=True, help="Recipe file; released_code.yaml lies beside it.")
+@click.option("--seed", type=SEED, default=0, help="Initial weights and batches of every run.")
+@click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")
+def transfer(benchmarks: tuple[str, ...], results: Path, recipe: Path, seed: int, out: Path) -> None:
+    """Train on each of BENCHMARKS, and test on its own test images and on all images of the others."""
+    from mstclipiqa.features import load_texts
+    from mstclipiqa.files import read_table
+    from mstclipiqa.recipes import load_recipe
+    from mstclipiqa.transfer import TARGET, first_split, run_transfer
+
+    loaded, sources = load_recipe(recipe), {}
+    for name in benchmarks:
+        data, _ = read_dataset(results, name, loaded, TARGET)
+        sources[name] = first_split(data, read_table(results / name / "splits.parquet", SPLITS)[0], name)
+    levels = load_texts(results / "levels" / f"{loaded.name}.safetensors")
+    run_transfer(out, sources, loaded, levels, seed)
+
+
+def read_dataset(results: Path, benchmark: str, recipe: "Recipe", target: str) -> "tuple[Dataset, dict]":
+    """A benchmark of a results folder as the paper's two models see it under a recipe, and its card."""
+    from mstclipiqa.features import load_features, load_texts
+    from mstclipiqa.files import read_table
+    from mstclipiqa.training import assemble_dataset
+
+    frame, card = read_table(results / benchmark / "samples.parquet", SAMPLES)
+    features = results / benchmark / "features"
+    encoders = {"coarse": "coarse", "fine": recipe.fine_stream}
+    stores = {role: load_features(features / f"{name}.safetensors") for role, name in encoders.items()}
+    if recipe.views:
+        for role, name in encoders.items():
+            stores[f"{role}_views"] = load_features(features / f"{name}-{recipe.name}.safetensors")
+    prompts = load_texts(features / "prompts.safetensors")
+    return assemble_dataset(frame, card["ranges"], target, prompts=prompts, **stores), card
 
 
 @main.command()
@@ -273,6 +404,39 @@ def evaluate(runs: tuple[Path, ...], results: Path, out: Path) -> None:
     from mstclipiqa.files import write_table
 
     write_table(out, evaluate_runs(runs, results), {"files": len(runs)})
+
+
+@main.command()
+@click.option("--metrics", type=READ, required=True, help="Metrics table, written by `mstclipiqa evaluate`.")
+@click.option("--results", type=FOLDER, required=True, help="The suite's results folder.")
+@click.option("--out", type=WRITE, required=True, help="Folder for intervals, comparisons and generators (Parquet).")
+def compare(metrics: Path, results: Path, out: Path) -> None:
+    """Bootstrap intervals, paired tests between variants, and SRCC by generator, of all runs."""
+    from mstclipiqa.comparisons import COLUMNS, METADATA, compare_runs
+    from mstclipiqa.files import read_table, write_table
+
+    for name, table in zip(COLUMNS, compare_runs(read_table(metrics)[0], results), strict=True):
+        write_table(out / f"{name}.parquet", table, METADATA)
+
+
+@main.command()
+@click.option("--results", type=FOLDER, required=True, help="The suite's results folder.")
+@click.option("--claims", "path", type=READ, default="config/claims.yaml", help="The paper's claims.")
+@click.option("--paper-tables", type=READ, default="config/paper_tables.csv", help="The paper's printed numbers.")
+@click.option("--recipes", type=FOLDER, default="config/recipes", help="Folder of recipe files.")
+@click.option("--out", type=WRITE, required=True, help="Verdicts (JSON) to write.")
+def claims(results: Path, path: Path, paper_tables: Path, recipes: Path, out: Path) -> None:
+    """Hold every claim of the paper against the runs of a suite: one verdict per claim, recipe and protocol."""
+    from collections import Counter
+
+    from mstclipiqa.claims import RULES, claims_document
+    from mstclipiqa.files import write_json
+
+    document = claims_document(path, paper_tables, results, recipes)
+    write_json(out, document)
+    counts = Counter(row["verdict"] for row in document["claims"] if row["like_for_like"])
+    shown = ", ".join(f"{counts[verdict]} {verdict}" for verdict in RULES)
+    click.echo(f"Verdicts under {document['like_for_like']}: {shown}")
 
 
 @main.command()

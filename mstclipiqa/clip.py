@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,7 +11,8 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from mstclipiqa.embedded import EMBEDDED, embedded_file, is_compact, read_weights
 from mstclipiqa.errors import InputError
@@ -94,13 +96,16 @@ def default_device() -> torch.device:
 def load_encoder(name: str, weights: str, device: torch.device | None = None) -> Encoder:
     """Load the open_clip model `name` with `weights`: a pretrained tag, a file, `embedded` or `random:SEED`.
 
-    Raises InputError for an unknown model or weights, for weights that cannot be had or do not fit, and
-    where the activation differs from the one the weights were trained with (OpenAI's need QuickGELU).
+    `name@P` is the model `name`, its weights resized to patches of P pixels (see `retokenise`).
+
+    Raises InputError for an unknown model or weights, for weights that cannot be had or do not fit, and where the
+    activation differs from the one the weights were trained with (OpenAI's need QuickGELU).
     """
     device = device or default_device()
+    full_name, (name, _, patch_size) = name, name.partition("@")
     config = open_clip.get_model_config(name)
-    if config is None:
-        raise InputError(f"encoder {name!r}: open_clip knows no such model; see open_clip.list_models()")
+    if config is None or not re.fullmatch(r"(@[1-9]\d*)?", full_name.removeprefix(name)):
+        raise InputError(f"encoder {full_name!r}: open_clip knows no such model; see open_clip.list_models()")
     seed = _random_seed(name, weights)
     tag = open_clip.get_pretrained_cfg(name, weights) if seed is None else None
     file = embedded_file(name) if weights == EMBEDDED else Path(weights)
@@ -138,6 +143,8 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None) ->
         raise InputError(
             f"encoder {name}: open_clip's {type(model).__name__}; this project reads the text tower of its CLIP class"
         )
+    if patch_size:
+        retokenise(model.visual, int(patch_size), full_name)
     model.eval().requires_grad_(False)
     preprocessing = open_clip.get_model_preprocess_cfg(model)
     preprocess = open_clip.transform.image_transform_v2(
@@ -148,11 +155,11 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None) ->
     # Not where a file lies on this machine.
     shown = weights if seed is not None or tag or weights == EMBEDDED else file.name
     identity = {
-        "model": name,
+        "model": full_name,
         "weights": shown,
         "weights_sha256": hash_weights(model),
         "pretrained": pretrained,
-        "label": f"{name}, " + (f"weights {shown}" if pretrained else f"random weights (seed {seed})"),
+        "label": f"{full_name}, " + (f"weights {shown}" if pretrained else f"random weights (seed {seed})"),
         "activation": type(next(m for m in model.modules() if "GELU" in type(m).__name__)).__name__,
         "preprocessing": {key: preprocessing[key] for key in sorted(preprocessing)},
         "precision": "float32",
@@ -167,6 +174,27 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None) ->
         return [len(tokenizer.encode(text)) + 2 for text in texts]
 
     return Encoder(model, preprocess, tokenizer, token_counts, device, identity)
+
+
+def retokenise(visual: nn.Module, patch_size: int, name: str) -> None:
+    """Give a vision transformer another patch size, in place, as the paper's appendix does with its one ViT-B/32.
+
+    The grid of position embeddings is interpolated bicubically (7 x 7 -> 14 x 14). The appendix does not say how the
+    patch embedding is resized; here a small patch gives the token of the same patch with every pixel enlarged to the
+    old size (weights are summed over areas). Raises InputError where the patches do not tile the image.
+    """
+    old, (height, width) = visual.conv1, visual.image_size
+    if height % patch_size or width % patch_size:
+        raise InputError(f"encoder {name}: patches of {patch_size} do not tile {height} x {width} pixels")
+    ratio = old.kernel_size[0] / patch_size
+    kernel = F.interpolate(old.weight.detach(), size=(patch_size, patch_size), mode="area")
+    visual.conv1 = nn.Conv2d(3, old.out_channels, patch_size, patch_size, bias=False, device=kernel.device)
+    visual.conv1.weight = nn.Parameter(kernel * ratio**2)
+    grid = (height // patch_size, width // patch_size)
+    first, rest = visual.positional_embedding.detach().split([1, visual.grid_size[0] * visual.grid_size[1]])
+    rest = F.interpolate(rest.T.reshape(1, -1, *visual.grid_size), size=grid, mode="bicubic", antialias=ratio < 1)
+    visual.positional_embedding = nn.Parameter(torch.cat([first, rest.flatten(2)[0].T]))
+    visual.patch_size, visual.grid_size = (patch_size, patch_size), grid
 
 
 def hash_weights(model: torch.nn.Module) -> str:

@@ -11,7 +11,7 @@ from mstclipiqa.errors import InputError
 from mstclipiqa.files import digest
 from mstclipiqa.recipes import load_recipe
 from mstclipiqa.splits import get_protocol
-from mstclipiqa.variants import get_variant
+from mstclipiqa.variants import TWO_TOWERS, get_variant
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,11 @@ class Study:
         validate(config, CONFIG_SCHEMA, "configuration")
         self.config = config
         self.suite: str = config["suite"]
-        self.recipes = {name: load_recipe(Path(recipes) / f"{name}.yaml") for name in config["recipes"]}
-        for variant in config["variants"]:
+        #: The main grid, and the further ones: each is every target of its benchmarks x recipes x variants.
+        grids = [{name: config[name] for name in ("benchmarks", "recipes", "variants")}, *config["also"]]
+        self.recipes = {name: load_recipe(Path(recipes) / f"{name}.yaml") for grid in grids for name in grid["recipes"]}
+        self.variants = list(dict.fromkeys(name for grid in grids for name in grid["variants"]))
+        for variant in self.variants:
             get_variant(variant)
         for protocol in config["protocols"]:
             get_protocol(protocol)
@@ -54,12 +57,57 @@ class Study:
         self.drawn: bool = config["draw"] is not None
         self.absent = self._find_absent()
         self.benchmarks = [name for name in config["benchmarks"] if name not in self.absent]
-        self.jobs = [
+        for grid in config["also"]:
+            for name in grid["benchmarks"]:
+                get_benchmark(name)
+        jobs = [
             Job(benchmark, target, recipe, variant)
-            for benchmark in self.benchmarks
+            for grid in grids
+            for benchmark in grid["benchmarks"]
+            if benchmark in self.benchmarks
             for target in get_benchmark(benchmark).targets
-            for recipe in config["recipes"]
-            for variant in config["variants"]
+            for recipe in grid["recipes"]
+            for variant in grid["variants"]
+        ]
+        self.jobs = list(dict.fromkeys(jobs))
+        for job in self.jobs:
+            needed = self.fine_encoder(job.recipe, job.variant)
+            if needed not in config["encoders"]:
+                raise InputError(f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it")
+
+    def fine_encoder(self, recipe: str, variant: str) -> str:
+        """The encoder of the configuration that f_f comes from."""
+        own = get_variant(variant).fine
+        return self.recipes[recipe].fine_stream if own == "fine" else own
+
+    def encoders(self, benchmark: str) -> list[str]:
+        """The encoders of the configuration whose features of a benchmark are needed."""
+        fine = {self.fine_encoder(job.recipe, job.variant) for job in self.jobs if job.benchmark == benchmark}
+        return [name for name in self.config["encoders"] if name in {"coarse", "fine", *fine}]
+
+    @property
+    def views(self) -> dict[tuple[str, str], list[str]]:
+        """By (benchmark, recipe), where the recipe trains on augmented views: the encoders that need them."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for job in self.jobs:
+            if self.recipes[job.recipe].views:
+                fine = self.fine_encoder(job.recipe, job.variant)
+                needed = found.setdefault((job.benchmark, job.recipe), [])
+                needed += [name for name in ("coarse", fine) if name not in needed]
+        return found
+
+    @property
+    def with_two_towers(self) -> list[str]:
+        """The recipes some variant of which reads the level texts by the fine encoder's own text tower."""
+        return list(dict.fromkeys(job.recipe for job in self.jobs if get_variant(job.variant).head == TWO_TOWERS))
+
+    @property
+    def probed(self) -> list[str]:
+        """The recipes of the main grid that train the configuration's own two encoders, as they are."""
+        return [
+            name
+            for name in self.config["recipes"]
+            if self.recipes[name].fine_stream == "fine" and not self.recipes[name].views
         ]
 
     def _find_absent(self) -> dict[str, str]:

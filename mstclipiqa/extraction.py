@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 from mstclipiqa.clip import Encoder
@@ -18,6 +18,9 @@ from mstclipiqa.files import Parts, digest, sha256
 from mstclipiqa.fingerprint import fingerprint
 from mstclipiqa.image_statistics import NAMES, image_statistics
 from mstclipiqa.progress import progress
+
+#: Pixels of an augmented view: what CLIP's encoders take.
+VIEW_SIZE = 224
 
 
 def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
@@ -30,6 +33,27 @@ def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: does not decode ({error}); replace it from the source") from None
+
+
+def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Generator) -> Image.Image:
+    """One random view (size x size) of an RGB image: crop of random area and ratio, flip, brightness and contrast.
+
+    `augmentation` as in a recipe (appendix: flip 0.5, scale 0.8-1.0, ratio 0.9-1.1, brightness and contrast 0.1).
+    The ratio is drawn evenly in its logarithm; a crop is at most as wide and high as the image.
+    """
+    area = image.width * image.height * rng.uniform(*augmentation["scale"])
+    ratio = np.exp(rng.uniform(*np.log(augmentation["ratio"])))
+    width, height = min(np.sqrt(area * ratio), image.width), min(np.sqrt(area / ratio), image.height)
+    left, top = rng.uniform(0, image.width - width), rng.uniform(0, image.height - height)
+    view = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
+    if rng.random() < augmentation["flip"]:
+        view = ImageOps.mirror(view)
+    for enhance, spread in (
+        (ImageEnhance.Brightness, augmentation["brightness"]),
+        (ImageEnhance.Contrast, augmentation["contrast"]),
+    ):
+        view = enhance(view).enhance(rng.uniform(1 - spread, 1 + spread))
+    return view
 
 
 class StatisticsEncoder:
@@ -61,8 +85,13 @@ def extract_features(
     output: Path,
     batch_size: int = 32,
     threads: int = 1,
+    augmentation: dict | None = None,
+    views: int = 0,
 ) -> None:
     """Encode every image of `samples` (paths relative to `root`) into the store `output`.
+
+    With an augmentation, `views` random views of every image are encoded instead of the image, to features (N, V, D);
+    a view is drawn from the image's content and its number alone, so every encoder sees the same ones.
 
     Batches are fixed by the samples' order, and every batch runs on one thread, so the bytes do not depend on
     `threads`. A killed extraction resumes at its first missing batch. Every image is tried
@@ -75,6 +104,8 @@ def extract_features(
         "code": fingerprint(__name__),
         "device": encoder.device.type,
     }
+    if augmentation is not None:
+        metadata |= {"augmentation": augmentation, "views": views}
     # A part is known by its images: mending one of them costs its own batch.
     parts = Parts(output, metadata)
     names = [
@@ -96,14 +127,22 @@ def extract_features(
                 unreadable.append(str(error))
                 continue
             try:
-                images.append(encoder.preprocess(image))
+                images += [encoder.preprocess(view) for view in views_of(image, expected)]
             except InputError as error:
                 unreadable.append(f"{root / path}: {error}")
-        if len(images) == len(batch):
+        if len(images) == len(batch) * (views or 1):
             features = encoder.encode_images(torch.stack(images)).numpy()
             if not np.isfinite(features).all():
                 raise InputError(f"{output}: encoder {encoder.identity['label']} gave non-finite features")
+            if augmentation is not None:
+                features = features.reshape(len(batch), views, -1)
             write_store(parts.path(name), {"features": features}, {})
+
+    def views_of(image: Image.Image, content: str) -> list[Image.Image]:
+        if augmentation is None:
+            return [image]
+        seeds = [[int(content[:15], 16), view] for view in range(views)]
+        return [augment(image, augmentation, VIEW_SIZE, np.random.default_rng(seed)) for seed in seeds]
 
     todo = [(name, batch) for name, batch in zip(names, batches, strict=True) if not parts.path(name).exists()]
     with ThreadPoolExecutor(threads) as pool:

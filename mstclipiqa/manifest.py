@@ -36,8 +36,13 @@ READINGS = (
     "copies instead of annotation.xlsx, that order is ours.",
 )
 
-#: What the probe of each recipe writes.
+#: What the suite has, what each benchmark has, and what the probe of each recipe writes.
+SUITE_TABLES = ("metrics", "intervals", "comparisons", "generators")
+BENCHMARK_TABLES = ("samples", "splits", "baselines")
 PROBE_TABLES = ("readout", "gates")
+
+#: Of the whole suite, where it has them: what the controls write, and the verdicts.
+CONTROLS = ("levels/zero_shot.safetensors", "curves.parquet", "transfer.parquet", "claims.json")
 
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "numpy", "scipy", "pandas", "pyarrow", "pillow", "snakemake",
@@ -55,7 +60,11 @@ def build_manifest(study: Study, results: Path) -> dict:
         truncated = load_texts(results / name / "features" / "prompts.safetensors").metadata["truncated"]
         benchmarks[name] |= {"status": "present", "prompts_truncated": len(truncated)}
         inputs |= {f"{name}/{path}": value for path, value in card["label_files"].items()}
-    features = results / study.benchmarks[0] / "features"
+    stores = {
+        encoder: results / name / "features" / f"{encoder}.safetensors"
+        for name in reversed(study.benchmarks)
+        for encoder in study.encoders(name)
+    }
     return {
         "suite": study.suite,
         "title": study.config["title"],
@@ -69,8 +78,9 @@ def build_manifest(study: Study, results: Path) -> dict:
         "hardware": _describe_hardware(),
         "benchmarks": benchmarks,
         "encoders": {
-            role: {"name": role, **load_features(features / f"{role}.safetensors").metadata["encoder"]}
+            role: {"name": role, **load_features(stores[role]).metadata["encoder"]}
             for role in study.config["encoders"]
+            if role in stores
         },
         "recipes": {
             name: {
@@ -83,16 +93,12 @@ def build_manifest(study: Study, results: Path) -> dict:
             for name, recipe in study.recipes.items()
         },
         "variants": {
-            name: {"title": VARIANTS[name].title, "description": VARIANTS[name].description}
-            for name in study.config["variants"]
+            name: {"title": VARIANTS[name].title, "description": VARIANTS[name].description} for name in study.variants
         },
         "protocols": {name: describe_protocol(name) for name in study.config["protocols"]},
         "readings": list(READINGS),
         "inputs": inputs,
-        "outputs": {
-            path.relative_to(results).as_posix(): _hash(path)
-            for path in sorted([results / "metrics.parquet", *_outputs(study, results)])
-        },
+        "outputs": {path.relative_to(results).as_posix(): _hash(path) for path in sorted(_outputs(study, results))},
     }
 
 
@@ -104,13 +110,21 @@ def _hash(path: Path) -> str:
 
 
 def _outputs(study: Study, results: Path) -> list[Path]:
-    stores = [f"features/{name}.safetensors" for name in (*study.config["encoders"], "prompts", "statistics")]
-    per_benchmark = ["samples.parquet", "splits.parquet", *stores, "baselines.parquet"]
+    views = {
+        name: [f"{encoder}-{recipe}" for (benchmark, recipe), encoders in study.views.items() for encoder in encoders
+               if benchmark == name]
+        for name in study.benchmarks
+    }  # fmt: skip
+    stores = {name: [*study.encoders(name), *views[name], "prompts", "statistics"] for name in study.benchmarks}
     return [
-        *(results / name / file for name in study.benchmarks for file in per_benchmark),
+        *(results / f"{table}.parquet" for table in SUITE_TABLES),
+        *(results / name / f"{table}.parquet" for name in study.benchmarks for table in BENCHMARK_TABLES),
+        *(results / name / "features" / f"{store}.safetensors" for name, of in stores.items() for store in of),
         *(results / "levels" / f"{recipe}.safetensors" for recipe in study.recipes),
+        *(results / "levels" / f"{recipe}-fine.safetensors" for recipe in study.with_two_towers),
         *(results / job.path for job in study.jobs),
-        *(results / "probe" / recipe / f"{table}.parquet" for recipe in study.recipes for table in PROBE_TABLES),
+        *(results / "probe" / recipe / f"{table}.parquet" for recipe in study.probed for table in PROBE_TABLES),
+        *(path for path in (results / name for name in CONTROLS) if path.exists()),
     ]
 
 

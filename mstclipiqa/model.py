@@ -1,10 +1,10 @@
-"""The assembled model: gated fusion of two frozen feature streams, then one of two heads (facts: section 1).
+"""The heads, and the assembled model: a fusion of two frozen feature streams (mstclipiqa/fusions), then a head.
 
 Shapes: B images, D embedding size of the image encoders, L prompt tokens, T width of the text encoder.
 Scores are on the scale 1..5 of the five quality levels.
 """
 
-from collections.abc import Callable
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
@@ -12,34 +12,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from mstclipiqa.errors import InputError
 from mstclipiqa.recipes import Recipe
-from mstclipiqa.variants import get_variant
+from mstclipiqa.variants import PROMPT, TWO_TOWERS, get_variant
 
 #: The five quality levels of the template head, for the scores 1..5.
 LEVELS = ("bad", "poor", "fair", "good", "perfect")
-
-
-class GatedFeatureFusion(nn.Module):
-    """GFF: one gate per dimension decides between the coarse and the fine stream.
-
-    g = sigmoid(W_g relu(W_h [f_c; f_f] + b_h) + b_g)
-    z = g * phi_c(f_c) + (1 - g) * phi_f(f_f)
-    """
-
-    def __init__(self, dim: int, recipe: Recipe):
-        super().__init__()
-        self.W_h = nn.Linear(2 * dim, recipe.gate_hidden)
-        self.W_g = nn.Linear(recipe.gate_hidden, dim)
-        self.phi_c = nn.Linear(dim, dim, bias=recipe.projection_bias)
-        self.phi_f = nn.Linear(dim, dim, bias=recipe.projection_bias)
-
-    def gate(self, f_c: Tensor, f_f: Tensor) -> Tensor:
-        """The gate g, (B, D) in [0, 1]: 1 takes a dimension from the coarse stream, 0 from the fine one."""
-        return torch.sigmoid(self.W_g(torch.relu(self.W_h(torch.cat([f_c, f_f], dim=-1)))))
-
-    def forward(self, f_c: Tensor, f_f: Tensor) -> Tensor:
-        """The fused feature z, (B, D), from f_c and f_f, each (B, D)."""
-        g = self.gate(f_c, f_f)
-        return g * self.phi_c(f_c) + (1 - g) * self.phi_f(f_f)
 
 
 class TemplateHead(nn.Module):
@@ -58,10 +34,46 @@ class TemplateHead(nn.Module):
         self.temperature = nn.Parameter(torch.tensor(recipe.temperature))
         self.register_buffer("scores", torch.arange(1.0, len(LEVELS) + 1))
 
+    def similarity(self, z: Tensor) -> Tensor:
+        """cos(z, t_k), (B, 5), of z (B, D)."""
+        return F.normalize(z, dim=-1) @ F.normalize(self.levels, dim=-1).T
+
     def forward(self, z: Tensor, tokens: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
         """Scores (B,) from z (B, D). The prompt is not used."""
-        similarity = F.normalize(z, dim=-1) @ F.normalize(self.levels, dim=-1).T
-        return torch.softmax(self.temperature * similarity, dim=-1) @ self.scores
+        return torch.softmax(self.temperature * self.similarity(z), dim=-1) @ self.scores
+
+
+class SeparateStreams(nn.Module):
+    """MSTFE-1's streams: phi_c(f_c) and phi_f(f_f), each (B, D), not fused."""
+
+    def __init__(self, dim: int, recipe: Recipe):
+        super().__init__()
+        self.phi_c = nn.Linear(dim, dim, bias=recipe.projection_bias)
+        self.phi_f = nn.Linear(dim, dim, bias=recipe.projection_bias)
+
+    def forward(self, f_c: Tensor, f_f: Tensor) -> tuple[Tensor, Tensor]:
+        """Both projected streams, each (B, D)."""
+        return self.phi_c(f_c), self.phi_f(f_f)
+
+
+class TwoTowerHead(nn.Module):
+    """MSTFE-1's head (Table III; our reading): each stream meets the level texts of its own text tower.
+
+    p = softmax(temperature * (cos(z_c, t_k) + cos(z_f, u_k)) / 2), score = sum_k k p_k, k = 1..5
+    """
+
+    def __init__(self, dim: int, recipe: Recipe, levels: Tensor, fine_levels: Tensor):
+        super().__init__()
+        self.coarse = TemplateHead(dim, recipe, levels)
+        self.fine = TemplateHead(dim, recipe, fine_levels)
+        del self.fine.temperature  # one for both
+
+    def forward(
+        self, streams: tuple[Tensor, Tensor], tokens: Tensor | None = None, padding: Tensor | None = None
+    ) -> Tensor:
+        """Scores (B,) from both streams, each (B, D). The prompt is not used."""
+        similarity = (self.coarse.similarity(streams[0]) + self.fine.similarity(streams[1])) / 2
+        return torch.softmax(self.coarse.temperature * similarity, dim=-1) @ self.coarse.scores
 
 
 class PromptHead(nn.Module):
@@ -70,7 +82,8 @@ class PromptHead(nn.Module):
         z' = z + alpha CrossAttn(z, tokens)
         score = w_o . (gelu(W_1 z') + W_2 z') + b_o
 
-    alpha is learned and starts at 0. Padding is masked; the released code attends to it.
+    alpha is learned and starts at 0. Padding is masked; the released code attends to it. In the appendix what is
+    attended passes a LayerNorm, and the regression has fewer hidden units, dropout and no W_2.
     """
 
     def __init__(self, dim: int, recipe: Recipe, text_width: int):
@@ -80,20 +93,20 @@ class PromptHead(nn.Module):
         self.attention = nn.MultiheadAttention(
             dim, recipe.attention_heads, kdim=text_width, vdim=text_width, batch_first=True
         )
+        self.norm = nn.LayerNorm(dim) if recipe.attention_norm else nn.Identity()
         self.alpha = nn.Parameter(torch.zeros(()))
-        self.W_1 = nn.Linear(dim, dim)
-        self.W_2 = nn.Linear(dim, dim)
-        self.w_o = nn.Linear(dim, 1)
+        hidden = recipe.regression_hidden or dim
+        self.W_1 = nn.Linear(dim, hidden)
+        self.W_2 = nn.Linear(dim, hidden) if recipe.regression_skip else None
+        self.dropout = nn.Dropout(recipe.regression_dropout)
+        self.w_o = nn.Linear(hidden, 1)
 
     def forward(self, z: Tensor, tokens: Tensor, padding: Tensor) -> Tensor:
         """Scores (B,) from z (B, D), tokens (B, L, T) and padding (B, L), true where there is no token."""
         attended, _ = self.attention(z.unsqueeze(1), tokens, tokens, key_padding_mask=padding, need_weights=False)
-        z = z + self.alpha * attended.squeeze(1)
-        return self.w_o(F.gelu(self.W_1(z)) + self.W_2(z)).squeeze(-1)
-
-
-#: Fusion by name: (D, recipe) -> module of (f_c, f_f) -> z.
-FUSIONS: dict[str, Callable[[int, Recipe], nn.Module]] = {"gff": GatedFeatureFusion}
+        z = z + self.alpha * self.norm(attended.squeeze(1))
+        hidden = self.dropout(F.gelu(self.W_1(z)))
+        return self.w_o(hidden if self.W_2 is None else hidden + self.W_2(z)).squeeze(-1)
 
 
 class MSTCLIPIQA(nn.Module):
@@ -110,16 +123,32 @@ class MSTCLIPIQA(nn.Module):
         return self.head(self.fusion(f_c, f_f), tokens, padding)
 
 
-def build_model(variant: str, recipe: Recipe, dim: int, text_width: int, levels: Tensor, seed: int) -> MSTCLIPIQA:
+def build_model(
+    variant: str,
+    recipe: Recipe,
+    dim: int,
+    text_width: int,
+    levels: Tensor,
+    seed: int,
+    fine_levels: Tensor | None = None,
+) -> MSTCLIPIQA:
     """The model of a variant under a recipe, its initial weights drawn from `seed` alone.
 
-    `levels` are the five level embeddings (5, D) of the recipe's template, in the order of LEVELS.
+    `levels` are the five level embeddings (5, D) of the recipe's template, in the order of LEVELS; `fine_levels` those
+    of the fine encoder's own text tower, which only the two-tower head needs. Raises InputError where they are missing.
     """
     chosen = get_variant(variant)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fusion = FUSIONS[chosen.fusion](dim, recipe)
-        head = PromptHead(dim, recipe, text_width) if chosen.prompt else TemplateHead(dim, recipe, levels)
+        fusion = import_module(chosen.module).Fusion(dim, recipe) if chosen.module else SeparateStreams(dim, recipe)
+        if chosen.head == PROMPT:
+            head = PromptHead(dim, recipe, text_width)
+        elif chosen.head == TWO_TOWERS:
+            if fine_levels is None:
+                raise InputError(f"{variant} needs the level texts of the fine encoder's text tower; give both")
+            head = TwoTowerHead(dim, recipe, levels, fine_levels)
+        else:
+            head = TemplateHead(dim, recipe, levels)
     return MSTCLIPIQA(fusion, head)
 
 

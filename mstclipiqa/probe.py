@@ -22,11 +22,11 @@ from mstclipiqa.features import ImageFeatures, TextFeatures
 from mstclipiqa.files import write_table
 from mstclipiqa.fingerprint import fingerprint
 from mstclipiqa.metrics import srcc
-from mstclipiqa.model import LEVELS, MSTCLIPIQA, build_model
+from mstclipiqa.model import MSTCLIPIQA, build_model
 from mstclipiqa.progress import progress
 from mstclipiqa.recipes import Recipe
 from mstclipiqa.scenes import ARTEFACTS, BACKGROUNDS, COLOURS, KINDS, STYLES, Scene, Thing, degrade, draw
-from mstclipiqa.training import Dataset, assign_roles, train_run
+from mstclipiqa.training import Dataset, assign_roles, level_embeddings, train_run
 
 #: The model that is probed, and the target it is trained on.
 VARIANT, TARGET = "mst-clipiqa", "quality"
@@ -284,11 +284,7 @@ def run_probe(
     fusion is probed before training too: what the two readings share is not learned from opinion scores.
     """
     torch.set_num_threads(1)  # results must not depend on the cores
-    texts = [recipe.template.format(level) for level in LEVELS]
-    missing = [text for text in texts if text not in levels.index]
-    if missing:
-        raise InputError(f"level text {missing[0]!r} is not encoded; encode the recipe's template again")
-    pooled = torch.from_numpy(levels.pooled[[levels.index[text] for text in texts]])
+    pooled = level_embeddings(levels, recipe)
 
     def build() -> MSTCLIPIQA:
         return build_model(VARIANT, recipe, data.f_c.shape[1], data.tokens.shape[1], pooled, seed)

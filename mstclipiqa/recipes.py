@@ -19,20 +19,30 @@ class Recipe:
     title: str
     source: str
     stated: dict[str, str]
+    fine_stream: str
     optimiser: str
     learning_rate: float
     weight_decay: float
     batch_size: int
     epochs: int
     schedule: str
+    warm_up_epochs: int
+    final_learning_rate: float
     ranking_weight: float
     ranking_margin: float
+    gate_sparsity: float
     gate_hidden: int
     projection_bias: bool
     template: str
     learnable_levels: bool
     temperature: float
     attention_heads: int
+    attention_norm: bool
+    regression_hidden: int | None
+    regression_skip: bool
+    regression_dropout: float
+    augmentation: dict | None
+    views: int
 
     @property
     def values(self) -> dict:

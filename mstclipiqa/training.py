@@ -1,7 +1,8 @@
 """The losses, and the training of every run of one job on cached features."""
 
+import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,7 @@ from mstclipiqa.model import LEVELS, MSTCLIPIQA, build_model, count_trainable
 from mstclipiqa.progress import progress
 from mstclipiqa.recipes import Recipe
 from mstclipiqa.splits import TEST, TRAIN, VAL
+from mstclipiqa.variants import get_variant
 
 #: Epoch selections. `best-on-test` peeks at the reported images; it is what the released code does.
 LAST, VALIDATION, BEST_ON_TEST = "last", "validation", "best-on-test"
@@ -48,6 +50,25 @@ def total_loss(prediction: Tensor, score: Tensor, recipe: Recipe) -> Tensor:
     )
 
 
+def gate_sparsity(gate: Tensor) -> Tensor:
+    """The optional term: the mean of min(g, 1 - g) over images and dimensions of gates (B, D)."""
+    return torch.minimum(gate, 1 - gate).mean()
+
+
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """The learning rate of an epoch (from 1): a linear rise over the warm-up epochs, then constant or a cosine.
+
+    The sources name the schedules only; that they move by epochs is our reading.
+    """
+    if epoch <= recipe.warm_up_epochs:
+        return recipe.learning_rate * epoch / recipe.warm_up_epochs
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    share = (epoch - recipe.warm_up_epochs) / max(1, recipe.epochs - recipe.warm_up_epochs)
+    fall = recipe.learning_rate - recipe.final_learning_rate
+    return recipe.final_learning_rate + fall * (1 + math.cos(math.pi * share)) / 2
+
+
 def to_score(mos: np.ndarray, low: float, high: float) -> np.ndarray:
     """MOS on its nominal range, mapped linearly to the scores 1..5."""
     return 1 + 4 * (np.asarray(mos) - low) / (high - low)
@@ -63,7 +84,8 @@ class Dataset:
     """One benchmark x target on cached features, in the samples' order.
 
     f_c, f_f: (N, D); tokens: the token states of all prompts, flat (sum of L, T); starts, lengths: (N,) where
-    each image's prompt lies in it; score: (N,) on 1..5; mos: (N,) on the benchmark's scale low..high.
+    each image's prompt lies in it; score: (N,) on 1..5; mos: (N,) on the benchmark's scale low..high;
+    views_c, views_f: (N, V, D) of augmented views to train on, the same ones of both streams.
     """
 
     images: list[str]
@@ -76,6 +98,8 @@ class Dataset:
     mos: np.ndarray
     low: float
     high: float
+    views_c: Tensor | None = None
+    views_f: Tensor | None = None
 
     def prompts(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Token states (B, L, T) of the rows' prompts, padded to the longest, and the padding (B, L)."""
@@ -93,11 +117,17 @@ def assemble_dataset(
     coarse: ImageFeatures,
     fine: ImageFeatures,
     prompts: TextFeatures,
+    coarse_views: ImageFeatures | None = None,
+    fine_views: ImageFeatures | None = None,
 ) -> Dataset:
     """Join samples with their features. Raises InputError where the stores are of other images or texts."""
     if target not in ranges:
         raise InputError(f"{samples['benchmark'].iloc[0]} has no {target} MOS; it has {', '.join(ranges)}")
-    for role, store in (("coarse", coarse), ("fine", fine)):
+    for role, store, views in (("coarse", coarse, coarse_views), ("fine", fine, fine_views)):
+        if views and (views.features.ndim != 3 or views.metadata["encoder"] != store.metadata["encoder"]):
+            raise InputError(f"{role} views are no augmented views by the encoder of the features; extract them again")
+        if views and views.images != store.images:
+            raise InputError(f"{role} views are of other images than the features; extract them again")
         if store.images != samples["image"].tolist() or store.metadata["sha256"] != samples["sha256"].tolist():
             raise InputError(f"{role} features are of other images than the samples table; extract them again")
     unknown = set(samples["prompt"]) - set(prompts.index)
@@ -123,13 +153,22 @@ def assemble_dataset(
         mos=mos,
         low=low,
         high=high,
+        views_c=tensor(coarse_views.features) if coarse_views else None,
+        views_f=tensor(fine_views.features) if fine_views else None,
     )
 
 
-def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
-    """Scores (len(rows),) on 1..5 of the dataset's rows."""
+def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor, views: Tensor | None = None) -> Tensor:
+    """Scores (len(rows),) on 1..5 of the dataset's rows; with `views` (len(rows),), of that view of each."""
     prompts = data.prompts(rows) if model.uses_prompt else ()
-    return model(data.f_c[rows], data.f_f[rows], *prompts)
+    return model(*streams(data, rows, views), *prompts)
+
+
+def streams(data: Dataset, rows: Tensor, views: Tensor | None) -> tuple[Tensor, Tensor]:
+    """f_c and f_f, each (len(rows), D), of the images or of one view of each."""
+    if views is None:
+        return data.f_c[rows], data.f_f[rows]
+    return data.views_c[rows, views], data.views_f[rows, views]
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -137,13 +176,20 @@ def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tenso
     yield from torch.randperm(count, generator=generator).split(size)
 
 
-def train_run(model: MSTCLIPIQA, data: Dataset, roles: np.ndarray, recipe: Recipe, seed: int) -> pd.DataFrame:
+def train_run(
+    model: MSTCLIPIQA,
+    data: Dataset,
+    roles: np.ndarray,
+    recipe: Recipe,
+    seed: int,
+    observe: Callable[[int, MSTCLIPIQA], None] | None = None,
+) -> pd.DataFrame:
     """Train one run and predict its test images at each selected epoch.
 
-    `roles` (N,) says train, val or test; an image without a role is not used. Batches are drawn from `seed`
-    alone. Returns rows of (selection, epoch, image, prediction, mos), both in MOS units; epochs count from 1;
-    of equally good epochs the first is taken. Raises FailedRunError for a loss that is not finite and for
-    constant predictions.
+    `roles` (N,) says train, val or test; an image without a role is not used. Batches, views and dropout are drawn
+    from `seed` alone. Returns rows of (selection, epoch, image, prediction, mos), both in MOS units; epochs count
+    from 1; of equally good epochs the first is taken. `observe` is called with each epoch's number and the model in
+    evaluation mode. Raises FailedRunError for a loss that is not finite and for constant predictions.
     """
     train, val, test = (torch.from_numpy(np.flatnonzero(roles == role)) for role in (TRAIN, VAL, TEST))
     generator = torch.Generator().manual_seed(seed)
@@ -161,24 +207,33 @@ def train_run(model: MSTCLIPIQA, data: Dataset, roles: np.ndarray, recipe: Recip
         return to_mos(torch.cat(chunks).double().numpy(), data.low, data.high)
 
     best: dict[str, tuple[float, int, np.ndarray]] = {}
-    for epoch in range(1, recipe.epochs + 1):
-        model.train()
-        for batch in batches(len(train), recipe.batch_size, generator):
-            rows = train[batch]
-            optimiser.zero_grad(set_to_none=True)
-            loss = total_loss(predict(model, data, rows), data.score[rows], recipe)
-            loss.backward()
-            optimiser.step()
-        if not torch.isfinite(loss):
-            raise FailedRunError(f"the training loss is {loss.item()} in epoch {epoch}; the run has diverged")
-        model.eval()
-        predicted = evaluate(test)
-        candidates = {LAST: epoch, BEST_ON_TEST: srcc(predicted, data.mos[test])}
-        if len(val):
-            candidates[VALIDATION] = srcc(evaluate(val), data.mos[val])
-        for selection, merit in candidates.items():
-            if selection not in best or merit > best[selection][0]:
-                best[selection] = (merit, epoch, predicted)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # of dropout
+        for epoch in range(1, recipe.epochs + 1):
+            model.train()
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(recipe, epoch)
+            for batch in batches(len(train), recipe.batch_size, generator):
+                rows = train[batch]
+                views = torch.randint(recipe.views, rows.shape, generator=generator) if recipe.views else None
+                optimiser.zero_grad(set_to_none=True)
+                loss = total_loss(predict(model, data, rows, views), data.score[rows], recipe)
+                if recipe.gate_sparsity and hasattr(model.fusion, "gate"):
+                    loss = loss + recipe.gate_sparsity * gate_sparsity(model.fusion.gate(*streams(data, rows, views)))
+                loss.backward()
+                optimiser.step()
+            if not torch.isfinite(loss):
+                raise FailedRunError(f"the training loss is {loss.item()} in epoch {epoch}; the run has diverged")
+            model.eval()
+            if observe:
+                observe(epoch, model)
+            predicted = evaluate(test)
+            candidates = {LAST: epoch, BEST_ON_TEST: srcc(predicted, data.mos[test])}
+            if len(val):
+                candidates[VALIDATION] = srcc(evaluate(val), data.mos[val])
+            for selection, merit in candidates.items():
+                if selection not in best or merit > best[selection][0]:
+                    best[selection] = (merit, epoch, predicted)
     return pd.concat(
         [
             pd.DataFrame(
@@ -214,6 +269,16 @@ def assign_roles(data: Dataset, split: pd.DataFrame, name: str) -> np.ndarray:
     return roles
 
 
+def level_embeddings(levels: TextFeatures, recipe: Recipe) -> Tensor:
+    """The embeddings (5, D) of the recipe's template, in the order of LEVELS. Raises InputError where one
+    is missing."""
+    texts = [recipe.template.format(level) for level in LEVELS]
+    missing = [text for text in texts if text not in levels.index]
+    if missing:
+        raise InputError(f"level text {missing[0]!r} is not encoded; encode the recipe's template again")
+    return torch.from_numpy(levels.pooled[[levels.index[text] for text in texts]])
+
+
 def train_job(
     output: Path,
     data: Dataset,
@@ -223,6 +288,7 @@ def train_job(
     levels: TextFeatures,
     seeds: list[int],
     metadata: dict,
+    fine_levels: TextFeatures | None = None,
 ) -> None:
     """Train every (protocol, split, seed) run of one job and write all test predictions to `output`.
 
@@ -230,20 +296,25 @@ def train_job(
     killed job resumes at its first unfinished run.
     """
     torch.set_num_threads(1)  # the matrices are small, and results must not depend on the cores
-    texts = [recipe.template.format(level) for level in LEVELS]
-    missing = [text for text in texts if text not in levels.index]
-    if missing:
-        raise InputError(f"level text {missing[0]!r} is not encoded; encode the recipe's template again")
-    level_embeddings = torch.from_numpy(levels.pooled[[levels.index[text] for text in texts]])
+    if recipe.views and (data.views_c is None or data.views_f is None):
+        raise InputError(f"recipe {recipe.name} trains on augmented views of the images; give those of both streams")
+    of_levels = level_embeddings(levels, recipe)
+    of_fine_levels = level_embeddings(fine_levels, recipe) if fine_levels else None
 
     def build(seed: int) -> MSTCLIPIQA:
         dim, width = data.f_c.shape[1], data.tokens.shape[1]
-        return build_model(variant, recipe, dim, width, level_embeddings, seed)
+        return build_model(variant, recipe, dim, width, of_levels, seed, of_fine_levels)
 
-    tables = [data.f_c, data.f_f, data.tokens, data.starts, data.lengths, data.score, level_embeddings]
-    contents = [zlib.crc32(table.numpy().tobytes()) for table in tables]
+    tables = [data.f_c, data.f_f, data.views_c, data.views_f, data.tokens, data.starts, data.lengths, data.score]
+    contents = [
+        None if table is None else zlib.crc32(table.numpy().tobytes()) for table in [*tables, of_levels, of_fine_levels]
+    ]
     versions = {package: version(package) for package in ("torch", "numpy", "scipy")}
-    metadata = {**metadata, "code": fingerprint(__name__), "versions": versions}
+    metadata = {
+        **metadata,
+        "code": fingerprint(__name__, *filter(None, [get_variant(variant).module])),
+        "versions": versions,
+    }
     labels = [data.images, data.mos.tolist(), data.low, data.high]
     parts = Parts(output, [metadata, variant, recipe.values, contents, labels])
     runs = [

@@ -17,9 +17,10 @@ PACKAGE = Path(mstclipiqa.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"report", "manifest", "probe", "pretraining"},
+    {"report", "manifest", "claims", "comparisons", "probe", "pretraining", "curves", "transfer", "planning"},
     {"experiments", "training", "evaluation", "extraction", "baselines"},
     {"model", "splits", "metrics", "corpus"},
+    {"fusions"},
     {"benchmarks", "clip", "features", "recipes", "variants", "image_statistics"},
     {"scenes", "config", "embedded", "fingerprint"},
     {"files", "progress"},

@@ -20,7 +20,7 @@ from mstclipiqa.probe import probe_scenes
 
 REPOSITORY = Path(__file__).parents[1]
 VERBS = ["draw", "samples", "split", "extract", "encode-texts", "measure", "baselines", "train", "probe", "evaluate"]
-VERBS += ["manifest", "report", "pretrain"]
+VERBS += ["curves", "transfer", "compare", "claims", "manifest", "report", "pretrain", "plan"]
 COARSE = ("--model", "mst-small-32", "--weights", "random:32")
 FINE = ("--model", "mst-small-16", "--weights", "random:16")
 VARIANTS = ["mst-clipiqa", "mst-clipiqa-star"]
@@ -111,6 +111,7 @@ class Chain:
         return config | {
             "data_root": str(self.data.parent),
             "recipes": ["tiny"],
+            "also": [],
             "protocols": ["lab-seed1", "grouped2"],
             **changes,
         }
@@ -151,13 +152,19 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     step("encode-texts", *COARSE, "--samples", samples, "--out", features / "prompts.safetensors")
     levels = chain.results / "levels" / "tiny.safetensors"
     step("encode-texts", *COARSE, "--template", template, "--out", levels)
+    zero_shot = chain.results / "levels" / "zero_shot.safetensors"
+    step("encode-texts", *COARSE, "--zero-shot", "--out", zero_shot)
     statistics = features / "statistics.safetensors"
     step("measure", "--samples", samples, "--root", chain.data, "--out", statistics)
     step(
         "baselines", "--samples", samples, "--splits", chain.benchmark / "splits.parquet",
         "--coarse", features / "coarse.safetensors", "--fine", features / "fine.safetensors",
-        "--statistics", statistics, "--out", chain.benchmark / "baselines.parquet",
+        "--statistics", statistics, "--prompts", features / "prompts.safetensors", "--texts", zero_shot,
+        "--paired", features / "coarse.safetensors", "--out", chain.benchmark / "baselines.parquet",
     )  # fmt: skip
+    for verb in ("curves", "transfer"):
+        out = chain.results / f"{verb}.parquet"
+        step(verb, "agiqa-3k", "--results", chain.results, "--recipe", chain.recipe, "--out", out)
     runs = [chain.predictions(variant, target) for variant in VARIANTS for target in TARGETS]
     for out in runs:
         step(*chain.training(variant=out.stem, target=out.parts[-3], out=out))
@@ -165,7 +172,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
         few = probe_scenes(per_fold=8, spoiled=3)
         patch.setattr("mstclipiqa.probe.probe_scenes", lambda: few)
         step(*chain.probing())
-    step("evaluate", *runs, "--results", chain.results, "--out", chain.results / "metrics.parquet")
+    metrics = chain.results / "metrics.parquet"
+    step("evaluate", *runs, "--results", chain.results, "--out", metrics)
+    step("compare", "--metrics", metrics, "--results", chain.results, "--out", chain.results)
     return chain
 
 
@@ -259,6 +268,17 @@ def test_steps_give_the_same_bytes_again(chain: Chain, tmp_path: Path):
     assert sha256(tmp_path / "runs.parquet") == sha256(chain.predictions("mst-clipiqa-star"))
 
 
+def test_controls_are_of_the_chains_benchmark_and_recipe(chain: Chain):
+    assert "AGIQA-3K quality, grouped2, 2 splits, prompt mean: left out" in chain.said["baselines"]
+    baselines, metadata = read_table(chain.benchmark / "baselines.parquet")
+    assert {"ridge on f_c", "CLIPScore", "generator mean"} < set(baselines["source"])
+    assert {entry["source"] for entry in metadata["left_out"]} >= {"prompt mean"}
+    curves, metadata = read_table(chain.results / "curves.parquet")
+    assert set(curves["recipe"]) == {"tiny"} and metadata["protocol"] == "grouped2"
+    transfer, _ = read_table(chain.results / "transfer.parquet")
+    assert set(transfer["train_benchmark"]) == set(transfer["test_benchmark"]) == {"agiqa-3k"}
+
+
 def test_probe_names_its_benchmark_and_encoders(chain: Chain):
     for name in ("readout", "gates"):
         table, metadata = read_table(chain.results / "probe" / "tiny" / f"{name}.parquet")
@@ -282,7 +302,8 @@ def test_manifest_describes_the_chain(chain: Chain, tmp_path: Path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["benchmarks"]["agiqa-3k"]["status"] == "present"
     assert manifest["inputs"] == {"agiqa-3k/data.csv": sha256(chain.data / "data.csv")}
-    assert "probe/tiny/gates.parquet" in manifest["outputs"]
+    expected = {"probe/tiny/gates.parquet", "levels/zero_shot.safetensors", "curves.parquet", "transfer.parquet"}
+    assert expected <= set(manifest["outputs"])
     for name, digest in manifest["outputs"].items():
         assert sha256(chain.results / name) == digest
 
@@ -462,7 +483,7 @@ def test_texts_come_from_one_place(chain: Chain, tmp_path: Path):
     both = ("--samples", chain.benchmark / "samples.parquet", "--template", "{}")
     for choice in ((), both):
         done = invoke("encode-texts", *COARSE, *choice, *out)
-        assert done.exit_code == 2 and "give one of --samples and --template" in done.stderr
+        assert done.exit_code == 2 and "give one of --samples, --template and --zero-shot" in done.stderr
 
 
 def test_predictions_outside_the_results_folder_are_one_line(chain: Chain, tmp_path: Path):

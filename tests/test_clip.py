@@ -300,3 +300,38 @@ def test_missing_operators_are_declared_once():
 def test_encoder_cannot_be_changed_by_accident(coarse: Encoder):
     with pytest.raises(dataclasses.FrozenInstanceError):
         coarse.identity = {}
+
+
+# Another patch size
+
+
+def test_retokenised_encoder_has_the_other_patches_and_the_same_text_tower(coarse: Encoder):
+    retokenised = load_encoder("mst-small-32@16", "random:32", CPU)
+    visual = retokenised.model.visual
+    assert visual.conv1.weight.shape[-2:] == (16, 16) and visual.positional_embedding.shape[0] == 1 + 14 * 14
+    assert retokenised.identity["label"] == "mst-small-32@16, random weights (seed 32)"
+    assert retokenised.identity["weights_sha256"] != coarse.identity["weights_sha256"]
+    assert torch.equal(retokenised.encode_texts(TEXTS)[1], coarse.encode_texts(TEXTS)[1])
+    assert not [parameter for parameter in retokenised.model.parameters() if parameter.requires_grad]
+
+
+def test_a_small_patch_gives_the_token_of_the_same_patch_enlarged(coarse: Encoder):
+    pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    retokenised = load_encoder("mst-small-32@16", "random:32", CPU)
+    enlarged = pixels.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    expected, found = coarse.model.visual.conv1(enlarged), retokenised.model.visual.conv1(pixels)
+    assert found.shape[-2:] == (14, 14)
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_its_own_patch_size_changes_nothing(coarse: Encoder, images: list[Image.Image]):
+    same = load_encoder("mst-small-32@32", "random:32", CPU)
+    pixels = torch.stack([coarse.preprocess(image) for image in images])
+    assert torch.allclose(same.encode_images(pixels), coarse.encode_images(pixels), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mst-small-32@", "mst-small-32@x", "mst-small-32@0", "mst-small-32@15"])
+def test_a_patch_size_that_cannot_be_is_one_line(name: str):
+    with pytest.raises(InputError, match=name) as error:
+        load_encoder(name, "random:32", CPU)
+    assert "\n" not in str(error.value)

@@ -22,7 +22,7 @@ TARGETS = {"agiqa-1k": 1, "agiqa-3k": 2, "aigciqa2023": 3, "aigiqa-20k": 1, "pku
 
 
 def study(config: str = "config.yaml", **changes: object) -> Study:
-    return Study(read_yaml(CONFIG / config) | changes, RECIPES)
+    return Study(read_yaml(CONFIG / config) | {"also": []} | changes, RECIPES)
 
 
 def refusal(**changes: object) -> str:
@@ -45,12 +45,52 @@ def test_module_that_snakemake_reads_imports_no_torch():
 
 def test_default_suite_is_every_benchmark_target_recipe_and_variant():
     default = study()
-    assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 3 * 2 == 60
+    assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 2 * 2 == 40
     assert default.benchmarks == list(TARGETS)
     assert default.absent == {}
     assert default.drawn and default.suite == "miniature"
     for name, count in TARGETS.items():
-        assert sum(job.benchmark == name for job in default.jobs) == count * 6
+        assert sum(job.benchmark == name for job in default.jobs) == count * 4
+
+
+def test_further_grids_add_jobs_once():
+    grids = [
+        {"benchmarks": ["agiqa-3k"], "recipes": ["released_code", "appendix"], "variants": ["mst-clipiqa", "mlp"]},
+        {"benchmarks": ["agiqa-1k"], "recipes": ["appendix"], "variants": ["mstfe-1"]},
+    ]
+    wide = study(also=grids)
+    added = set(wide.jobs) - set(study().jobs)
+    assert len(wide.jobs) == 40 + len(added)
+    assert {(job.benchmark, job.recipe, job.variant) for job in added} == {
+        ("agiqa-3k", "released_code", "mlp"), ("agiqa-3k", "appendix", "mst-clipiqa"), ("agiqa-3k", "appendix", "mlp"),
+        ("agiqa-1k", "appendix", "mstfe-1"),
+    }  # fmt: skip
+    assert list(wide.recipes) == ["released_code", "converged", "appendix"]
+    assert wide.variants == ["mst-clipiqa", "mst-clipiqa-star", "mlp", "mstfe-1"]
+    assert wide.with_two_towers == ["appendix"]
+    assert wide.encoders("agiqa-3k") == ["coarse", "fine", "retokenised"]
+    assert wide.encoders("aigiqa-20k") == ["coarse", "fine"]
+    assert wide.views == {(name, "appendix"): ["coarse", "retokenised"] for name in ("agiqa-3k", "agiqa-1k")}
+    assert wide.probed == ["released_code", "converged"]
+
+
+def test_a_grid_of_unselected_benchmarks_adds_nothing_and_of_unknown_ones_is_refused():
+    grid = {"benchmarks": ["agiqa-3k"], "recipes": ["released_code"], "variants": ["mlp"]}
+    assert not [job for job in study(benchmarks=["agiqa-1k"], also=[grid]).jobs if job.variant == "mlp"]
+    assert "unknown benchmark 'koniq'" in refusal(also=[grid | {"benchmarks": ["koniq"]}])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "variant", "needed"),
+    [("appendix", "mst-clipiqa", "retokenised"), ("released_code", "twin", "twin"), ("appendix", "twin", "twin")],
+)
+def test_what_feeds_the_second_stream_is_to_be_configured(recipe, variant, needed):
+    encoders = {name: {"model": "mst-small-32", "weights": "embedded"} for name in ("coarse", "fine")}
+    assert f"{variant} under {recipe} needs one called {needed}" in refusal(
+        recipes=[recipe], variants=[variant], encoders=encoders
+    )
+    chosen = study(recipes=[recipe], variants=[variant], encoders=encoders | {needed: encoders["fine"]})
+    assert chosen.fine_encoder(recipe, variant) == needed
 
 
 def test_jobs_are_the_product_of_what_is_selected():
@@ -103,7 +143,7 @@ def test_data_root_that_does_not_exist_stops(tmp_path: Path):
 
 
 def test_drawn_suite_needs_no_data_root(tmp_path: Path):
-    assert len(study(data_root=str(tmp_path / "nowhere")).jobs) == 60
+    assert len(study(data_root=str(tmp_path / "nowhere")).jobs) == 40
 
 
 def test_missing_benchmark_stops_where_it_is_told_to(tmp_path: Path):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mstclipiqa.clip import Encoder, load_encoder, open_clip
 from mstclipiqa.errors import InputError
-from mstclipiqa.extraction import extract_features, extract_texts
+from mstclipiqa.extraction import augment, extract_features, extract_texts
 from mstclipiqa.features import load_features, load_texts
 from mstclipiqa.files import sha256
 
@@ -347,3 +347,68 @@ def test_store_of_the_other_kind_says_which_step_to_run(
         load_features(tmp_path / "texts")
     with pytest.raises(InputError, match="`mstclipiqa encode-texts`"):
         load_texts(tmp_path / "images")
+
+
+# Augmented views
+
+APPENDIX = {"flip": 0.5, "scale": [0.8, 1.0], "ratio": [0.9, 1.1], "brightness": 0.1, "contrast": 0.1}
+NOTHING = {"flip": 0.0, "scale": [1.0, 1.0], "ratio": [1.0, 1.0], "brightness": 0.0, "contrast": 0.0}
+
+
+def ramp(mode: str) -> Image.Image:
+    """A square whose grey rises from left to right, or from top to bottom."""
+    grey = np.linspace(60, 190, 448)
+    image = np.broadcast_to(grey if mode == "across" else grey[:, None], (448, 448))
+    return Image.fromarray(image.astype(np.uint8)).convert("RGB")
+
+
+def test_an_augmentation_of_nothing_is_a_resize():
+    view = augment(ramp("across"), NOTHING, 224, np.random.default_rng(0))
+    assert np.array_equal(view, ramp("across").resize((224, 224), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_views_keep_to_the_stated_ranges(seed: int):
+    """Read from ramps: how much of the width and height a crop shows, and which way round."""
+    spans = {}
+    for mode, axis in (("across", 0), ("down", 1)):
+        plain = APPENDIX | {"brightness": 0, "contrast": 0}
+        view = np.asarray(augment(ramp(mode), plain, 224, np.random.default_rng(seed)), float)[..., 0]
+        line = view.mean(axis=axis)
+        spans[mode] = (line[-5:].mean() - line[:5].mean()) / 130 * 224 / 219
+    assert spans["down"] > 0, "flips are horizontal"
+    width, height = abs(spans["across"]), spans["down"]
+    assert 0.78 <= width * height <= 1.02
+    assert 0.88 <= width / height <= 1.12
+
+
+def test_half_of_the_views_are_flipped_and_brightness_varies():
+    views = [
+        np.asarray(augment(ramp("across"), APPENDIX, 32, np.random.default_rng(seed)), float) for seed in range(200)
+    ]
+    flipped = np.mean([view[:, :8].mean() > view[:, -8:].mean() for view in views])
+    assert 0.4 < flipped < 0.6
+    means = np.array([view.mean() for view in views])
+    assert 125 * 0.85 < means.min() < 125 * 0.94 and 125 * 1.06 < means.max() < 125 * 1.15
+
+
+def test_every_encoder_sees_the_same_views_of_an_image(samples: pd.DataFrame, root: Path, tmp_path: Path):
+    """With an encoder in whose place the pixels themselves are kept."""
+
+    class Pixels:
+        device = CPU
+        identity = {"label": "pixels", "model": "pixels"}
+
+        def preprocess(self, image: Image.Image) -> Tensor:
+            return torch.from_numpy(np.asarray(image.resize((8, 8)), np.float32).reshape(-1))
+
+        def encode_images(self, pixels: Tensor) -> Tensor:
+            return pixels
+
+    for name, batch_size, rows in (("a", 4, samples), ("b", 7, samples.iloc[::-1])):
+        extract_features(Pixels(), rows, root, tmp_path / f"{name}.safetensors", batch_size, 2, APPENDIX, 3)
+    first, second = (load_features(tmp_path / f"{name}.safetensors") for name in "ab")
+    assert first.features.shape == (len(samples), 3, 8 * 8 * 3)
+    assert np.array_equal(first.features, second.features[::-1])
+    assert not np.array_equal(first.features[:, 0], first.features[:, 1])
+    assert first.metadata["augmentation"] == APPENDIX and first.metadata["views"] == 3

@@ -25,6 +25,7 @@ CONFIG = read_yaml(REPOSITORY / "config" / "config.yaml") | {
     "benchmarks": ["agiqa-3k", "agiqa-1k"],
     "recipes": ["released_code", "main_text"],
     "variants": ["mst-clipiqa"],
+    "also": [],
     "protocols": ["lab-seed1", "grouped3"],
 }
 LABEL_FILES = {"agiqa-3k": {"data.csv": "11" * 32}, "agiqa-1k": {"AIGC_MOS_Zscore.xlsx": "22" * 32}}
@@ -67,7 +68,8 @@ def results(tmp_path: Path, study: Study) -> Path:
         write_texts(results / "levels" / f"{recipe}.safetensors", ["bad", "good"], [])
     for job in study.jobs:
         write_table(results / job.path, table, {"job": job.path})
-    write_table(results / "metrics.parquet", table, {})
+    for name in ("metrics", "intervals", "comparisons", "generators"):
+        write_table(results / f"{name}.parquet", table, {})
     return results
 
 
@@ -110,9 +112,9 @@ def test_inputs_are_the_label_files(built: dict):
 
 def test_outputs_are_all_files_with_their_hashes(built: dict, results: Path):
     files = {path.relative_to(results).as_posix(): sha256(path) for path in results.rglob("*") if path.is_file()}
-    # quality of both, correspondence of agiqa-3k; two recipes, each with levels and two tables of its probe;
+    # four tables of the suite; quality of both, correspondence of agiqa-3k; two recipes with levels and a probe of two tables;
     # per benchmark three tables and four stores
-    assert len(files) == 1 + 3 * 2 + 2 * 3 + 2 * 7
+    assert len(files) == 4 + 3 * 2 + 2 * 3 + 2 * 7
     assert built["outputs"] == files
 
 

@@ -9,10 +9,10 @@ import torch
 from scipy.special import erf, expit, softmax
 
 from mstclipiqa.errors import InputError
+from mstclipiqa.fusions import gff
 from mstclipiqa.model import (
     LEVELS,
     MSTCLIPIQA,
-    GatedFeatureFusion,
     PromptHead,
     TemplateHead,
     build_model,
@@ -103,14 +103,14 @@ def gelu(x):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_fusion_is_the_papers_equation(bias):
-    fusion = shake(GatedFeatureFusion(DIM, replace(SMALL, projection_bias=bias)))
+    fusion = shake(gff.Fusion(DIM, replace(SMALL, projection_bias=bias)))
     assert (fusion.phi_c.bias is not None) == (fusion.phi_f.bias is not None) == bias
     f_c, f_f = features()
     np.testing.assert_allclose(array(fusion(f_c, f_f)), fuse(fusion, array(f_c), array(f_f)), atol=1e-10)
 
 
 def test_an_open_gate_takes_the_coarse_stream_and_a_closed_one_the_fine():
-    fusion = shake(GatedFeatureFusion(DIM, SMALL))
+    fusion = shake(gff.Fusion(DIM, SMALL))
     f_c, f_f = features()
     assert ((fusion.gate(f_c, f_f) > 0) & (fusion.gate(f_c, f_f) < 1)).all()
     for bias, expected in ((1e3, fusion.phi_c(f_c)), (-1e3, fusion.phi_f(f_f))):

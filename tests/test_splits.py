@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from mstclipiqa.errors import InputError
 from mstclipiqa.splits import (
@@ -17,7 +18,9 @@ from mstclipiqa.splits import (
 )
 from mstclipiqa.training import BEST_ON_TEST, LAST, VALIDATION
 
-NAMES = [protocol.pattern.replace("{n}", str(number)) for protocol in PROTOCOLS for number in (1, 2, 42)]
+#: One name and more of every family but that of published files, which have tests of their own.
+DRAWN = [protocol for protocol in PROTOCOLS if "{name}" not in protocol.pattern]
+NAMES = sorted({protocol.pattern.replace("{n}", str(number)) for protocol in DRAWN for number in (1, 2, 42)})
 
 
 def make_samples(count, prompts, seed=0):
@@ -130,6 +133,85 @@ def test_a_prompt_seen_only_in_validation_is_no_leak():
     assert (counts["test_prompts"], counts["test_prompts_in_train"]) == (2, 1)
 
 
+def test_released_split_is_torchs_random_split():
+    """Against torch itself, on the list of the images."""
+    samples = make_samples(103, 20)
+    images = samples["image"].tolist()
+    train, test = torch.utils.data.random_split(images, [82, 21], torch.Generator().manual_seed(42))
+    role = split_of(samples, "released")
+    assert set(role[role == TRAIN].index) == set(train)
+    assert set(role[role == TEST].index) == set(test)
+
+
+def test_random_splits_differ_and_do_not_depend_on_how_many_there_are():
+    samples = make_samples(103, 20)
+    assert split_of(samples, "random3", 1).equals(split_of(samples, "random10", 1))
+    assert not split_of(samples, "random3", 0).equals(split_of(samples, "random3", 1))
+    assert (split_of(samples, "random3") == TRAIN).sum() == 82
+
+
+# Published splits
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Writes config/splits/ipce.csv from rows, as of a checkout in a temporary folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config" / "splits").mkdir(parents=True)
+
+    def write(*rows, columns="benchmark,image,split,role"):
+        (tmp_path / "config" / "splits" / "ipce.csv").write_text("\n".join([columns, *rows]) + "\n")
+        return make_samples(4, 2).assign(benchmark="agiqa-3k")
+
+    return write
+
+
+def test_a_published_split_is_read_as_it_is(published):
+    samples = published(
+        "agiqa-3k,00000.png,0,train", "agiqa-3k,00002.png,0,test", "agiqa-3k,00001.png,1,val",
+        "agiqa-3k,00000.png,1,test", "agiqa-3k,00003.png,1,train", "agiqa-1k,other.png,0,train",
+    )  # fmt: skip
+    table, leakage = split_samples(samples, ["file-ipce"])
+    assert list(table.itertuples(index=False, name=None)) == [
+        ("file-ipce", 0, "00000.png", TRAIN), ("file-ipce", 0, "00002.png", TEST),
+        ("file-ipce", 1, "00000.png", TEST), ("file-ipce", 1, "00001.png", VAL), ("file-ipce", 1, "00003.png", TRAIN),
+    ]  # fmt: skip
+    assert [(counts[TRAIN], counts[VAL], counts[TEST]) for counts in leakage["file-ipce"]] == [(1, 0, 1), (1, 1, 1)]
+
+
+def test_a_published_split_of_other_benchmarks_adds_none(published):
+    samples = published("agiqa-1k,other.png,0,train")
+    table, leakage = split_samples(samples, ["lab-seed1", "file-ipce"])
+    assert set(table["protocol"]) == {"lab-seed1"} and leakage["file-ipce"] == []
+    with pytest.raises(InputError, match="file-ipce: no split of agiqa-3k"):
+        split_samples(samples, ["file-ipce"])
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("agiqa-3k,nowhere.png,0,train", "image 'nowhere.png' is unknown"),
+        ("agiqa-3k,00001.png,0,training", "role 'training' is unknown"),
+        ("agiqa-3k,00001.png,1,train", "numbered from 0"),
+        ("agiqa-3k,00001.png,0,train\nagiqa-3k,00001.png,0,test", "stands twice"),
+    ],
+)
+def test_a_wrong_published_split_is_refused_in_one_line(published, row, said):
+    samples = published(row)
+    with pytest.raises(InputError, match=said) as error:
+        split_samples(samples, ["file-ipce"])
+    assert "ipce.csv" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_or_strange_published_split_is_refused(published):
+    samples = make_samples(4, 2).assign(benchmark="agiqa-3k")
+    with pytest.raises(InputError, match=r"ipce\.csv: cannot be read"):
+        split_samples(samples, ["file-ipce"])
+    published("agiqa-3k,00001.png,1", columns="benchmark,name,fold")
+    with pytest.raises(InputError, match="has the columns benchmark, name, fold; give benchmark, image, split, role"):
+        split_samples(samples, ["file-ipce"])
+
+
 # What every protocol keeps to
 
 
@@ -173,13 +255,27 @@ def test_the_main_selection_can_be_made_on_every_split(name):
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.pattern)
 def test_a_name_leads_to_its_own_family_and_number(protocol):
     for number in (1, 42):
-        name = protocol.pattern.replace("{n}", str(number))
-        assert get_protocol(name) == (protocol, number)
-        assert [other.number(name) for other in PROTOCOLS if other is not protocol] == [None] * (len(PROTOCOLS) - 1)
+        name = protocol.pattern.replace("{n}", str(number)).replace("{name}", "ipce")
+        argument = number if "{n}" in protocol.pattern else "ipce" if "{name}" in protocol.pattern else 0
+        assert get_protocol(name) == (protocol, argument)
+        assert [other.argument(name) for other in PROTOCOLS if other is not protocol] == [None] * (len(PROTOCOLS) - 1)
 
 
 @pytest.mark.parametrize(
-    "name", ["random", "grouped", "grouped-3", "lab-seed", "Grouped3", "grouped3 ", "grouped3.5", ""]
+    "name",
+    [
+        "random",
+        "released1",
+        "file-",
+        "file-a/b",
+        "grouped",
+        "grouped-3",
+        "lab-seed",
+        "Grouped3",
+        "grouped3 ",
+        "grouped3.5",
+        "",
+    ],
 )
 def test_an_unknown_protocol_is_refused_with_the_known_ones(name):
     with pytest.raises(InputError, match=r"unknown protocol .*lab-seedN.*groupedN") as error:

@@ -22,6 +22,8 @@ from mstclipiqa.training import (
     VALIDATION,
     assemble_dataset,
     batches,
+    gate_sparsity,
+    learning_rate,
     predict,
     ranking_loss,
     to_mos,
@@ -612,3 +614,115 @@ def test_a_repeated_seed_is_one_run(job):
 def test_heads_that_do_not_divide_the_embedding_are_refused(job):
     with pytest.raises(InputError):
         job(recipe=replace(RECIPE, attention_heads=3))
+
+
+# Schedules, views and the optional term
+
+
+def test_the_appendix_warms_up_and_falls_along_a_cosine():
+    recipe = load_recipe(RECIPES / "appendix.yaml")
+    rates = [learning_rate(recipe, epoch) for epoch in range(1, 51)]
+    assert rates[:5] == pytest.approx([2e-5, 4e-5, 6e-5, 8e-5, 1e-4])
+    falling = 1e-6 + (1e-4 - 1e-6) * (1 + np.cos(np.pi * np.arange(1, 46) / 45)) / 2
+    assert rates[5:] == pytest.approx(falling.tolist())
+    assert rates[-1] == pytest.approx(1e-6)
+
+
+def test_a_constant_schedule_is_constant():
+    assert {learning_rate(RECIPE, epoch) for epoch in range(1, 21)} == {RECIPE.learning_rate}
+
+
+def test_training_follows_the_schedule(data, roles):
+    """Four epochs of a falling rate against the same written out, with torch's own scheduler."""
+    recipe = replace(RECIPE, schedule="cosine", final_learning_rate=1e-3)
+    model, generator = model_of(A, recipe), torch.Generator().manual_seed(0)
+    optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=recipe.epochs, eta_min=1e-3)
+    train = torch.from_numpy(np.flatnonzero(roles == TRAIN))
+    for _ in range(recipe.epochs):
+        scheduler.last_epoch += 1  # before the epoch: the last epoch is the one at the final rate
+        optimiser.param_groups[0]["lr"] = scheduler._get_closed_form_lr()[0]
+        for batch in torch.randperm(len(train), generator=generator).split(recipe.batch_size):
+            optimiser.zero_grad()
+            total_loss(predict(model, data, train[batch]), data.score[train[batch]], recipe).backward()
+            optimiser.step()
+    test = torch.from_numpy(np.flatnonzero(roles == TEST))
+    expected = to_mos(predict(model, data, test).detach().numpy(), LOW, HIGH)
+    run = selected(run_of(data, roles, A, recipe), LAST)
+    np.testing.assert_allclose(run["prediction"], expected, rtol=1e-4)
+
+
+def with_views(data, views_c, views_f):
+    return replace(data, views_c=views_c, views_f=views_f)
+
+
+def test_views_that_are_the_images_change_only_the_batches_drawn(data, roles):
+    """Trained on V copies of the image, in batches of all images, a run is what it is without views."""
+    views = [stream[:, None].repeat(1, 3, 1) for stream in (data.f_c, data.f_f)]
+    recipe = replace(RECIPE, batch_size=COUNT, epochs=3)
+    plain = selected(run_of(data, roles, A, recipe), LAST)
+    viewed = selected(run_of(with_views(data, *views), roles, A, replace(recipe, views=3)), LAST)
+    np.testing.assert_allclose(viewed["prediction"], plain["prediction"], rtol=1e-4)
+
+
+def test_training_sees_the_views_and_testing_the_images(data, roles):
+    recipe = replace(RECIPE, views=2)
+    views = [torch.randn(COUNT, 2, DIM, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2)]
+    run = run_of(with_views(data, *views), roles, A, recipe)
+    assert run.equals(run_of(with_views(data, *views), roles, A, recipe))
+    elsewhere = replace(data, f_c=data.f_c + torch.from_numpy((roles == TRAIN)[:, None]) * 9)
+    assert run.equals(run_of(with_views(elsewhere, *views), roles, A, recipe)), "training images themselves are unseen"
+    assert not run.equals(run_of(with_views(data, views[0] * 2, views[1]), roles, A, recipe))
+
+
+def test_a_recipe_of_views_needs_them(job):
+    with pytest.raises(InputError, match="recipe released_code trains on augmented views"):
+        job(recipe=replace(RECIPE, views=2))
+
+
+def test_views_of_other_images_or_another_encoder_are_refused(samples, stores):
+    coarse = stores["coarse"]
+    coarse.metadata["encoder"] = stores["fine"].metadata["encoder"] = {"label": "toy"}
+    views = ImageFeatures(np.zeros((COUNT, 2, DIM), np.float32), coarse.images, dict(coarse.metadata))
+    assert assemble_dataset(samples, RANGES, "quality", **stores, coarse_views=views).views_c.shape == (COUNT, 2, DIM)
+    for wrong, message in (
+        (replace(views, features=coarse.features), "coarse views are no augmented views"),
+        (replace(views, metadata={**views.metadata, "encoder": {"label": "other"}}), "by the encoder of the features"),
+        (replace(views, images=views.images[::-1]), "coarse views are of other images"),
+    ):
+        with pytest.raises(InputError, match=message):
+            assemble_dataset(samples, RANGES, "quality", **stores, coarse_views=wrong)
+
+
+def test_gate_sparsity_is_the_mean_distance_to_a_closed_gate():
+    gate = torch.tensor([[0.1, 0.5], [0.8, 1.0]])
+    assert gate_sparsity(gate).item() == pytest.approx((0.1 + 0.5 + 0.2 + 0) / 4)
+
+
+def test_gate_sparsity_closes_gates(data, roles):
+    def openness(weight):
+        recipe = replace(RECIPE, gate_sparsity=weight, epochs=10)
+        model = model_of(A, recipe)
+        train_run(model, data, roles, recipe, 0)
+        return gate_sparsity(model.fusion.gate(data.f_c, data.f_f)).item()
+
+    assert openness(100.0) < openness(0.0) / 2
+
+
+def test_dropout_is_the_seeds_and_leaves_the_callers_random_numbers_alone(data, roles):
+    recipe = replace(RECIPE, regression_dropout=0.5)
+    torch.manual_seed(5)
+    first = run_of(data, roles, B, recipe)
+    after = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(after, torch.rand(1))
+    torch.manual_seed(6)
+    assert first.equals(run_of(data, roles, B, recipe))
+    assert not first.equals(run_of(data, roles, B, RECIPE))
+
+
+def test_a_job_with_two_towers_needs_both_texts(job, levels):
+    with pytest.raises(InputError, match="mstfe-1 needs the level texts"):
+        job(variant="mstfe-1")
+    frame, metadata = read_table(job(variant="mstfe-1", fine_levels=levels))
+    assert metadata["trainable_parameters"] == 2 * (DIM * DIM + DIM) + 1 and len(frame)

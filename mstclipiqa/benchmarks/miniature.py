@@ -120,8 +120,11 @@ class Studio:
 
     def _draw(self, picture: Picture) -> dict:
         rng, profile = self.rng(picture.file), PROFILES[picture.profile]
-        # Some prompts are harder than others, for every generator.
-        difficulty = self.rng("difficulty", picture.prompt).uniform(0.5, 1.5)
+        # Some prompts are harder than others, for every generator: to render, and to follow. Most are followed either
+        # easily or hardly at all, those with a relation least: what the prompt says tells of correspondence.
+        of_prompt = self.rng("difficulty", picture.prompt)
+        difficulty, hard = of_prompt.uniform(0.5, 1.5), 5 * of_prompt.beta(0.3, 0.3)
+        hard *= 1.6 if picture.scene.relation else 0.2
         typical = np.array([profile.artefacts.get(name, 0) for name in ARTEFACTS])
         strengths = typical * difficulty * rng.gamma(2, 0.7, len(ARTEFACTS))
         accident, where, how_much = rng.random(), rng.integers(len(ARTEFACTS)), rng.uniform(0.2, 1)
@@ -132,7 +135,7 @@ class Studio:
 
         scene, faults = settle(picture.scene, rng), []
         for name, fault in FAULTS.items():
-            if rng.random() < difficulty * profile.often.get(name, profile.faults):
+            if rng.random() < hard * profile.often.get(name, profile.faults):
                 worse = fault(scene, rng)
                 if agreement(picture.scene, worse) < agreement(picture.scene, scene):
                     scene, faults = worse, [*faults, name]

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mstclipiqa.files import read_table
+from mstclipiqa.report import controls
 from mstclipiqa.report.results import SELECTIONS, Results, ordered
 from mstclipiqa.report.tables import FUSED, KINDS, STREAMS, printed_numbers
 
@@ -268,3 +269,46 @@ def readout(results: Results) -> Figure | None:
         )
         alt = "Dots with error bars: how well each factor is read from each stream. The numbers are in the table."
         return _finish(canvas, "probe", caption, alt)
+
+
+def learning_curves(results: Results) -> Figure | None:
+    """SRCC by epoch at each learning rate, a panel per recipe, with ridge on the same features; None without curves."""
+    found = controls.read(results, "curves", controls.CURVES)
+    if found is None:
+        return None
+    curves, metadata = found
+    recipes = results.among("recipe", curves)
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(0.7 + 2.4 * len(recipes), 3.6), layout="constrained")
+        panels = canvas.subplots(1, len(recipes), sharey=True, squeeze=False)[0]
+        for ax, recipe in zip(panels, recipes, strict=True):
+            of_recipe = curves[curves["recipe"] == recipe]
+            rates = sorted(of_recipe["learning_rate"].unique())
+            sns.lineplot(
+                of_recipe, x="epoch", y="srcc", hue="learning_rate", hue_order=rates,
+                palette=dict(zip(rates, COLOURS, strict=False)), style="role", style_order=["test", "train"],
+                linewidth=1.1, estimator=None, legend=False, ax=ax,
+            )  # fmt: skip
+            ax.axhline(metadata["ridge"][recipe]["test"], color=INK, linewidth=0.8, linestyle=DOTTED)
+            lines = [Line2D([], [], color=colour, linewidth=1.1) for colour, _ in zip(COLOURS, rates, strict=False)]
+            own = metadata["learning_rates"][recipe]
+            names = [f"{rate:g}" + (" (its own)" if rate == own else "") for rate in rates]
+            below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2, "frameon": False}
+            ax.legend(lines, names, title="learning rate", fontsize=7, title_fontsize=7, **below)
+            ax.set(title=results.title("recipes", recipe), xlabel="epoch", ylabel="SRCC")
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            sns.despine(ax=ax)
+        legend = {
+            "test": Line2D([], [], color=INK, linewidth=1.1),
+            "train": Line2D([], [], color=INK, linewidth=1.1, linestyle=(0, (4, 1.5))),
+            "ridge on the same features, test": Line2D([], [], color=INK, linewidth=0.8, linestyle=DOTTED),
+        }
+        canvas.legend(legend.values(), legend.keys(), loc="outside lower right", ncols=len(legend), frameon=False)
+        caption = (
+            f"SRCC after every epoch by learning rate, {results.title('variants', curves['variant'].iloc[0])}: "
+            f"{metadata['target']} of {results.title('benchmarks', metadata['benchmark'])}, protocol "
+            f"{metadata['protocol']}, split {metadata['split']}, seed {metadata['seed']}. A curve that still rises at "
+            "its last epoch was stopped for want of training."
+        )
+        alt = "Lines of SRCC by epoch, a panel per recipe. The numbers of the last epoch are in the table."
+        return _finish(canvas, "learning_curves", caption, alt)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import jinja2
 
 from mstclipiqa.files import atomic, write_text
-from mstclipiqa.report import figures, tables
+from mstclipiqa.report import claims, controls, figures, statistics, tables
 from mstclipiqa.report.results import RUN, Results, read_results
 
 
@@ -54,17 +54,17 @@ def make_tables(results: Results) -> dict[str, tables.Table]:
         tables.leakage,
         tables.recipes,
         tables.parameters,
-        *([tables.baselines] if len(results.baselines) else []),
         *([tables.readout, tables.gates, tables.gate_variance] if results.probes else []),
     ):
         made[make.__name__] = make(results)
-    return made
+    found = {make.__name__: make(results) for make in (*controls.TABLES, *statistics.TABLES)}
+    return made | {name: table for name, table in found.items() if table is not None} | claims.claim_tables(results)
 
 
 def make_figures(results: Results) -> dict[str, figures.Figure]:
     """Every figure of the report by name; targets without runs have none, nor has a suite without a probe."""
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in tables.PAPER_TABLES]
-    made.append(figures.readout(results))
+    made += [figures.readout(results), figures.learning_curves(results)]
     return {figure.name: figure for figure in made if figure is not None}
 
 

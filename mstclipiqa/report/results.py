@@ -33,6 +33,13 @@ MANIFEST_KEYS = [
 READOUT = ["features", "factor", "kind", "metric", "split", "value", "chance"]
 GATES = ["state", "artefact", *(f"{name}{part}" for name in ("shift", "movement") for part in ("", "_sd", "_srcc"))]
 
+#: What the tables of the statistics must have, beside what names a group of runs.
+STATISTICS = {
+    "intervals": ["resampled", "srcc", "srcc_low", "srcc_high", "srcc_sd_splits", "srcc_sd_seeds"],
+    "comparisons": ["against", "method", "srcc_difference", "p_holm", "family_size"],
+    "generators": ["level", "name", "kind", "runs", "runs_too_small", "runs_undefined", "srcc"],
+}
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -51,7 +58,8 @@ class Results:
     of the file relative to `root`. `metrics` has one row per run and selection, in the order of the
     manifest's configuration. `timings` has one row per timed extraction: benchmark,
     encoder, items, unit, seconds. `baselines` has one row per benchmark, source, target and split; it may have
-    none. `probes` are keyed by recipe; there may be none. `printed` holds the
+    none. `probes` are keyed by recipe; there may be none. `statistics` are the tables intervals, comparisons and
+    generators, in the order of `metrics`, or none at all. `printed` holds the
     paper's printed numbers, or no row.
     """
 
@@ -64,6 +72,7 @@ class Results:
     timings: pd.DataFrame
     baselines: pd.DataFrame
     probes: dict[str, Probe]
+    statistics: dict[str, pd.DataFrame]
     printed: pd.DataFrame
 
     @property
@@ -100,7 +109,9 @@ class Results:
 
 def ordered(manifest: dict, kind: str) -> list[str]:
     """The names the manifest describes under `kind`: those of the configuration first, in its order."""
-    first = [name for name in manifest["config"].get(kind, []) if name in manifest[kind]]
+    config = manifest["config"]
+    named = [name for grid in (config, *config.get("also", [])) for name in grid.get(kind, [])]
+    first = [name for name in dict.fromkeys(named) if name in manifest[kind]]
     return first + sorted(set(manifest[kind]) - set(first))
 
 
@@ -123,6 +134,7 @@ def read_results(root: Path, paper_tables: Path | None = None) -> Results:
         timings=_read_timings(root / "timings" / "extract", cards),
         baselines=_read_baselines(root, present),
         probes={name: _read_probe(root / "probe" / name) for name in _probed(root, manifest)},
+        statistics=_read_statistics(root, metrics),
         printed=_read_printed(paper_tables),
     )
 
@@ -205,6 +217,17 @@ def _probed(root: Path, manifest: dict) -> list[str]:
 def _read_probe(folder: Path) -> Probe:
     readout, metadata = read_table(folder / "readout.parquet", READOUT)
     return Probe(readout, read_table(folder / "gates.parquet", GATES)[0], metadata)
+
+
+def _read_statistics(root: Path, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    if not (root / "intervals.parquet").exists():
+        return {}
+    group = [key for key in RUN if key not in ("split", "seed")]
+    order = metrics[group].drop_duplicates()
+    return {
+        name: order.merge(read_table(root / f"{name}.parquet", [*group, *columns])[0], on=group)
+        for name, columns in STATISTICS.items()
+    }
 
 
 def _read_printed(path: Path | None) -> pd.DataFrame:

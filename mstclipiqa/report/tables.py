@@ -595,53 +595,6 @@ def parameters(results: Results) -> Table:
     )
 
 
-# The baselines
-
-
-def baselines(results: Results) -> Table:
-    """Ridge regression on frozen features and on image statistics: source by benchmark, per target and protocol."""
-    scores = results.baselines
-    titles = {name: results.title("benchmarks", name) for name in scores["benchmark"].unique()}
-    full = (
-        scores.groupby(["target", "protocol", "source", "benchmark"], sort=False)
-        .agg(
-            splits=("split", "nunique"),
-            n_min=("n", "min"),
-            n_max=("n", "max"),
-            **{f"{metric}_{what}": (metric, how) for metric in ("srcc", "plcc") for what, how in
-               (("mean", "mean"), ("sd", "std"))},
-            file=("file", "first"),
-        )
-        .reset_index()
-    )  # fmt: skip
-    shown, groups = [], []
-    for target in PAPER_TABLES:
-        of_target = full[full["target"] == target]
-        for (protocol, source), rows in of_target.groupby(["protocol", "source"], sort=False):
-            cells = {("", "Ridge on"): source}
-            for row in rows.to_dict("records"):
-                for metric in ("srcc", "plcc"):
-                    spread = "" if pd.isna(row[f"{metric}_sd"]) else f"± {row[f'{metric}_sd']:.4f}"
-                    cells[titles[row["benchmark"]], metric.upper()] = Cell(f"{row[f'{metric}_mean']:.4f}", spread)
-            shown.append(cells)
-            groups.append(Cell(f"{target.capitalize()}, {protocol}"))
-    columns = [("", "Ridge on"), *((title, metric) for title in titles.values() for metric in ("SRCC", "PLCC"))]
-    return Table(
-        "baselines",
-        "Ridge regression without any head: mean ± sample SD over splits, on the same test images as the runs above.",
-        full,
-        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
-        numeric=tuple(columns[1:]),
-        groups=groups,
-        grouped_by="Target and protocol",
-        notes=[
-            "f_c and f_f are the features that the heads are trained on. The image statistics and the mean colour need "
-            "no network. Everything but the test images is trained on; one fixed penalty, so nothing is chosen.",
-            "A constant prediction has no rank correlation; it counts as 0.",
-        ],
-    )
-
-
 # The probe
 
 #: Features that are read from, as the page names them. The fused ones belong to a recipe's model.

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from checkout import SMALL, Checkout, read_manifest
 
-DOWNSTREAM = {"evaluate": 1, "manifest": 1, "report": 1}
+DOWNSTREAM = {"evaluate": 1, "compare": 1, "manifest": 1, "report": 1}
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -1,4 +1,4 @@
-# What the heads are held against: features/statistics.safetensors, then baselines.parquet by ridge regression
+# What the heads are held against: features/statistics.safetensors and zero-shot texts, then baselines.parquet
 
 
 rule measure:
@@ -19,6 +19,22 @@ rule measure:
         " --out {output:q} 2>&1 | tee {log:q}"
 
 
+rule encode_zero_shot:
+    input:
+        weights=weights_file(config["text_encoder"]),
+    output:
+        f"{RESULTS}/levels/zero_shot.safetensors",
+    params:
+        encoder=encoder_spec(config["text_encoder"]),
+        code=[FEATURES_CODE, fingerprint("mstclipiqa.baselines")],
+    log:
+        f"{RESULTS}/logs/encode_zero_shot.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m mstclipiqa encode-texts {params.encoder} --zero-shot --out {output:q} 2>&1 | tee {log:q}"
+
+
 rule baselines:
     input:
         samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
@@ -26,6 +42,9 @@ rule baselines:
         coarse=f"{RESULTS}/{{benchmark}}/features/coarse.safetensors",
         fine=f"{RESULTS}/{{benchmark}}/features/fine.safetensors",
         statistics=f"{RESULTS}/{{benchmark}}/features/statistics.safetensors",
+        prompts=f"{RESULTS}/{{benchmark}}/features/prompts.safetensors",
+        texts=f"{RESULTS}/levels/zero_shot.safetensors",
+        paired=f"{RESULTS}/{{benchmark}}/features/{config['text_encoder']}.safetensors",
     output:
         f"{RESULTS}/{{benchmark}}/baselines.parquet",
     params:
@@ -36,4 +55,5 @@ rule baselines:
         "../../environment.yml"
     shell:
         "python -m mstclipiqa baselines --samples {input.samples:q} --splits {input.splits:q} --coarse {input.coarse:q}"
-        " --fine {input.fine:q} --statistics {input.statistics:q} --out {output:q} 2>&1 | tee {log:q}"
+        " --fine {input.fine:q} --statistics {input.statistics:q} --prompts {input.prompts:q} --texts {input.texts:q}"
+        " --paired {input.paired:q} --out {output:q} 2>&1 | tee {log:q}"

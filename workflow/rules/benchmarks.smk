@@ -37,6 +37,7 @@ rule samples:
 rule splits:
     input:
         samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
+        published=[f"config/splits/{name.removeprefix('file-')}.csv" for name in config["protocols"] if name.startswith("file-")],
     output:
         f"{RESULTS}/{{benchmark}}/splits.parquet",
     params:

@@ -9,6 +9,7 @@ from mstclipiqa.benchmarks import get_benchmark
 from mstclipiqa.errors import InputError
 from mstclipiqa.experiments import Study, describe_folder
 from mstclipiqa.fingerprint import fingerprint
+from mstclipiqa.variants import TWO_TOWERS, get_variant
 
 RECIPES = Path("config/recipes")
 
@@ -28,8 +29,8 @@ REPORTS = f"reports/{study.suite}"
 wildcard_constraints:
     benchmark="|".join(study.benchmarks),
     encoder="|".join(config["encoders"]),
-    recipe="|".join(config["recipes"]),
-    variant="|".join(config["variants"]),
+    recipe="|".join(study.recipes),
+    variant="|".join(study.variants),
 
 
 #: What decides features: the code, and the architectures and weights that this project brings along.

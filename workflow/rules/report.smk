@@ -1,6 +1,7 @@
-# runs -> metrics.parquet -> manifest.json -> the page
+# runs -> metrics.parquet -> claims.json -> manifest.json -> the page
 
 RUNS = [f"{RESULTS}/{job.path}" for job in study.jobs]
+STATISTICS = expand(f"{RESULTS}/{{table}}.parquet", table=["intervals", "comparisons", "generators"])
 
 
 rule evaluate:
@@ -19,12 +20,61 @@ rule evaluate:
         "python -m mstclipiqa evaluate {input.runs:q} --results {params.results:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
+rule compare:
+    input:
+        expand(f"{RESULTS}/{{benchmark}}/{{table}}.parquet", benchmark=study.benchmarks, table=["samples", "splits"]),
+        RUNS,
+        "mstclipiqa/benchmarks/generators.yaml",
+        metrics=f"{RESULTS}/metrics.parquet",
+    output:
+        STATISTICS,
+    params:
+        results=lambda wildcards, output: Path(output[0]).parent,
+        code=fingerprint("mstclipiqa.comparisons"),
+    log:
+        f"{RESULTS}/logs/compare.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m mstclipiqa compare --metrics {input.metrics:q} --results {params.results:q} --out {params.results:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule claims:
+    input:
+        expand(f"{RESULTS}/{{benchmark}}/{{table}}.parquet", benchmark=study.benchmarks, table=["samples", "splits"]),
+        RUNS,
+        STATISTICS,
+        # Also those that are not run: parameters are counted under every recipe.
+        sorted(RECIPES.glob("*.yaml")),
+        metrics=f"{RESULTS}/metrics.parquet",
+        claims="config/claims.yaml",
+        paper_tables="config/paper_tables.csv",
+    output:
+        f"{RESULTS}/claims.json",
+    params:
+        recipes=RECIPES,
+        results=lambda wildcards, output: Path(output[0]).parent,
+        code=fingerprint("mstclipiqa.claims", data=["fusions", "schemas"]),
+    log:
+        f"{RESULTS}/logs/claims.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m mstclipiqa claims --results {params.results:q} --claims {input.claims:q}"
+        " --paper-tables {input.paper_tables:q} --recipes {params.recipes:q} --out {output:q} 2>&1 | tee {log:q}"
+
+
 rule manifest:
     input:
         f"{RESULTS}/metrics.parquet",
+        f"{RESULTS}/claims.json",
+        STATISTICS,
         RUNS,
         expand(f"{RESULTS}/{{benchmark}}/{{table}}.parquet", benchmark=study.benchmarks, table=["splits", "baselines"]),
-        expand(f"{RESULTS}/probe/{{recipe}}/{{table}}.parquet", recipe=study.recipes, table=["readout", "gates"]),
+        expand(f"{RESULTS}/probe/{{recipe}}/{{table}}.parquet", recipe=study.probed, table=["readout", "gates"]),
+        CURVES,
+        TRANSFER,
     output:
         f"{RESULTS}/manifest.json",
     params:
@@ -45,6 +95,8 @@ rule report:
     input:
         manifest=f"{RESULTS}/manifest.json",
         metrics=f"{RESULTS}/metrics.parquet",
+        statistics=STATISTICS,
+        claims=f"{RESULTS}/claims.json",
         paper_tables="config/paper_tables.csv",
     output:
         f"{REPORTS}/index.html",

@@ -1,0 +1,201 @@
+"""The tables of the paper's claims and their verdicts, from the suite's claims.json."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mstclipiqa.errors import InputError
+from mstclipiqa.report.results import SELECTIONS, Results, ordered
+from mstclipiqa.report.tables import DASH, Cell, Table, _frame
+
+FORMATS = {
+    "correlation": "{:.4f}",
+    "margin": "{:+.4f}",
+    "points": "{:+.2f} points",
+    "parameters": "{:,.0f}",
+    "count": "{:,.0f}",
+    "number": "{:.1f}",
+}
+CONTRADICTED = "not reproduced"
+UNDECIDED = ("untestable", "not run")
+
+
+@dataclass(frozen=True)
+class ClaimTable(Table):
+    """A table of claims, with the title that it is folded under."""
+
+    title: str = ""
+
+
+def read_claims(results: Results) -> dict | None:
+    """The suite's claims.json; None where it has none. Raises InputError where it cannot be read."""
+    path = results.root / "claims.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        rules = {entry["verdict"]: entry["rule"] for entry in document["verdicts"]}
+        return document | {"claims": pd.DataFrame(document["claims"]), "verdicts": rules}
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no verdicts ({error}); delete it and run again") from None
+
+
+def claim_tables(results: Results) -> dict[str, Table]:
+    """Every table of the claims by the name the template calls it; none without claims.json."""
+    document = read_claims(results)
+    if document is None:
+        return {}
+    rows = document["claims"]
+    rows["files"] = rows["files"].map("; ".join)
+    offline, untestable = rows["kind"] == "arithmetic", rows["kind"] == "untestable"
+    contradicted = rows[offline & (rows["verdict"] == CONTRADICTED)]
+    made = {
+        "verdicts": verdicts(results, document),
+        "contradictions": _printed("claims_contradicted", "Where the paper’s own numbers say otherwise.", contradicted),
+        "arithmetic": _printed("claims_arithmetic", "Every claim decided on printed numbers.", rows[offline]),
+        "untestable": _statements(rows[untestable]),
+    }
+    for group, of_group in rows[~offline & ~untestable].groupby("group", sort=False):
+        table = _group(results, document, group, of_group)
+        made[table.name] = table
+    shown = rows.drop(columns=["statement", "reading"]).astype(object).where(rows.notna(), "")
+    made["all_claims"] = Table("claims", "Every claim by recipe and protocol.", rows, shown)
+    return made
+
+
+def _recipes(results: Results, document: dict) -> dict[str, str]:
+    """Titles of the recipes, those of this suite first."""
+    names = ordered(results.manifest, "recipes")
+    return {name: document["recipes"][name] for name in dict.fromkeys([*names, *document["recipes"]])
+            if name in document["recipes"]}  # fmt: skip
+
+
+def verdicts(results: Results, document: dict) -> Table:
+    """How many claims have which verdict: without runs, and under each recipe."""
+    rows = document["claims"]
+    rows = rows[rows["like_for_like"]]
+    columns = {"": "Without runs", **_recipes(results, document)}
+    full = pd.DataFrame(
+        [
+            {"verdict": verdict}
+            | {name or "without_runs": int(((rows["recipe"] == name) & (rows["verdict"] == verdict)).sum())
+               for name in columns}
+            for verdict in document["verdicts"]
+        ]
+    )  # fmt: skip
+    shown = [
+        {"Verdict": Cell(row["verdict"], document["verdicts"][row["verdict"]])}
+        | {title: f"{row[name or 'without_runs']:,}" for name, title in columns.items()}
+        for row in full.to_dict("records")
+    ]
+
+    def count(chosen: pd.DataFrame) -> str:
+        counts = Counter(chosen["verdict"])
+        return ", ".join(f"{counts[name]:,} {name}" for name in document["verdicts"] if counts[name]) or "none"
+
+    bands = document["bands"]
+    return Table(
+        "verdicts",
+        f"{rows['id'].nunique():,} claims. Decided without runs: {count(rows[rows['recipe'] == ''])}. "
+        f"Decided by runs or counts, once under each recipe: {count(rows[rows['recipe'] != ''])}.",
+        full,
+        _frame(shown, ["Verdict", *columns.values()]),
+        numeric=tuple(columns.values()),
+        notes=[
+            f"The verdict that counts is that of protocol {document['like_for_like']}, "
+            f"{SELECTIONS[document['selection']]}, the most like-for-like; those of other protocols stand beside it.",
+            f"Bands: SRCC ±{bands['srcc']:g}, PLCC ±{bands['plcc']:g}, gains ±{bands['gain']:g} points, "
+            f"parameters ±{bands['parameters']:,}. Printed numbers must agree within what rounding can do.",
+            "A measured number below or above what is claimed is not reproduced alike.",
+            "The interval of a gain or an ordering is that of the paired test where there is one (SRCC); otherwise "
+            "errors are taken as independent: too wide for two models on the same images. Printed rivals have none.",
+        ],
+    )
+
+
+def _value(row: dict, name: str) -> str:
+    """A number of a row in its unit; an ordering claims a margin above 0."""
+    if pd.isna(row[name]):
+        return "> 0" if name == "claimed" and row["unit"] == "margin" else DASH
+    return FORMATS[row["unit"]].format(row[name])
+
+
+def _printed(name: str, caption: str, rows: pd.DataFrame) -> Table:
+    """Claims decided on the paper's printed numbers."""
+    shown = [
+        {
+            "Place": row["place"],
+            "Claim": row["statement"],
+            "Claimed": _value(row, "claimed"),
+            "Printed numbers give": _value(row, "measured"),
+            "Verdict": Cell(row["verdict"], row["reason"]),
+        }
+        for row in rows.to_dict("records")
+    ]
+    columns = ["Place", "Claim", "Claimed", "Printed numbers give", "Verdict"]
+    readings = rows[["group", "reading"]].drop_duplicates().itertuples(index=False)
+    return Table(
+        name, caption, rows, _frame(shown, columns), numeric=tuple(columns[2:4]),
+        groups=[Cell(group) for group in rows["group"]], grouped_by="Statement",
+        notes=[f"{group}: {reading}" for group, reading in readings],
+    )  # fmt: skip
+
+
+def _statements(rows: pd.DataFrame) -> Table:
+    shown = [
+        {"Place": row["place"], "Claim": Cell(row["statement"], row["reading"]), "Why": row["reason"]}
+        for row in rows.to_dict("records")
+    ]
+    caption = "What could not be turned into a testable claim."
+    return Table("claims_untestable", caption, rows, _frame(shown, ["Place", "Claim", "Why"]))
+
+
+def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> ClaimTable:
+    """A row per claim and protocol, with what each recipe measured and its verdict."""
+    absent = rows["verdict"].eq("not run") & rows["reason"].str.startswith("recipe ")
+    recipes = {
+        name: title
+        for name, title in _recipes(results, document).items()
+        if not absent[rows["recipe"] == name].all() or absent.all()
+    }
+    shown = []
+    for (_, protocol), of_claim in rows.groupby(["id", "protocol"], sort=False):
+        row = of_claim.iloc[0].to_dict()
+        cells = {("", "Claim"): row["statement"], ("", "Claimed"): _value(row, "claimed")}
+        if protocol:
+            cells["", "Protocol"] = Cell(protocol, SELECTIONS[row["selection"]])
+        leakage = of_claim["leakage"].dropna()
+        cells["", "Leakage"] = f"{100 * leakage.iloc[0]:.1f} %" if len(leakage) else DASH
+        for row in of_claim.to_dict("records"):
+            if row["recipe"] in recipes:
+                cells[recipes[row["recipe"]], "Measured"] = _measured(row)
+                cells[recipes[row["recipe"]], "Verdict"] = row["verdict"]
+        shown.append(cells)
+    columns = [("", "Claim"), ("", "Claimed")]
+    columns += [("", name) for name in ("Protocol", "Leakage")] if rows["protocol"].any() else []
+    columns += [(title, name) for title in recipes.values() for name in ("Measured", "Verdict")]
+    undecided = rows[rows["verdict"].isin(UNDECIDED)]
+    reasons = undecided[["verdict", "reason"]].drop_duplicates().itertuples(index=False)
+    number = rows["id"].nunique()
+    return ClaimTable(
+        f"claims_{re.sub(r'[^a-z0-9]+', '_', group.lower()).strip('_')}",
+        f"{group}. Measured: mean over runs and 95 % interval; the number links to the predictions. Leakage: share of "
+        "test images whose prompt is in training.",
+        rows,
+        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        numeric=tuple(column for column in columns if column[1] in ("Claimed", "Leakage", "Measured")),
+        notes=[*rows["reading"].unique(), *(f"{verdict}: {reason}." for verdict, reason in reasons)],
+        title=f"{group} ({number} claim{'s' * (number > 1)})",
+    )
+
+
+def _measured(row: dict) -> Cell:
+    if pd.isna(row["measured"]):
+        return Cell(DASH)
+    interval = "" if pd.isna(row["low"]) else f"[{_value(row, 'low')}, {_value(row, 'high')}]"
+    runs = f"{row['runs']} run{'s' * (row['runs'] > 1)}" if row["runs"] else ""
+    text = _value(row, "measured")
+    return Cell(text, " ".join(filter(None, [interval, runs])), file=row["files"].split("; ")[0])

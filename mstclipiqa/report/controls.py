@@ -1,0 +1,258 @@
+"""The controls in the report: rivals without a head, learning curves, and transfer between benchmarks.
+
+Each table is None where a suite has not what it shows.
+"""
+
+import pandas as pd
+
+from mstclipiqa.files import read_table
+from mstclipiqa.report.results import SELECTIONS, Results, ordered
+from mstclipiqa.report.tables import DASH, PAPER, PAPER_TABLES, Cell, Table, _frame, _warnings, printed_numbers
+
+#: The paper's two models, which the rivals are held against, and the rival on the very features they are given.
+MODELS = ("mst-clipiqa", "mst-clipiqa-star")
+RIVAL = "ridge on f_c and f_f"
+
+METRICS = ("srcc", "plcc")
+CURVES = ["recipe", "variant", "learning_rate", "epoch", "role", "srcc"]
+TRANSFER = ["train_benchmark", "test_benchmark", "variant", "recipe", "n", "srcc", "plcc"]
+
+
+def read(results: Results, name: str, columns: list[str]) -> tuple[pd.DataFrame, dict] | None:
+    """A table of the whole suite with its metadata; None where the suite has none of it."""
+    path = results.root / f"{name}.parquet"
+    return read_table(path, columns) if path.exists() else None
+
+
+# Rivals without a head
+
+
+def _selection(results: Results, protocol: str) -> str:
+    """The heads' epoch: the protocol's main selection, unless that looks at the test images. No rival does."""
+    main = results.manifest["protocols"][protocol]["selection"]
+    return "last" if main == "best-on-test" else main
+
+
+def _heads(results: Results) -> pd.DataFrame:
+    """The runs of the paper's models that rivals are compared to, in the form of the baselines."""
+    metrics = results.metrics[results.metrics["variant"].isin(MODELS)]
+    return metrics[metrics["selection"] == metrics["protocol"].map(lambda name: _selection(results, name))].copy()
+
+
+def baselines(results: Results) -> Table | None:
+    """The paper's models and every rival on the same test images: method by benchmark, per target and protocol."""
+    if results.baselines.empty:
+        return None
+    heads = _heads(results)
+    heads["source"] = [results.title("variants", name) for name in heads["variant"]]
+    scores = pd.concat([heads, results.baselines.assign(recipe="")], ignore_index=True)
+    keys = ["target", "protocol", "source", "recipe", "benchmark"]
+    statistics = {"mean": lambda values: values.mean(skipna=False), "sd": "std"}
+    full = (
+        scores.groupby(keys, sort=False)
+        .agg(
+            runs=("n", "size"), n_min=("n", "min"), n_max=("n", "max"),
+            **{f"{metric}_{name}": (metric, how) for metric in METRICS for name, how in statistics.items()},
+            file=("file", "first"),
+        )
+        .reset_index()
+    )  # fmt: skip
+    titles = {name: results.title("benchmarks", name) for name in results.among("benchmark", scores)}
+    shown, groups = [], []
+    for target in PAPER_TABLES:
+        for protocol in ordered(results.manifest, "protocols"):
+            of_group = full[(full["target"] == target) & (full["protocol"] == protocol)]
+            for (source, recipe), rows in of_group.groupby(["source", "recipe"], sort=False):
+                cells = {("", "Method"): source, ("", "Recipe"): results.title("recipes", recipe) if recipe else DASH}
+                for row in rows.to_dict("records"):
+                    for metric in METRICS:
+                        mean, sd = row[f"{metric}_mean"], row[f"{metric}_sd"]
+                        cell = Cell(f"{mean:.4f}", "" if pd.isna(sd) else f"± {sd:.4f}")
+                        undefined = Cell("undefined", "in some runs")
+                        cells[titles[row["benchmark"]], metric.upper()] = undefined if pd.isna(mean) else cell
+                shown.append(cells)
+                remark = f"heads at the {SELECTIONS[_selection(results, protocol)]}"
+                groups.append(Cell(f"{target.capitalize()}, {protocol}", remark))
+    stub = [("", "Method"), ("", "Recipe")]
+    columns = [*stub, *((title, metric.upper()) for title in titles.values() for metric in METRICS)]
+    return Table(
+        "baselines",
+        "The paper's two models beside rivals without a head, on the same test images: mean ± sample SD over splits, "
+        "and over seeds where there are several.",
+        full,
+        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        numeric=tuple(columns[2:]),
+        stub=2,
+        groups=groups,
+        grouped_by="Target and protocol",
+        notes=[
+            "Ridge regression: one penalty, fixed beforehand, on everything but the test images. f_c and f_f are the "
+            "configuration's coarse and fine features; image statistics and mean colour need no network.",
+            "Zero-shot, with CLIP's temperature of 100: antonyms weighs “Good photo.” against “Bad photo.” as CLIP-IQA "
+            "does, position embeddings kept; levels is the expectation over five level texts, untrained; CLIPScore is "
+            "2.5 max(cos, 0) of image and prompt, meant for correspondence and shown for context elsewhere.",
+            "Generator mean and prompt mean look at no image: the mean training MOS of the test image's generator, or "
+            "prompt; of all training images where that is not among them.",
+            "Neither heads nor rivals choose anything on a test image here.",
+            *_left_out(results, titles),
+            *_warnings(results, titles),
+        ],
+    )  # fmt: skip
+
+
+def _left_out(results: Results, titles: dict[str, str]) -> list[str]:
+    """A note per source on where it has no number."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for file, benchmark in results.baselines[["file", "benchmark"]].drop_duplicates().itertuples(index=False):
+        for entry in read_table(results.root / file)[1].get("left_out", []):
+            where = found.setdefault(entry["source"], {}).setdefault(entry["protocol"], [])
+            where += [titles[benchmark]] if titles[benchmark] not in where else []
+    return [
+        f"{source[0].upper()}{source[1:]} has no number where every test image of a split gets the same prediction, "
+        "which ranks nothing: "
+        + "; ".join(f"{protocol} of {', '.join(benchmarks)}" for protocol, benchmarks in protocols.items())
+        + "."
+        for source, protocols in found.items()
+    ]
+
+
+def heads_against_ridge(results: Results) -> Table | None:
+    """How often each of the paper's models beats ridge regression on both streams, by recipe."""
+    cell = ["benchmark", "target", "protocol"]
+    rival = results.baselines[results.baselines["source"] == RIVAL].groupby(cell)["srcc"].mean()
+    heads = _heads(results).groupby([*cell, "recipe", "variant"], sort=False)["srcc"]
+    gain = (heads.agg(lambda runs: runs.mean(skipna=False)) - rival).rename("gain").dropna().reset_index()
+    if gain.empty:
+        return None
+    full, shown = [], []
+    for recipe in results.among("recipe", gain):
+        for variant in results.among("variant", gain):
+            gains = gain.loc[(gain["recipe"] == recipe) & (gain["variant"] == variant), "gain"]
+            if len(gains):
+                above = int((gains > 0).sum())
+                record = {"recipe": recipe, "variant": variant, "cells": len(gains), "above": above}
+                full.append(record | {"mean": gains.mean(), "min": gains.min(), "max": gains.max()})
+                shown.append(
+                    {
+                        "Recipe": results.title("recipes", recipe),
+                        "Method": results.title("variants", variant),
+                        "Above ridge": f"{above} of {len(gains)}",
+                        "Mean gain": f"{gains.mean():+.4f}",
+                        "Least": f"{gains.min():+.4f}",
+                        "Greatest": f"{gains.max():+.4f}",
+                    }
+                )
+    columns = list(shown[0])
+    return Table(
+        "heads_against_ridge",
+        "Do the heads beat ridge regression on f_c and f_f? SRCC gained over it, each benchmark, target and protocol "
+        "counted once, by its mean over splits and seeds.",
+        pd.DataFrame(full),
+        _frame(shown, columns),
+        numeric=tuple(columns[2:]),
+        stub=2,
+        notes=_warnings(results, {name: results.title("benchmarks", name) for name in results.cards}),
+    )
+
+
+# Is the recipe enough?
+
+
+def learning_rates(results: Results) -> Table | None:
+    """SRCC after the last epoch of each recipe at each learning rate, beside ridge on the same features."""
+    found = read(results, "curves", CURVES)
+    if found is None:
+        return None
+    curves, metadata = found
+    full = (
+        curves.sort_values("epoch", kind="stable")
+        .groupby(["recipe", "variant", "learning_rate", "role"], sort=False)
+        .last()
+        .unstack("role")
+        .pipe(lambda wide: wide["srcc"].assign(epochs=wide["epoch", "test"]))
+        .reset_index()
+        .rename(columns={"train": "srcc_train", "test": "srcc_test"})
+    )
+    full["ridge_test"] = full["recipe"].map(lambda name: metadata["ridge"][name]["test"])
+    shown, groups = [], []
+    for recipe in results.among("recipe", full):
+        title = Cell(results.title("recipes", recipe))
+        for row in full[full["recipe"] == recipe].sort_values("learning_rate").to_dict("records"):
+            own = row["learning_rate"] == metadata["learning_rates"][recipe]
+            cells = {"Learning rate": Cell(f"{row['learning_rate']:g}", "the recipe's own" if own else "")}
+            cells |= {"Epochs": str(int(row["epochs"]))}
+            cells |= {f"SRCC, {role}": f"{row[f'srcc_{role}']:.4f}" for role in ("train", "test")}
+            shown.append(cells | {"Test less ridge": f"{row['srcc_test'] - row['ridge_test']:+.4f}"})
+            groups.append(title)
+        ridge = metadata["ridge"][recipe]
+        cells = {f"SRCC, {role}": f"{ridge[role]:.4f}" for role in ("train", "test")}
+        shown.append({"Learning rate": RIVAL, "Epochs": DASH, **cells, "Test less ridge": DASH})
+        groups.append(title)
+    columns = list(shown[0])
+    benchmark, train_images = metadata["benchmark"], metadata["train_images"]
+    title = results.title("benchmarks", benchmark)
+    printed = {} if results.untrained else printed_numbers(results, metadata["target"])
+    model = results.title("variants", curves["variant"].iloc[0])
+    in_paper = printed.get((model, benchmark, "srcc"))
+    return Table(
+        "learning_rates",
+        f"SRCC of {model} after the last epoch by learning rate: {metadata['target']} of {title}, protocol "
+        f"{metadata['protocol']}, split {metadata['split']}, seed {metadata['seed']}.",
+        full,
+        _frame(shown, columns),
+        numeric=tuple(columns[1:]),
+        groups=groups,
+        grouped_by="Recipe",
+        notes=[
+            f"Train is read on {train_images} training images, test on {metadata['test_images']}. Ridge is fitted to "
+            "the images the head is trained on; among the controls it has the validation images too.",
+            *(
+                f"{results.title('recipes', entry['recipe'])} at {entry['learning_rate']:g} stopped early: "
+                f"{entry['reason']}"
+                for entry in metadata["stopped"]
+            ),
+            *([f"{PAPER} prints {in_paper:.4f} for this benchmark, on another split."] if in_paper else []),
+            *_warnings(results, {benchmark: title}),
+        ],
+    )
+
+
+# Transfer
+
+
+def transfer(results: Results) -> Table | None:
+    """SRCC of models trained on one benchmark (rows) and tested on another (columns)."""
+    found = read(results, "transfer", TRANSFER)
+    if found is None:
+        return None
+    full, metadata = found
+    titles = {name: results.title("benchmarks", name) for name in full["train_benchmark"].unique()}
+    shown, groups = [], []
+    for (variant, recipe, trained), rows in full.groupby(["variant", "recipe", "train_benchmark"], sort=False):
+        cells = {("", "Trained on"): titles[trained]}
+        for row in rows.to_dict("records"):
+            own = row["test_benchmark"] == trained
+            cells["Tested on", titles[row["test_benchmark"]]] = Cell(f"{row['srcc']:.4f}", "own" if own else "")
+        shown.append(cells)
+        named = f"{results.title('variants', variant)}, {results.title('recipes', recipe)}" if recipe else RIVAL
+        groups.append(Cell(named[0].upper() + named[1:]))
+    columns = [("", "Trained on"), *(("Tested on", title) for title in titles.values())]
+    protocols = ", ".join(dict.fromkeys(metadata["protocols"].values()))
+    return Table(
+        "transfer",
+        f"SRCC ({metadata['target']}) across benchmarks: trained on the training images of one, tested on all images "
+        "of another, and on the test images of its own.",
+        full,
+        _frame(shown, columns),
+        numeric=tuple(columns[1:]),
+        groups=groups,
+        grouped_by="Model",
+        notes=[
+            f"Trained on the first split of {protocols}, seed {metadata['seed']}, and taken after the last epoch. "
+            "PLCC and the number of images are in the CSV.",
+            *_warnings(results, titles),
+        ],
+    )
+
+
+TABLES = (baselines, heads_against_ridge, learning_rates, transfer)

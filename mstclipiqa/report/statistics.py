@@ -1,0 +1,310 @@
+"""The report's statistics: intervals and paired tests, what the protocol alone moves, and SRCC by generator."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from mstclipiqa.benchmarks.base import TARGETS
+from mstclipiqa.report.results import RUN, SELECTIONS, Results, ordered
+from mstclipiqa.report.tables import DASH, PAPER, Cell, Table, _frame
+
+GROUP = [key for key in RUN if key not in ("split", "seed")]
+
+#: The paper's own two models, which the page shows; the CSV has every variant.
+MODELS = ("mst-clipiqa", "mst-clipiqa-star")
+
+#: Gain over LIQE in points of SRCC, mean over benchmarks, that the paper states for each target and model.
+CLAIMED_GAINS = {
+    ("quality", "mst-clipiqa-star"): 1.11,
+    ("quality", "mst-clipiqa"): 0.89,
+    ("authenticity", "mst-clipiqa-star"): 1.12,
+    ("correspondence", "mst-clipiqa-star"): 2.35,
+}
+ALPHA = 0.05
+
+
+def is_main(results: Results, frame: pd.DataFrame) -> pd.Series:
+    """Which rows are of the main selection of their protocol."""
+    main = {name: entry["selection"] for name, entry in results.manifest["protocols"].items()}
+    return frame["selection"] == frame["protocol"].map(main)
+
+
+def _shown(results: Results, name: str) -> pd.DataFrame:
+    """The rows of a table of statistics that the page shows, or none: main selections of the paper's models."""
+    table = results.statistics.get(name, pd.DataFrame(columns=GROUP))
+    return table[is_main(results, table) & table["variant"].isin(MODELS)]
+
+
+def _only_models(results: Results) -> list[str]:
+    titles = [results.title("variants", name) for name in MODELS if name in results.manifest["variants"]]
+    return [f"Shown: {' and '.join(titles)}, main selection of each protocol. The CSV has every variant and selection."]
+
+
+def _by_benchmark(columns: list[str], results: Results, rows: pd.DataFrame) -> list[tuple[str, str]]:
+    titles = [results.title("benchmarks", name) for name in results.among("benchmark", rows)]
+    return [(title, column) for title in titles for column in columns]
+
+
+# Intervals and tests
+
+
+def intervals(results: Results) -> Table | None:
+    """SRCC with its bootstrap interval, SD over splits and SD over seeds, each by itself."""
+    rows = _shown(results, "intervals")
+    if rows.empty:
+        return None
+    spreads = {"srcc_sd_splits": "SD splits", "srcc_sd_seeds": "SD seeds"}
+    spreads = {column: title for column, title in spreads.items() if rows[column].notna().any()}
+    shown, groups = [], []
+    for key, group in rows.groupby(["target", "protocol", "selection", "recipe", "variant"], sort=False):
+        target, protocol, selection, recipe, variant = key
+        cells = {("", "Method"): results.title("variants", variant), ("", "Recipe"): results.title("recipes", recipe)}
+        for row in group.to_dict("records"):
+            title = results.title("benchmarks", row["benchmark"])
+            known = pd.notna(row["srcc_low"])
+            limits = f"[{row['srcc_low']:.3f}, {row['srcc_high']:.3f}]" if known else "no interval"
+            cells[title, "SRCC"] = Cell(f"{row['srcc']:.4f}", limits)
+            for column, name in spreads.items():
+                cells[title, name] = f"{row[column]:.4f}" if pd.notna(row[column]) else DASH
+        shown.append(cells)
+        groups.append(Cell(f"{target.capitalize()}: {protocol}, {SELECTIONS[selection]}", _resampled(group)))
+    columns = [("", "Method"), ("", "Recipe"), *_by_benchmark(["SRCC", *spreads.values()], results, rows)]
+    return Table(
+        "intervals",
+        "Mean SRCC over runs with its 95 % bootstrap interval over test images, under the models as trained; beside it "
+        "the SD over splits (of means over seeds) and over seeds (mean over splits), where there are several.",
+        results.statistics["intervals"],
+        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        numeric=tuple(columns[2:]),
+        stub=2,
+        groups=groups,
+        grouped_by="Target, protocol and selection",
+        notes=[
+            *_only_models(results),
+            "Prompts are resampled with all their images where no split tests a prompt that it trains on, single "
+            "images elsewhere. All runs see the same resamples, so an interval is of the mean that stands beside it.",
+        ],
+    )
+
+
+def _resampled(rows: pd.DataFrame) -> str:
+    return f"resampled by {' or '.join(sorted(rows['resampled'].str.removesuffix('s').unique()))}"
+
+
+def paired_tests(results: Results) -> Table | None:
+    """Every variant against the paper's first, by family of tests."""
+    if not results.statistics:
+        return None
+    table = results.statistics["comparisons"]
+    rows = table[is_main(results, table)]
+    shown, groups = [], []
+    for (recipe, protocol, selection), family in rows.groupby(["recipe", "protocol", "selection"], sort=False):
+        heading = f"{results.title('recipes', recipe)}: {protocol}, {SELECTIONS[selection]}"
+        size = family["family_size"].max()
+        remark = f"{0 if pd.isna(size) else int(size)} tests, {' and '.join(sorted(family['method'].unique()))}"
+        for variant, tests in family.groupby("variant", sort=False):
+            cells = {("", "Method"): results.title("variants", variant)}
+            for test in tests.to_dict("records"):
+                place = results.title("benchmarks", test["benchmark"]), test["target"].capitalize()
+                cells[place] = Cell(f"{test['srcc_difference']:+.4f}", _p(test["p_holm"]))
+            shown.append(cells)
+            groups.append(Cell(heading, remark))
+    measured = {(benchmark, target) for benchmark, target in zip(rows["benchmark"], rows["target"], strict=True)}
+    columns = [
+        (results.title("benchmarks", benchmark), target.capitalize())
+        for benchmark in results.among("benchmark", rows)
+        for target in TARGETS
+        if (benchmark, target) in measured
+    ]
+    columns = [("", "Method"), *columns]
+    against = " and ".join(results.title("variants", name) for name in rows["against"].unique())
+    return Table(
+        "paired_tests",
+        f"SRCC of each variant less that of {against} on the same splits and seeds, with Holm's adjusted p.",
+        table,
+        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        numeric=tuple(columns[1:]),
+        groups=groups,
+        grouped_by="Recipe, protocol and selection",
+        notes=[
+            f"{(rows['p_holm'] < ALPHA).sum()} of {len(rows)} differences have an adjusted p below {ALPHA}. The "
+            "adjustment is within a heading: one recipe, protocol and selection, all its benchmarks, targets and "
+            "variants; across headings nothing is adjusted.",
+            "From three splits on, the corrected resampled t (Nadeau and Bengio 2003), since splits share training "
+            "images; with fewer, a normal test with the standard error of a paired bootstrap over test images or "
+            "prompts, which says nothing of other splits.",
+        ],
+    )
+
+
+def _p(p: float) -> str:
+    if pd.isna(p):
+        return "no test"
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+
+
+# The protocol audit
+
+
+def protocol_moves(metrics: pd.DataFrame) -> pd.DataFrame:
+    """What SRCC moves by from the protocol alone: a row per benchmark, target, recipe, variant and move.
+
+    `move` names it, `kind` is prompts, epoch or seed; `difference` is `srcc`, of (protocol, selection), less
+    `from_srcc`, of (from_protocol, from_selection), means over runs.
+    """
+    key = ["benchmark", "target", "recipe", "variant"]
+    means = metrics.groupby([*key, "protocol", "selection"], sort=False)["srcc"].agg(
+        lambda runs: runs.mean(skipna=False)
+    )
+    rows = []
+    for names, group in means.groupby(key, sort=False):
+        scores = {place[len(key) :]: value for place, value in group.items()}
+        rows += [(*names, *move, move[-2] - move[-1]) for move in _moves(scores)]
+    places = ["protocol", "selection", "from_protocol", "from_selection"]
+    return pd.DataFrame(rows, columns=[*key, "kind", "move", *places, "srcc", "from_srcc", "difference"])
+
+
+def _moves(scores: dict[tuple[str, str], float]) -> Iterator[tuple]:
+    """Each move as (kind, name, protocol, selection, from the protocol, selection, SRCC, from the SRCC)."""
+    protocols = list(dict.fromkeys(protocol for protocol, _ in scores))
+    seeds = [name for name in protocols if name.startswith("lab-seed")]
+    first = "lab-seed1" if "lab-seed1" in seeds else next(iter(seeds), None)
+    by_image = [name for name in protocols if name == first or name.startswith(("random", "released"))]
+    by_prompt = [name for name in protocols if name.startswith("grouped")]
+    for grouped in by_prompt:
+        for other in by_image:
+            for selection in SELECTIONS:
+                to, origin = (grouped, selection), (other, selection)
+                if to in scores and origin in scores:
+                    name = f"{grouped} − {other}, {SELECTIONS[selection]}"
+                    yield "prompts", name, *to, *origin, scores[to], scores[origin]
+    for protocol in by_image + by_prompt:
+        best, last = (protocol, "best-on-test"), (protocol, "last")
+        if best in scores and last in scores:
+            yield "epoch", f"{protocol}: best epoch on test − last", *best, *last, scores[best], scores[last]
+    for selection in SELECTIONS:
+        several = [scores[seed, selection] for seed in seeds if (seed, selection) in scores]
+        if len(several) > 1 and (first, selection) in scores:
+            mean, one = sum(several) / len(several), (first, selection)
+            name = f"{first} − mean of {len(several)} lab seeds, {SELECTIONS[selection]}"
+            yield "seed", name, *one, "mean of lab seeds", selection, scores[one], mean
+
+
+def protocol_audit(results: Results) -> Table | None:
+    """The moves in points of SRCC, mean over benchmarks, beside the gain that the paper claims."""
+    full = protocol_moves(results.metrics)
+    full["claimed_gain_points"] = [
+        None if row.benchmark in results.synthetic else CLAIMED_GAINS.get((row.target, row.variant))
+        for row in full.itertuples()
+    ]
+    wanted = full["kind"].map({"prompts": "last", "epoch": "best-on-test", "seed": "best-on-test"})
+    rows = full[(full["selection"] == wanted) & full["variant"].isin(MODELS)]
+    if rows.empty:
+        return None
+    moves = list(rows["move"].unique())
+    rows = rows.assign(drawn=rows["benchmark"].isin(results.synthetic)).sort_values("drawn", kind="stable")
+    shown, groups = [], []
+    for key, group in rows.groupby(["target", "drawn", "variant", "recipe"], sort=False):
+        target, synthetic, variant, recipe = key
+        gain = None if synthetic else CLAIMED_GAINS.get((target, variant))
+        cells = {"Method": results.title("variants", variant), "Recipe": results.title("recipes", recipe)}
+        means = {}
+        for move, found in group.groupby("move", sort=False):
+            points = 100 * found["difference"]
+            means[move] = points.mean(skipna=False)
+            spread = f"{points.min():+.2f} to {points.max():+.2f}" if len(points) > 1 else ""
+            cells[move] = Cell(f"{means[move]:+.2f}", spread) if pd.notna(means[move]) else "undefined"
+        if gain:
+            cells["Gain claimed"] = f"{gain:+.2f}"
+            cells["Largest move / gain"] = f"{max(map(abs, means.values())) / gain:.1f}"
+        shown.append(cells)
+        names = [results.title("benchmarks", name) for name in results.among("benchmark", group)]
+        groups.append(Cell(target.capitalize(), ", ".join(names) + (" (synthetic)" if synthetic else "")))
+    columns = ["Method", "Recipe", *moves, "Gain claimed", "Largest move / gain"]
+    return Table(
+        "protocol_audit",
+        "Points of SRCC (hundredths) by which the protocol alone moves the same model, mean over the benchmarks named, "
+        f"and least to greatest; beside it the gain over LIQE that {PAPER} claims.",
+        full,
+        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        numeric=tuple(columns[2:]),
+        stub=2,
+        groups=groups,
+        grouped_by="Target",
+        notes=[
+            "By prompt against by image at the last epoch. A split by prompt leaves fewer images to train on as well, "
+            "since it keeps some for validation, so this move is not leakage alone.",
+            "One laboratory seed against the mean of all at the epoch that is best on test. "
+            "The CSV has every variant, benchmark and selection.",
+            "The paper states no gain of MST-CLIPIQA in authenticity or correspondence; no gain stands beside drawn "
+            "images.",
+        ],
+    )
+
+
+# By generator
+
+
+def by_generator(results: Results) -> Table | None:
+    """SRCC within each kind of generator, and its spread over generators, under one protocol."""
+    rows = _shown(results, "generators")
+    if rows.empty:
+        return None
+    # A protocol whose epoch was not chosen on the test images, where there is one.
+    protocols = [name for name in ordered(results.manifest, "protocols") if name in set(rows["protocol"])]
+    chosen = min(protocols, key=lambda name: results.manifest["protocols"][name]["selection"] == "best-on-test")
+    rows = rows[rows["protocol"] == chosen]
+    overall = results.statistics["intervals"].set_index(GROUP)["srcc"]
+    kinds = [kind for kind in ("GAN", "diffusion", "autoregressive", "unknown") if kind in set(rows["kind"])]
+    shown, groups = [], []
+    for key, group in rows.groupby(GROUP, sort=False):
+        named = dict(zip(GROUP, key, strict=True))
+        generators, by_kind = (group[group["level"] == level] for level in ("generator", "kind"))
+        cells = {
+            "Benchmark": results.title("benchmarks", named["benchmark"]),
+            "Method": results.title("variants", named["variant"]),
+            "Recipe": results.title("recipes", named["recipe"]),
+            "All images": f"{overall[key]:.4f}",
+        }
+        for row in by_kind.to_dict("records"):
+            cells[row["kind"]] = f"{row['srcc']:.4f}" if pd.notna(row["srcc"]) else Cell(DASH, _why_empty(row))
+        scored = generators.dropna(subset="srcc")
+        cells["Generators"] = f"{len(scored)} of {len(generators)}"
+        if len(scored):
+            low, high = (scored.loc[place] for place in (scored["srcc"].idxmin(), scored["srcc"].idxmax()))
+            cells |= {
+                "Least": Cell(f"{low['srcc']:.4f}", low["name"]),
+                "Greatest": Cell(f"{high['srcc']:.4f}", high["name"]),
+            }
+        if len(scored) > 1:
+            cells["SD"] = f"{scored['srcc'].std():.4f}"
+        shown.append(cells)
+        groups.append(Cell(f"{named['target'].capitalize()}: {chosen}, {SELECTIONS[named['selection']]}"))
+    columns = ["Benchmark", "Method", "Recipe", "All images", *kinds, "Generators", "Least", "Greatest", "SD"]
+    return Table(
+        "by_generator",
+        "SRCC within each kind of generator, and least, greatest and SD of the SRCC within single generators: mean "
+        "over the runs with at least 10 test images of it.",
+        results.statistics["generators"],
+        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        numeric=tuple(columns[3:]),
+        stub=3,
+        groups=groups,
+        grouped_by="Target, protocol and selection",
+        notes=[
+            "Shown: the paper's two models under one protocol. The CSV has every generator, variant and protocol, with "
+            "the runs that had too few of its images or a constant prediction, which leaves the cell empty.",
+            "Within one generator, to know which generator made an image is worth nothing, and MOS vary less; both "
+            "lower SRCC against that over all images.",
+            "DALL-E 2 counts as diffusion, which its decoder is; AGIQA-3K's authors count it as autoregressive.",
+        ],
+    )
+
+
+def _why_empty(row: dict) -> str:
+    if row["runs_undefined"]:
+        return f"{row['runs_undefined']} of {row['runs']} runs undefined"
+    return "fewer than 10 images"
+
+
+TABLES = (intervals, paired_tests, protocol_audit, by_generator)

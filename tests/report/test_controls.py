@@ -1,0 +1,163 @@
+"""The controls' tables and figure: numbers by hand, reasons for what has no number, nothing where there is nothing."""
+
+import pandas as pd
+import pytest
+
+from mstclipiqa.files import write_table
+from mstclipiqa.report import controls, figures, page
+from mstclipiqa.report.results import read_results
+
+TARGETS = ["quality", "correspondence"]
+SPLITS = {"lab-seed1": [0], "grouped3": [0, 1, 2]}
+
+
+def write_baselines(root):
+    rows = [
+        (source, target, protocol, split, 12, value + 0.1 * split, value)
+        for source, value in {"ridge on f_c and f_f": 0.4, "generator mean": 0.2, "prompt mean": 0.1}.items()
+        for target in TARGETS
+        for protocol, splits in SPLITS.items()
+        for split in splits
+        if source != "prompt mean" or protocol == "lab-seed1"
+    ]
+    left_out = [
+        {"source": "prompt mean", "target": target, "protocol": "grouped3", "splits": [0, 1, 2]} for target in TARGETS
+    ]
+    columns = ["source", "target", "protocol", "split", "n", "srcc", "plcc"]
+    write_table(root / "agiqa-3k" / "baselines.parquet", pd.DataFrame(rows, columns=columns), {"left_out": left_out})
+
+
+def write_curves(root):
+    rows = [
+        ("released_code", "mst-clipiqa", rate, epoch, role, value + 0.1 * epoch)
+        for rate, value in {5e-6: 0.1, 5e-5: 0.4}.items()
+        for epoch in (1, 2, 3)
+        for role in ("train", "test")
+        if rate == 5e-6 or epoch < 3
+    ]
+    metadata = {
+        "benchmark": "agiqa-3k", "target": "quality", "protocol": "grouped3", "split": 0, "seed": 0,
+        "train_images": 36, "test_images": 12, "learning_rates": {"released_code": 5e-6},
+        "ridge": {"released_code": {"train": 0.9, "test": 0.65}},
+        "stopped": [{"recipe": "released_code", "learning_rate": 5e-5, "reason": "the run has diverged"}],
+    }  # fmt: skip
+    write_table(root / "curves.parquet", pd.DataFrame(rows, columns=controls.CURVES), metadata)
+
+
+def write_transfer(root):
+    rows = [
+        (trained, tested, variant, recipe, 60, 0.7 if trained == tested else 0.3, 0.5)
+        for variant, recipe in (("mst-clipiqa", "main_text"), ("ridge", ""))
+        for trained in ("agiqa-1k", "agiqa-3k")
+        for tested in ("agiqa-1k", "agiqa-3k")
+    ]
+    protocols = dict.fromkeys(("agiqa-1k", "agiqa-3k"), "lab-seed1")
+    metadata = {"target": "quality", "recipe": "main_text", "seed": 0, "protocols": protocols}
+    write_table(root / "transfer.parquet", pd.DataFrame(rows, columns=controls.TRANSFER), metadata)
+
+
+@pytest.fixture
+def root(make_results):
+    root = make_results(present={"agiqa-1k": 40, "agiqa-3k": 60}, synthetic=("agiqa-1k",))
+    for write in (write_baselines, write_curves, write_transfer):
+        write(root)
+    return root
+
+
+def rows_of(table, heading):
+    chosen = [group.text == heading for group in table.groups]
+    return table.shown[chosen].set_index(table.shown.columns[0])
+
+
+def test_a_suite_without_controls_has_none_of_it(make_results):
+    results = read_results(make_results())
+    assert [make(results) for make in controls.TABLES] == [None] * len(controls.TABLES)
+    assert figures.learning_curves(results) is None
+    assert not {"baselines", "learning_rates", "transfer"} & set(page.make_tables(results))
+
+
+def test_heads_stand_beside_their_rivals_at_an_honest_epoch(root):
+    results = read_results(root)
+    table = controls.baselines(results)
+    rows = rows_of(table, "Quality, grouped3")
+    assert str(rows.loc["ridge on f_c and f_f"]["AGIQA-3K", "SRCC"]) == "0.5000 ± 0.1000"
+    assert str(rows.loc["ridge on f_c and f_f"]["AGIQA-3K", "PLCC"]) == "0.4000 ± 0.0000"
+    heads = rows.loc[["MST-CLIPIQA", "MST-CLIPIQA*"]]
+    assert list(heads["", "Recipe"]) == ["Released code", "Main text"] * 2
+    for protocol, selection in (("grouped3", "validation"), ("lab-seed1", "last")):
+        runs = results.metrics.query(
+            "benchmark == 'agiqa-3k' and target == 'quality' and recipe == 'main_text' and variant == 'mst-clipiqa' "
+            f"and protocol == '{protocol}' and selection == '{selection}'"
+        )
+        row = rows_of(table, f"Quality, {protocol}").loc["MST-CLIPIQA"].set_index(("", "Recipe")).loc["Main text"]
+        assert row["AGIQA-3K", "SRCC"].text == f"{runs['srcc'].mean():.4f}"
+    headings = {group.text: group.note for group in table.groups}
+    assert headings["Quality, lab-seed1"] == "heads at the last epoch"
+    assert list(headings)[:2] == ["Quality, lab-seed1", "Quality, grouped3"]
+
+
+def test_what_has_no_number_says_why(root):
+    table = controls.baselines(read_results(root))
+    assert "prompt mean" not in rows_of(table, "Quality, grouped3").index
+    assert "prompt mean" in rows_of(table, "Quality, lab-seed1").index
+    (note,) = [note for note in table.notes if note.startswith("Prompt mean has no number")]
+    assert "gets the same prediction" in note and note.endswith("grouped3 of AGIQA-3K.")
+
+
+def test_undefined_runs_are_not_averaged_away(make_results):
+    root = make_results(values={"srcc": [0.9, float("nan"), 0.7]})
+    write_baselines(root)
+    results = read_results(root)
+    rows = rows_of(controls.baselines(results), "Quality, grouped3").loc["MST-CLIPIQA"].set_index(("", "Recipe"))
+    assert str(rows.loc["Released code"]["AGIQA-3K", "SRCC"]) == "undefined in some runs"
+    table = controls.heads_against_ridge(results)
+    assert table.full.set_index(["recipe", "variant"]).loc[("released_code", "mst-clipiqa"), "cells"] == 3
+
+
+def test_gains_over_ridge_by_hand(make_results):
+    root = make_results(values={"srcc": [0.3, 0.5, 0.4]})
+    write_baselines(root)
+    results = read_results(root)
+    full = controls.heads_against_ridge(results).full.set_index(["recipe", "variant"])
+    row = full.loc[("released_code", "mst-clipiqa")]
+    assert row["cells"] == 4  # two targets, two protocols
+    runs = (
+        results.metrics.query("recipe == 'released_code' and variant == 'mst-clipiqa'")
+        .set_index(["target", "protocol", "selection", "split"])["srcc"]
+        .sort_index()
+    )
+    gains = [0.4 - 0.5]  # quality, grouped3: 0.4 in the mean, where ridge has 0.5
+    gains += [runs.loc[(target, "lab-seed1", "last")].mean() - 0.4 for target in TARGETS]
+    gains += [runs.loc[("correspondence", "grouped3", "validation")].mean() - 0.5]
+    assert row["min"] == pytest.approx(min(gains)) and row["max"] == pytest.approx(max(gains))
+    assert row["mean"] == pytest.approx(sum(gains) / 4) and row["above"] == sum(gain > 0 for gain in gains)
+
+
+def test_learning_rates_end_where_the_curves_do(root):
+    table = controls.learning_rates(read_results(root))
+    rows = rows_of(table, "Released code")
+    assert [str(label) for label in rows.index] == ["5e-06 the recipe's own", "5e-05", "ridge on f_c and f_f"]
+    assert list(rows["Epochs"]) == ["3", "2", "—"]
+    assert list(rows["SRCC, test"]) == ["0.4000", "0.6000", "0.6500"]
+    assert list(rows["Test less ridge"]) == ["-0.2500", "-0.0500", "—"]
+    assert "Released code at 5e-05 stopped early: the run has diverged" in table.notes
+
+
+def test_transfer_marks_a_benchmarks_own_images(root):
+    table = controls.transfer(read_results(root))
+    rows = rows_of(table, "MST-CLIPIQA, Main text")
+    assert str(rows.loc["AGIQA-3K"]["Tested on", "AGIQA-3K"]) == "0.7000 own"
+    assert str(rows.loc["AGIQA-3K"]["Tested on", "AGIQA-1K"]) == "0.3000"
+    assert len(rows_of(table, "Ridge on f_c and f_f")) == 2
+    assert any(note.startswith("Synthetic") and "AGIQA-1K" in note for note in table.notes)
+
+
+def test_the_page_shows_them_and_is_the_same_again(root, tmp_path):
+    for name in ("one", "two"):
+        page.write_report(root, tmp_path / name)
+    html = (tmp_path / "one" / "index.html").read_text()
+    for anchor in ("baselines", "curves", "transfer"):
+        assert f'href="#{anchor}"' in html and f'<section id="{anchor}"' in html
+    assert 'id="caption-learning_curves"' in html
+    for path in ("index.html", "figures/learning_curves.svg", "figures/learning_curves.png", "tables/transfer.csv"):
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
