@@ -50,6 +50,15 @@ def logistic4(x: np.ndarray, b1: float, b2: float, b3: float, b4: float) -> np.n
     return (b1 - b2) / (1 + np.exp(-np.clip((x - b3) / (abs(b4) + 1e-12), -60, 60))) + b2
 
 
+def logistic4_gradient(x: np.ndarray, b1: float, b2: float, b3: float, b4: float) -> np.ndarray:
+    """The derivatives of `logistic4` by b1..b4, (n, 4)."""
+    width = abs(b4) + 1e-12
+    u = np.clip((x - b3) / width, -60, 60)
+    rise = 1 / (1 + np.exp(-u))
+    slope = (b1 - b2) * rise * (1 - rise) / width
+    return np.stack([rise, 1 - rise, -slope, -slope * u * np.sign(b4)], axis=1)
+
+
 def plcc_fitted(prediction: ArrayLike, mos: ArrayLike) -> float:
     """Pearson's correlation after mapping predictions to MOS by a least-squares `logistic4`.
 
@@ -62,7 +71,14 @@ def plcc_fitted(prediction: ArrayLike, mos: ArrayLike) -> float:
     # Two starts: a curve as steep as the data, and one so flat that it is the straight line of the raw PLCC.
     wide = (mos.mean() + rising * 10 * mos.std(), mos.mean() - rising * 10 * mos.std())
     fits = [
-        optimize.least_squares(lambda b: logistic4(x, *b) - mos, start, x_scale="jac", max_nfev=2000)
+        optimize.least_squares(
+            lambda b: logistic4(x, *b) - mos,
+            start,
+            lambda b: logistic4_gradient(x, *b),
+            method="lm" if len(x) >= 4 else "trf",
+            x_scale="jac",
+            max_nfev=200,  # what is still moving then creeps towards the straight line
+        )
         for start in ((*ends, 0.0, 1.0), (*wide, 0.0, 5.0))
     ]
     best = min(fits, key=lambda fit: fit.cost)

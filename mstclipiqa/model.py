@@ -101,10 +101,29 @@ class PromptHead(nn.Module):
         self.dropout = nn.Dropout(recipe.regression_dropout)
         self.w_o = nn.Linear(hidden, 1)
 
+    def attend(self, z: Tensor, tokens: Tensor, padding: Tensor) -> Tensor:
+        """CrossAttn (B, D): what `self.attention` gives for the single query z, without projecting every token.
+
+        With one query, q . (W_k t) = (W_k' q) . t and sum_l a_l (W_v t_l) = W_v (sum_l a_l t_l), which costs a
+        fraction. The keys' bias adds the same to every logit, so the softmax is without it.
+        """
+        module, heads = self.attention, self.attention.num_heads
+        if module.in_proj_weight is None:
+            weights = module.q_proj_weight, module.k_proj_weight, module.v_proj_weight
+        else:
+            weights = module.in_proj_weight.chunk(3)
+        w_q, w_k, w_v = weights
+        b_q, _, b_v = module.in_proj_bias.chunk(3)
+        query = F.linear(z, w_q, b_q).unflatten(1, (heads, -1))
+        keyed = torch.einsum("bhd,hdt->bht", query, w_k.unflatten(0, (heads, -1))) / module.head_dim**0.5
+        logits = torch.einsum("bht,blt->bhl", keyed, tokens).masked_fill(padding[:, None], -torch.inf)
+        mixed = torch.einsum("bhl,blt->bht", torch.softmax(logits, dim=-1), tokens)
+        value = torch.einsum("bht,hdt->bhd", mixed, w_v.unflatten(0, (heads, -1))).flatten(1)
+        return module.out_proj(value + b_v)
+
     def forward(self, z: Tensor, tokens: Tensor, padding: Tensor) -> Tensor:
         """Scores (B,) from z (B, D), tokens (B, L, T) and padding (B, L), true where there is no token."""
-        attended, _ = self.attention(z.unsqueeze(1), tokens, tokens, key_padding_mask=padding, need_weights=False)
-        z = z + self.alpha * self.norm(attended.squeeze(1))
+        z = z + self.alpha * self.norm(self.attend(z, tokens, padding))
         hidden = self.dropout(F.gelu(self.W_1(z)))
         return self.w_o(hidden if self.W_2 is None else hidden + self.W_2(z)).squeeze(-1)
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import optimize, stats
 
 from mstclipiqa.errors import FailedRunError
-from mstclipiqa.metrics import METRICS, krcc, plcc, plcc_fitted, rmse, srcc
+from mstclipiqa.metrics import METRICS, krcc, logistic4, logistic4_gradient, plcc, plcc_fitted, rmse, srcc
 
 
 def pearson(x, y):
@@ -138,3 +138,10 @@ def test_fitted_plcc_takes_the_better_of_a_steep_and_a_flat_start(seed):
             best, _ = optimize.curve_fit(logistic, prediction, mos, p0=start, maxfev=20_000)
             fitted = pearson(logistic(prediction, *best), mos)
         assert plcc_fitted(prediction, mos) >= fitted - 1e-3
+
+
+@pytest.mark.parametrize("b", [(90.0, 10.0, 0.3, 0.7), (10.0, 90.0, -0.2, -1.5), (5.0, 1.0, 0.0, 3.0)])
+def test_gradient_of_the_logistic_is_its_numerical_one(b):
+    x = np.linspace(-3, 3, 13)
+    numerical = [optimize.approx_fprime(b, lambda b, at=at: logistic4(np.array([at]), *b)[0], 1e-7) for at in x]
+    np.testing.assert_allclose(logistic4_gradient(x, *b), numerical, atol=1e-4)

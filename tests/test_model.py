@@ -274,3 +274,21 @@ def test_building_does_not_disturb_the_global_generator():
     before = torch.get_rng_state()
     build_model(B, SMALL, DIM, WIDTH, torch.ones(len(LEVELS), DIM), seed=5)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("width", [WIDTH, DIM], ids=["text of another width", "text of the embedding's width"])
+def test_prompt_attention_is_torchs_own(width):
+    """Values and gradients against nn.MultiheadAttention's own call."""
+    head = shake(PromptHead(DIM, SMALL, width))
+    tokens, padding = prompts(width=width)
+    z = torch.randn(len(tokens), DIM, generator=rng(3), dtype=torch.double)
+    expected, _ = head.attention(z[:, None], tokens, tokens, key_padding_mask=padding, need_weights=False)
+    found = head.attend(z, tokens, padding)
+    assert torch.allclose(found, expected[:, 0], rtol=1e-10)
+    weights = [parameter for name, parameter in head.attention.named_parameters() if "weight" in name]
+    for ours, theirs in zip(
+        torch.autograd.grad(found.square().sum(), weights),
+        torch.autograd.grad(expected.square().sum(), weights),
+        strict=True,
+    ):
+        assert torch.allclose(ours, theirs, rtol=1e-8)

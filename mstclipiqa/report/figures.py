@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mstclipiqa.files import read_table
 from mstclipiqa.report import controls
-from mstclipiqa.report.results import SELECTIONS, Results, ordered
+from mstclipiqa.report.results import SELECTIONS, Results
 from mstclipiqa.report.tables import FUSED, KINDS, STREAMS, printed_numbers
 
 #: All lines and letters are drawn in this colour, which becomes the reader's text colour in the SVG.
@@ -82,7 +82,7 @@ def scatter(results: Results, target: str) -> Figure | None:
     first recipe: as in the paper's Figure 2, one training each, not an average.
     """
     main = {name: entry["selection"] for name, entry in results.manifest["protocols"].items()}
-    metrics = results.metrics[results.metrics["target"] == target]
+    metrics = _of_main_variants(results, target)
     metrics = metrics[metrics["selection"] == metrics["protocol"].map(main)]
     if metrics.empty:
         return None
@@ -151,7 +151,7 @@ def _agreement(run: pd.Series, separator: str) -> str:
 
 def spread(results: Results, target: str) -> Figure | None:
     """SRCC of every run by protocol and selection, a panel per recipe and benchmark; None without runs."""
-    metrics = results.metrics[results.metrics["target"] == target]
+    metrics = _of_main_variants(results, target)
     if not metrics["srcc"].notna().any():
         return None
     conditions = list(metrics[["protocol", "selection"]].drop_duplicates().itertuples(index=False, name=None))
@@ -206,21 +206,26 @@ def _spread_panel(
         in_paper = printed.get((results.title("variants", variant), benchmark, "srcc"))
         if in_paper is not None:
             ax.axvline(in_paper, color=colour, linewidth=0.8, linestyle=DOTTED, zorder=1)
-        for y, (protocol, selection) in enumerate(conditions):
-            chosen = (runs[["variant", "protocol", "selection"]] == [variant, protocol, selection]).all(axis=1)
-            srcc = runs.loc[chosen, "srcc"]
-            height = y + offset
-            ax.scatter(srcc, [height] * len(srcc), s=14, color=colour, marker=marker, alpha=0.75, linewidths=0)
+        own = runs[runs["variant"] == variant]
+        rows = [conditions.index(key) + offset for key in zip(own["protocol"], own["selection"], strict=True)]
+        ax.scatter(own["srcc"], rows, s=14, color=colour, marker=marker, alpha=0.75, linewidths=0)
+        for row, srcc in own["srcc"].groupby(rows):
             if len(srcc) > 1 and srcc.notna().all():
-                ax.plot([srcc.mean()] * 2, [height - 0.12, height + 0.12], color=INK, linewidth=1.4)
+                ax.plot([srcc.mean()] * 2, [row - 0.12, row + 0.12], color=INK, linewidth=1.4)
     ax.grid(axis="y", color="#8b949e", alpha=0.25, linewidth=0.6)
     ax.tick_params(axis="y", length=0)
     sns.despine(ax=ax, left=True)
 
 
+def _of_main_variants(results: Results, target: str) -> pd.DataFrame:
+    """The metrics of a target, of the variants of the main grid: figures of every ablation could not be read."""
+    metrics = results.metrics
+    return metrics[(metrics["target"] == target) & metrics["variant"].isin(results.main_variants)]
+
+
 def _variant_styles(results: Results) -> list[tuple[str, str, str, float]]:
     """Each variant with its colour, its marker, and how far its points stand from the middle of a row."""
-    variants = ordered(results.manifest, "variants")
+    variants = results.main_variants
     return [
         (name, COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)], 0.5 * ((k + 0.5) / len(variants) - 0.5))
         for k, name in enumerate(variants)

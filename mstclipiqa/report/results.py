@@ -80,6 +80,11 @@ class Results:
         """Every benchmark of the manifest, present or absent, in order."""
         return ordered(self.manifest, "benchmarks")
 
+    @property
+    def main_variants(self) -> list[str]:
+        """The variants of the configuration's main grid."""
+        return [name for name in self.manifest["config"]["variants"] if name in self.manifest["variants"]]
+
     def title(self, kind: str, name: str) -> str:
         """The title of a benchmark, recipe or variant."""
         return self.manifest[kind][name]["title"]
