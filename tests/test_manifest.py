@@ -112,7 +112,7 @@ def test_inputs_are_the_label_files(built: dict):
 
 def test_outputs_are_all_files_with_their_hashes(built: dict, results: Path):
     files = {path.relative_to(results).as_posix(): sha256(path) for path in results.rglob("*") if path.is_file()}
-    # four tables of the suite; quality of both, correspondence of agiqa-3k; two recipes with levels and a probe of two tables;
+    # four tables of the suite; quality of both, correspondence of agiqa-3k; two recipes with levels and a probe;
     # per benchmark three tables and four stores
     assert len(files) == 4 + 3 * 2 + 2 * 3 + 2 * 7
     assert built["outputs"] == files

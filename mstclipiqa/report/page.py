@@ -8,7 +8,7 @@ from urllib.parse import quote
 import jinja2
 
 from mstclipiqa.files import atomic, write_text
-from mstclipiqa.report import claims, controls, figures, statistics, tables
+from mstclipiqa.report import ablations, claims, controls, figures, statistics, tables
 from mstclipiqa.report.results import RUN, Results, read_results
 
 
@@ -58,13 +58,14 @@ def make_tables(results: Results) -> dict[str, tables.Table]:
     ):
         made[make.__name__] = make(results)
     found = {make.__name__: make(results) for make in (*controls.TABLES, *statistics.TABLES)}
+    made |= ablations.tables(results)
     return made | {name: table for name, table in found.items() if table is not None} | claims.claim_tables(results)
 
 
 def make_figures(results: Results) -> dict[str, figures.Figure]:
     """Every figure of the report by name; targets without runs have none, nor has a suite without a probe."""
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in tables.PAPER_TABLES]
-    made += [figures.readout(results), figures.learning_curves(results)]
+    made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
     return {figure.name: figure for figure in made if figure is not None}
 
 
@@ -92,6 +93,7 @@ def render(
         tables=all_tables,
         figures=all_figures,
         targets=list(tables.PAPER_TABLES),
+        ablated=[table for name, table in all_tables.items() if name.startswith("ablation_")],
         printed=printed,
         paper=tables.PAPER,
         link=lambda file: quote(f"{results_link}/{file}"),

@@ -180,7 +180,9 @@ def comparison(results: Results, target: str) -> Table:
     The paper's printed rows come last, and never stand in the column of a synthetic benchmark.
     """
     number_in_paper, benchmarks = PAPER_TABLES[target]
-    summary = summarise(results.metrics[results.metrics["target"] == target])
+    metrics = results.metrics
+    metrics = metrics[(metrics["target"] == target) & metrics["variant"].isin(results.main_variants)]
+    summary = summarise(metrics)
     benchmarks = benchmarks + [name for name in summary["benchmark"].unique() if name not in benchmarks]
     titles = {name: results.title("benchmarks", name) for name in benchmarks}
     shown, full, groups, not_run = [], [], [], set()
