@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mstclipiqa.benchmarks import BENCHMARKS, get_benchmark
-from mstclipiqa.benchmarks.base import list_files
+from mstclipiqa.benchmarks.base import TARGETS, list_files
 from mstclipiqa.config import CONFIG_SCHEMA, validate
 from mstclipiqa.errors import InputError
 from mstclipiqa.files import digest
@@ -66,6 +66,7 @@ class Study:
             for benchmark in grid["benchmarks"]
             if benchmark in self.benchmarks
             for target in get_benchmark(benchmark).targets
+            if target in grid.get("targets", TARGETS)
             for recipe in grid["recipes"]
             for variant in grid["variants"]
         ]
@@ -120,18 +121,19 @@ class Study:
             return absent
         if not self.data_root.is_dir():
             raise InputError(
-                f"data_root: {self.data_root} does not exist; set it to the folder that holds a folder per benchmark"
+                f"data_root: {self.data_root} does not exist; set it to the folder that holds a folder per benchmark "
+                "(`mstclipiqa doctor` says how to get them)"
             )
         for name in selected:
             if not (self.data_root / name).is_dir():
                 if self.config["when_missing"] == "stop":
                     raise InputError(
-                        f"{self.data_root / name}: no such folder; put {get_benchmark(name).title} there, "
-                        "or set when_missing: skip"
+                        f"{self.data_root / name}: no such folder; put {get_benchmark(name).title} there "
+                        "(`mstclipiqa doctor` says how to get it), or set when_missing: skip"
                     )
                 absent[name] = f"no folder {self.data_root / name}"
         if len(absent) == len(BENCHMARKS):
-            raise InputError(f"data_root: {self.data_root} holds none of {', '.join(selected)}")
+            raise InputError(f"data_root: {self.data_root} holds none of {', '.join(selected)}; see `mstclipiqa doctor`")
         return absent
 
 

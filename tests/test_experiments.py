@@ -45,33 +45,41 @@ def test_module_that_snakemake_reads_imports_no_torch():
 
 def test_default_suite_is_every_benchmark_target_recipe_and_variant():
     default = study()
-    assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 2 * 2 == 40
+    assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 2 == 20
     assert default.benchmarks == list(TARGETS)
     assert default.absent == {}
     assert default.drawn and default.suite == "miniature"
     for name, count in TARGETS.items():
-        assert sum(job.benchmark == name for job in default.jobs) == count * 4
+        assert sum(job.benchmark == name for job in default.jobs) == count * 2
 
 
 def test_further_grids_add_jobs_once():
     grids = [
-        {"benchmarks": ["agiqa-3k"], "recipes": ["released_code", "appendix"], "variants": ["mst-clipiqa", "mlp"]},
+        {"benchmarks": ["agiqa-3k"], "recipes": ["converged", "appendix"], "variants": ["mst-clipiqa", "mlp"]},
         {"benchmarks": ["agiqa-1k"], "recipes": ["appendix"], "variants": ["mstfe-1"]},
     ]
     wide = study(also=grids)
     added = set(wide.jobs) - set(study().jobs)
-    assert len(wide.jobs) == 40 + len(added)
+    assert len(wide.jobs) == 20 + len(added)
     assert {(job.benchmark, job.recipe, job.variant) for job in added} == {
-        ("agiqa-3k", "released_code", "mlp"), ("agiqa-3k", "appendix", "mst-clipiqa"), ("agiqa-3k", "appendix", "mlp"),
+        ("agiqa-3k", "converged", "mlp"), ("agiqa-3k", "appendix", "mst-clipiqa"), ("agiqa-3k", "appendix", "mlp"),
         ("agiqa-1k", "appendix", "mstfe-1"),
     }  # fmt: skip
-    assert list(wide.recipes) == ["released_code", "converged", "appendix"]
+    assert list(wide.recipes) == ["converged", "appendix"]
     assert wide.variants == ["mst-clipiqa", "mst-clipiqa-star", "mlp", "mstfe-1"]
     assert wide.with_two_towers == ["appendix"]
     assert wide.encoders("agiqa-3k") == ["coarse", "fine", "retokenised"]
     assert wide.encoders("aigiqa-20k") == ["coarse", "fine"]
     assert wide.views == {(name, "appendix"): ["coarse", "retokenised"] for name in ("agiqa-3k", "agiqa-1k")}
-    assert wide.probed == ["released_code", "converged"]
+    assert wide.probed == ["converged"]
+
+
+def test_a_grid_may_be_of_some_targets():
+    grid = {"benchmarks": ["agiqa-1k", "agiqa-3k"], "targets": ["correspondence"], "recipes": ["converged"]}
+    chosen = study(also=[grid | {"variants": ["mlp"]}])
+    assert [job for job in chosen.jobs if job.variant == "mlp"] == [
+        Job("agiqa-3k", "correspondence", "converged", "mlp")
+    ]
 
 
 def test_a_grid_of_unselected_benchmarks_adds_nothing_and_of_unknown_ones_is_refused():
@@ -143,7 +151,7 @@ def test_data_root_that_does_not_exist_stops(tmp_path: Path):
 
 
 def test_drawn_suite_needs_no_data_root(tmp_path: Path):
-    assert len(study(data_root=str(tmp_path / "nowhere")).jobs) == 40
+    assert len(study(data_root=str(tmp_path / "nowhere")).jobs) == 20
 
 
 def test_missing_benchmark_stops_where_it_is_told_to(tmp_path: Path):
