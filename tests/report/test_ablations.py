@@ -1,0 +1,47 @@
+"""The ablation tables: what is compared, where, and beside which printed numbers."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from mstclipiqa.report.ablations import ABLATIONS, tables
+from mstclipiqa.report.results import read_results
+from mstclipiqa.variants import VARIANTS
+
+
+@pytest.fixture
+def results(make_results):
+    """A small results folder, its runs of MST-CLIPIQA doubled under the names of two ablations of one target."""
+    read = read_results(make_results())
+    own = read.metrics[(read.metrics["variant"] == "mst-clipiqa") & (read.metrics["target"] == "quality")]
+    added = [own.assign(variant=name, srcc=own["srcc"] - 0.1) for name in ("linear-interpolation", "fixed-gate")]
+    described = {name: {"title": VARIANTS[name].title, "description": VARIANTS[name].description} for name in VARIANTS}
+    manifest = {**read.manifest, "variants": described}
+    return replace(read, metrics=pd.concat([read.metrics, *added], ignore_index=True), manifest=manifest)
+
+
+def test_every_variant_of_an_ablation_exists():
+    assert {name for _, variants in ABLATIONS.values() for name in variants} <= set(VARIANTS)
+
+
+def test_only_ablations_that_ran_are_shown_and_only_where_they_ran(results):
+    made = tables(results)
+    assert list(made) == ["ablation_ii", "ablation_controls"]
+    assert set(made["ablation_ii"].full["variant"]) == {"linear-interpolation", "mst-clipiqa"}
+    assert set(made["ablation_ii"].full["target"]) == {"quality"}
+
+
+def test_a_suite_of_the_two_models_has_no_ablations(make_results):
+    assert tables(read_results(make_results())) == {}
+
+
+def test_numbers_are_the_means_over_runs_by_the_main_selection(results):
+    full = tables(results)["ablation_ii"].full
+    main = {name: entry["selection"] for name, entry in results.manifest["protocols"].items()}
+    assert (full["selection"] == full["protocol"].map(main)).all()
+    for row in full[full["metric"] == "srcc"].itertuples():
+        runs = results.metrics
+        for key in ("benchmark", "target", "recipe", "variant", "protocol", "selection"):
+            runs = runs[runs[key] == getattr(row, key)]
+        assert row.mean == pytest.approx(runs["srcc"].mean()) and row.runs == len(runs)
