@@ -5,6 +5,7 @@ The verbs import what they run when they run it, so that help and checks answer 
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mstclipiqa import __version__
 from mstclipiqa.errors import InputError, MstclipiqaError
 
 if TYPE_CHECKING:
+    from mstclipiqa.heads import Head
     from mstclipiqa.recipes import Recipe
     from mstclipiqa.training import Dataset
 
@@ -75,6 +77,60 @@ def plan(config: Path, recipes: Path, data_root: Path | None) -> None:
         f"{cores} cores (steps tried here)"
     )
     click.echo(f"store {cost['bytes'] / 1e6:,.0f} MB of features and predictions")
+
+
+def acquisition_options(command: click.Command) -> click.Command:
+    """Where benchmarks come from and are kept."""
+    options = (
+        click.option("--sources", type=READ, default="config/sources.yaml", help="Where the files come from."),
+        click.option(
+            "--cache", type=WRITE, envvar="MSTCLIPIQA_CACHE", default=Path("~/.cache/mstclipiqa").expanduser,
+            show_default="~/.cache/mstclipiqa", help="Where downloads are kept; may be shared. [$MSTCLIPIQA_CACHE]",
+        ),
+        click.option(
+            "--offline", is_flag=True, envvar="MSTCLIPIQA_OFFLINE", help="Use no network. [$MSTCLIPIQA_OFFLINE]"
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("benchmark")
+@click.option("--data-root", type=WRITE, required=True, help="Holds a folder per benchmark.")
+@click.option("--archive", type=READ, help="An archive of the benchmark that you have already.")
+@click.option("--labels-only", is_flag=True, help="Leave the images.")
+@acquisition_options
+def acquire(
+    benchmark: str, data_root: Path, archive: Path | None, labels_only: bool, sources: Path, cache: Path, offline: bool
+) -> None:
+    """Complete BENCHMARK's folder: your archive first, then label files and images from known sources. Resumes."""
+    from mstclipiqa.acquisition import acquire as acquire_benchmark
+    from mstclipiqa.acquisition import read_sources
+
+    state = acquire_benchmark(benchmark, data_root, read_sources(sources), cache, archive, labels_only, offline)
+    click.echo(f"{data_root / benchmark}: labels of {state.labelled:,} images, {state.images:,} of them there")
+
+
+@main.command()
+@click.option("--config", type=READ, required=True, help="Configuration file, e.g. config/paper.yaml.")
+@click.option("--recipes", type=FOLDER, default="config/recipes", help="Folder of the recipe files.")
+@click.option("--data-root", type=WRITE, help="In place of the configuration's data_root.")
+@acquisition_options
+def doctor(config: Path, recipes: Path, data_root: Path | None, sources: Path, cache: Path, offline: bool) -> None:
+    """Say what a configuration needs, what of it is there, and how to get the rest. Downloads nothing."""
+    from mstclipiqa.acquisition import read_sources
+    from mstclipiqa.config import read_yaml
+    from mstclipiqa.doctor import MISSING, diagnose, render
+
+    document = read_yaml(config) | ({"data_root": str(data_root)} if data_root else {})
+    findings = diagnose(document, recipes, read_sources(sources), cache, offline)
+    click.echo(render(findings))
+    missing = [finding.subject for finding in findings if finding.status == MISSING]
+    if missing:
+        raise InputError(f"essential and missing: {'; '.join(missing)}; the page above says how to get each")
+    click.echo("\nNothing essential is missing.")
 
 
 @main.command()
@@ -377,20 +433,113 @@ def transfer(benchmarks: tuple[str, ...], results: Path, recipe: Path, seed: int
     run_transfer(out, sources, loaded, levels, seed)
 
 
-def read_dataset(results: Path, benchmark: str, recipe: "Recipe", target: str) -> "tuple[Dataset, dict]":
-    """A benchmark of a results folder as the paper's two models see it under a recipe, and its card."""
+@main.command("train-head")
+@click.argument("benchmark")
+@click.option("--results", type=FOLDER, required=True, help="The suite's results folder.")
+@click.option("--recipe", type=READ, required=True, help="Recipe file; released_code.yaml lies beside it.")
+@click.option("--variant", default="mst-clipiqa")
+@click.option("--target", default="quality", help="quality, authenticity or correspondence.")
+@click.option("--protocol", required=True, help="A protocol of the splits table, e.g. lab-seed1.")
+@click.option("--split", type=click.IntRange(0), default=0, help="Which of its splits: its training images are used.")
+@click.option("--seed", type=SEED, default=0, help="Initial weights and batches.")
+@click.option("--selection", type=click.Choice(["last", "validation", "best-on-test"]), default="last", help="Epoch.")
+@click.option("--out", type=WRITE, required=True, help="Head (safetensors) to write.")
+def train_head(
+    benchmark: str, results: Path, recipe: Path, variant: str, target: str, protocol: str, split: int, seed: int,
+    selection: str, out: Path,
+) -> None:  # fmt: skip
+    """Train one run on BENCHMARK again, and keep its model as a file for `mstclipiqa score`."""
+    from mstclipiqa.features import load_texts
+    from mstclipiqa.files import read_table
+    from mstclipiqa.heads import load_head, train_head
+    from mstclipiqa.recipes import load_recipe
+    from mstclipiqa.variants import TWO_TOWERS, get_variant
+
+    loaded, needs_own = load_recipe(recipe), get_variant(variant).head == TWO_TOWERS
+    data, card = read_dataset(results, benchmark, loaded, target, variant)
+    splits = read_table(results / benchmark / "splits.parquet", SPLITS)[0]
+    levels = load_texts(results / "levels" / f"{loaded.name}.safetensors")
+    own_levels = load_texts(results / "levels" / f"{loaded.name}-fine.safetensors") if needs_own else None
+    names = ("benchmark", "title", "synthetic", "encoders", "text_encoder")
+    metadata = {name: card[name] for name in names} | {"target": target}
+    run = (protocol, split, seed)
+    train_head(out, data, splits, run, variant, loaded, levels, metadata, own_levels, selection)
+    click.echo(describe_head(load_head(out)))
+
+
+def describe_head(head: "Head") -> str:
+    """A head's card in one line."""
+    card = head.summary
+    if not card["test"]:
+        return f"{head.target}: {card['variant']} of {head.name}"
+    return (
+        f"{head.target}: {card['variant']} trained on {card['train_images']} images of {card['title']}"
+        f"{' (synthetic)' if card['synthetic'] else ''}, {card['protocol']} split {card['split']}; on its "
+        f"{card['test']['n']} test images SRCC {card['test']['srcc']:.4f} ({card['selection']} epoch); "
+        f"scale {card['low']:g} to {card['high']:g}"
+    )
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--head", "heads", type=READ, multiple=True, help="Head of one target (train-head). Repeatable.")
+@click.option("--released", type=READ, help="A quality checkpoint trained by the released code.")
+@click.option("--prompt", help="What all images were generated from, for heads that read it.")
+@click.option("--prompts", type=READ, help="The same by image: a CSV file with the columns image and prompt.")
+@click.option("--weights", multiple=True, metavar="MODEL=PLACE", help="Where an encoder's weights are. Repeatable.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, help="Images per forward pass.")
+@click.option("--out", type=WRITE, help="Scores to write, .csv or .json; CSV on the standard output without it.")
+def score(
+    images: tuple[Path, ...], heads: tuple[Path, ...], released: Path | None, prompt: str | None, prompts: Path | None,
+    weights: tuple[str, ...], batch_size: int, out: Path | None,
+) -> None:  # fmt: skip
+    """Score IMAGES, files or folders, with trained heads. Exit status 1 where an image could not be scored."""
+    if prompt is not None and prompts is not None:
+        raise click.UsageError("give one of --prompt and --prompts")
+    if out and out.suffix not in (".csv", ".json"):
+        raise InputError(f"{out}: scores are written as .csv or .json; name it so")
+    if wrong := [place for place in weights if not re.fullmatch(r"[^=]+=.+", place)]:
+        raise InputError(f"--weights {wrong[0]!r}: give MODEL=PLACE, e.g. ViT-B-32-quickgelu=weights.pt")
+
+    from mstclipiqa.files import write_json, write_text
+    from mstclipiqa.released import load_released
+    from mstclipiqa.scoring import Scorer, read_prompts, records
+
+    given = [*heads, *([load_released(released)] if released else [])]
+    scorer = Scorer(*given, weights=dict(place.split("=", 1) for place in weights))
+    for head in scorer.heads.values():
+        click.echo(describe_head(head), err=True)
+    table = scorer.score(images, read_prompts(prompts) if prompts else prompt, batch_size)
+    if out and out.suffix == ".json":
+        summaries = {target: head.summary for target, head in scorer.heads.items()}
+        write_json(out, {"heads": summaries, "scores": records(table)})
+    elif out:
+        write_text(out, table.to_csv(index=False))
+    else:
+        click.echo(table.to_csv(index=False), nl=False)
+    if count := int(table["error"].notna().sum()):
+        raise MstclipiqaError(f"{count} of {len(table)} images could not be scored; the column `error` says why")
+
+
+def read_dataset(
+    results: Path, benchmark: str, recipe: "Recipe", target: str, variant: str = "mst-clipiqa"
+) -> "tuple[Dataset, dict]":
+    """A benchmark of a results folder as a variant sees it under a recipe; its card, with the encoders' identities."""
     from mstclipiqa.features import load_features, load_texts
     from mstclipiqa.files import read_table
     from mstclipiqa.training import assemble_dataset
+    from mstclipiqa.variants import get_variant
 
     frame, card = read_table(results / benchmark / "samples.parquet", SAMPLES)
-    features = results / benchmark / "features"
-    encoders = {"coarse": "coarse", "fine": recipe.fine_stream}
+    features, own = results / benchmark / "features", get_variant(variant).fine
+    encoders = {"coarse": "coarse", "fine": recipe.fine_stream if own == "fine" else own}
     stores = {role: load_features(features / f"{name}.safetensors") for role, name in encoders.items()}
     if recipe.views:
         for role, name in encoders.items():
             stores[f"{role}_views"] = load_features(features / f"{name}-{recipe.name}.safetensors")
     prompts = load_texts(features / "prompts.safetensors")
+    card["encoders"] = {role: stores[role].metadata["encoder"] for role in encoders}
+    card["text_encoder"] = prompts.metadata["encoder"]
     return assemble_dataset(frame, card["ranges"], target, prompts=prompts, **stores), card
 
 
@@ -455,6 +604,87 @@ def manifest(config: str, recipes: Path, results: Path, out: Path) -> None:
     except json.JSONDecodeError as error:
         raise InputError(f"--config: not JSON ({error})") from None
     write_json(out, build_manifest(Study(document, recipes), results))
+
+
+@main.command()
+@click.option("--results", type=FOLDER, required=True, help="The suite's results folder.")
+@click.option("--reference", type=WRITE, required=True, help="Reference, e.g. config/reference/reduced.csv.")
+def check(results: Path, reference: Path) -> None:
+    """Hold a suite's measurements against its committed reference. Exit status 1 where they differ."""
+    from mstclipiqa.gate import check_suite
+
+    measured, comparison = check_suite(results, reference)
+    click.echo(str(comparison))
+    if comparison.failures:
+        raise MstclipiqaError(
+            f"{reference}: {len(comparison.failures)} differences; mend them, or bless them if they are meant: "
+            f"mstclipiqa bless --results {results} --reference {reference} --by NAME --reason WHY"
+        )
+    click.echo(f"green: {len(measured.rows)} rows as in {reference}")
+
+
+@main.command()
+@click.option("--results", type=FOLDER, required=True, help="The suite's results folder.")
+@click.option("--reference", type=WRITE, required=True, help="Reference to write.")
+@click.option("--by", required=True, help="Who stands for the new reference.")
+@click.option("--reason", required=True, help="Why the measurements changed. One line, kept in the reference.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def bless(results: Path, reference: Path, by: str, reason: str, yes: bool) -> None:
+    """Make a suite's measurements its reference, after showing what changes."""
+    from mstclipiqa.gate import check_suite, find_faults, measure, write_reference
+
+    if reference.exists():
+        measured, comparison = check_suite(results, reference)
+        click.echo(str(comparison))
+    else:
+        measured = measure(results)
+        click.echo(f"{reference}: the first reference, {len(measured.rows)} rows")
+    faults = find_faults(results, measured.rows)
+    if faults:
+        raise MstclipiqaError(f"{faults[0]} ({len(faults)} faults); no reference may hold that, mend it and run again")
+    if not yes:
+        click.confirm(f"Write {reference}?", abort=True)
+    write_reference(reference, measured, by, reason)
+
+
+@main.command()
+@click.argument("results", type=click.Path(exists=True, path_type=Path))
+@click.option("--data-root", type=FOLDER, help="Folder with a folder per benchmark, to hold the inputs against too.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), default="config",
+    help="Folder of claims.yaml, paper_tables.csv and recipes/, to decide the verdicts again.",
+)  # fmt: skip
+def verify(results: Path, data_root: Path | None, config: Path) -> None:
+    """Hold RESULTS, a results folder or a bundle, against its manifest, and compute its numbers again.
+
+    Says what does not hold, a line each, with exit status 1; what was not checked, and why.
+    """
+    from mstclipiqa.bundles import verify_bundle
+    from mstclipiqa.verification import verify_results
+
+    verdict = (verify_results if results.is_dir() else verify_bundle)(results, data_root, config)
+    for line in verdict.findings:
+        click.echo(line)
+    for line in verdict.notes:
+        click.echo(f"Not checked: {line}")
+    if verdict.findings:
+        raise InputError(f"{results}: does not hold ({len(verdict.findings)} findings, named above)")
+    click.echo(f"{results} holds: {verdict.summary}")
+
+
+@main.command()
+@click.argument("results", type=FOLDER)
+@click.argument("reports", type=FOLDER)
+@click.option("--features", is_flag=True, help="Pack the feature stores too; they are large.")
+@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="Of publication; else when the manifest was written.")
+@click.option("--out", type=WRITE, required=True, help="Zip to write.")
+def bundle(results: Path, reports: Path, features: bool, date: datetime | None, out: Path) -> None:
+    """Pack RESULTS and REPORTS of a suite, without images, into one zip that `mstclipiqa verify` accepts anywhere."""
+    from mstclipiqa.bundles import write_bundle
+
+    packed = write_bundle(results, reports, out, features, f"{date:%Y-%m-%d}" if date else None)
+    left = f"; {packed.left_out} feature stores are not in it (--features packs them)" if packed.left_out else ""
+    click.echo(f"{out}: {packed.files} files, {out.stat().st_size / 1e6:,.1f} MB{left}")
 
 
 @main.command()

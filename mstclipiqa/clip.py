@@ -93,23 +93,21 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_encoder(name: str, weights: str, device: torch.device | None = None) -> Encoder:
-    """Load the open_clip model `name` with `weights`: a pretrained tag, a file, `embedded` or `random:SEED`.
+def check_encoder(full_name: str, weights: str) -> tuple[dict, dict | None, Path | None]:
+    """Without loading anything: a model's open_clip configuration, and its weights' pretrained configuration or file.
 
-    `name@P` is the model `name`, its weights resized to patches of P pixels (see `retokenise`).
-
-    Raises InputError for an unknown model or weights, for weights that cannot be had or do not fit, and where the
-    activation differs from the one the weights were trained with (OpenAI's need QuickGELU).
+    Raises InputError for an unknown model or weights, and where the activation differs from the one the weights were
+    trained with (OpenAI's need QuickGELU).
     """
-    device = device or default_device()
-    full_name, (name, _, patch_size) = name, name.partition("@")
+    name = full_name.partition("@")[0]
     config = open_clip.get_model_config(name)
     if config is None or not re.fullmatch(r"(@[1-9]\d*)?", full_name.removeprefix(name)):
         raise InputError(f"encoder {full_name!r}: open_clip knows no such model; see open_clip.list_models()")
-    seed = _random_seed(name, weights)
-    tag = open_clip.get_pretrained_cfg(name, weights) if seed is None else None
+    if _random_seed(name, weights) is not None:
+        return config, None, None
+    tag = open_clip.get_pretrained_cfg(name, weights)
     file = embedded_file(name) if weights == EMBEDDED else Path(weights)
-    if seed is None and not tag and not (file and file.is_file()):
+    if not tag and not (file and file.is_file()):
         embedded = [EMBEDDED] if embedded_file(name) else []
         tags = ", ".join([*open_clip.list_pretrained_tags_by_model(name), *embedded]) or "none"
         raise InputError(
@@ -122,6 +120,20 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None) ->
         plain = name.removesuffix("-quickgelu")
         model = f"{plain}-quickgelu" if trained == "QuickGELU" else plain
         raise InputError(f"encoder {name}: weights {weights!r} were trained with {trained}; use {model}")
+    return config, tag or None, None if tag else file
+
+
+def load_encoder(name: str, weights: str, device: torch.device | None = None) -> Encoder:
+    """Load the open_clip model `name` with `weights`: a pretrained tag, a file, `embedded` or `random:SEED`.
+
+    `name@P` is the model `name`, its weights resized to patches of P pixels (see `retokenise`).
+
+    Raises InputError as `check_encoder` does, and for weights that cannot be had or do not fit.
+    """
+    device = device or default_device()
+    config, tag, file = check_encoder(name, weights)
+    full_name, (name, _, patch_size) = name, name.partition("@")
+    seed = _random_seed(name, weights)
     with torch.random.fork_rng(devices=[]):
         disabled = logging.root.manager.disable
         logging.disable(logging.ERROR)

@@ -133,7 +133,9 @@ class Study:
                     )
                 absent[name] = f"no folder {self.data_root / name}"
         if len(absent) == len(BENCHMARKS):
-            raise InputError(f"data_root: {self.data_root} holds none of {', '.join(selected)}; see `mstclipiqa doctor`")
+            raise InputError(
+                f"data_root: {self.data_root} holds none of {', '.join(selected)}; see `mstclipiqa doctor`"
+            )
         return absent
 
 

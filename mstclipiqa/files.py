@@ -16,6 +16,10 @@ from mstclipiqa.errors import InputError
 
 METADATA_KEY = b"mstclipiqa"
 
+os.umask(_mask := os.umask(0o077))
+#: What a new file may be read by, as the user's umask says. Safetensors would give its files to the user alone.
+PERMISSIONS = 0o666 & ~_mask
+
 
 @contextlib.contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
@@ -26,6 +30,8 @@ def atomic(path: Path | str) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
+            if temporary.is_file():
+                temporary.chmod(PERMISSIONS)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

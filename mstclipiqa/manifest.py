@@ -133,6 +133,7 @@ def _describe_hardware() -> dict[str, str | int | float]:
         "machine": platform.machine(),
         "system": platform.system(),
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # choose torch's kernels, and so the last bits
         "cores": os.cpu_count() or 0,
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",

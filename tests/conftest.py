@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+from small_study import SmallStudy, build
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -13,3 +14,9 @@ def shared_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"real benchmark files not found ({root}); set MSTCLIPIQA_DATA")
     return root
+
+
+@pytest.fixture(scope="session")
+def small_study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
+    """A small study, run once for all tests; `copy` it before changing anything."""
+    return build(tmp_path_factory.mktemp("small") / "study")

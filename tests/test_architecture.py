@@ -17,12 +17,14 @@ PACKAGE = Path(mstclipiqa.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"report", "manifest", "claims", "comparisons", "probe", "pretraining", "curves", "transfer", "planning"},
-    {"experiments", "training", "evaluation", "extraction", "baselines"},
+    {"bundles"},
+    {"doctor", "gate", "scoring", "released", "verification"},
+    {"report", "manifest", "claims", "comparisons", "probe", "pretraining", "curves", "transfer", "planning", "heads"},
+    {"experiments", "training", "evaluation", "extraction", "baselines", "acquisition"},
     {"model", "splits", "metrics", "corpus"},
     {"fusions"},
     {"benchmarks", "clip", "features", "recipes", "variants", "image_statistics"},
-    {"scenes", "config", "embedded", "fingerprint"},
+    {"scenes", "config", "embedded", "fingerprint", "archives"},
     {"files", "progress"},
     {"errors", "__init__"},
 )

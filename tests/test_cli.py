@@ -20,7 +20,8 @@ from mstclipiqa.probe import probe_scenes
 
 REPOSITORY = Path(__file__).parents[1]
 VERBS = ["draw", "samples", "split", "extract", "encode-texts", "measure", "baselines", "train", "probe", "evaluate"]
-VERBS += ["curves", "transfer", "compare", "claims", "manifest", "report", "pretrain", "plan"]
+VERBS += ["curves", "transfer", "compare", "claims", "manifest", "report", "pretrain", "plan", "train-head", "score"]
+VERBS += ["check", "bless", "verify", "bundle", "acquire", "doctor"]
 COARSE = ("--model", "mst-small-32", "--weights", "random:32")
 FINE = ("--model", "mst-small-16", "--weights", "random:16")
 VARIANTS = ["mst-clipiqa", "mst-clipiqa-star"]

@@ -13,7 +13,8 @@ REPOSITORY = Path(__file__).parents[1]
 SCHEMAS = REPOSITORY / "mstclipiqa" / "schemas"
 SCHEMA = SCHEMAS / "config.schema.yaml"
 RECIPE_SCHEMA = SCHEMAS / "recipe.schema.yaml"
-CONFIGS = sorted(set((REPOSITORY / "config").glob("*.yaml")) - {REPOSITORY / "config" / "claims.yaml"})
+NO_SUITES = {REPOSITORY / "config" / name for name in ("claims.yaml", "sources.yaml")}
+CONFIGS = sorted(set((REPOSITORY / "config").glob("*.yaml")) - NO_SUITES)
 RECIPES = sorted((REPOSITORY / "config" / "recipes").glob("*.yaml"))
 
 MISSING = object()

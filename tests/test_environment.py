@@ -12,7 +12,8 @@ import pytest
 from mstclipiqa.config import read_yaml
 
 REPOSITORY = Path(__file__).parents[1]
-CONFIGS = sorted((REPOSITORY / "config").glob("*.yaml"))
+NO_SUITES = {REPOSITORY / "config" / name for name in ("claims.yaml", "sources.yaml")}
+CONFIGS = sorted(set((REPOSITORY / "config").glob("*.yaml")) - NO_SUITES)
 SCHEMA = read_yaml(REPOSITORY / "mstclipiqa" / "schemas" / "config.schema.yaml")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = read_yaml(REPOSITORY / "environment.yml")

@@ -180,3 +180,11 @@ def test_clearing_removes_the_parts_of_every_key_and_nothing_else(tmp_path):
     Parts(output, 2).clear()
     Parts(output, 2).clear()  # nothing there is nothing to do
     assert files(tmp_path) == ["runs.parquet"]
+
+
+def test_files_have_the_permissions_that_the_users_umask_gives(tmp_path):
+    """Also where the writer itself, as safetensors does, gives them to the user alone."""
+    (tmp_path / "plain").write_text("")
+    with atomic(tmp_path / "ours") as temporary:
+        temporary.touch(mode=0o600)
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode

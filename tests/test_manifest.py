@@ -154,7 +154,7 @@ def test_versions_are_those_that_ran(built: dict):
 
 def test_hardware_is_described_without_naming_the_machine(built: dict, results: Path):
     hardware = built["hardware"]
-    assert set(hardware) == {"machine", "system", "processor", "cores", "memory_gb", "gpu"}
+    assert set(hardware) == {"machine", "system", "processor", "instructions", "cores", "memory_gb", "gpu"}
     assert hardware["cores"] >= 1 and hardware["memory_gb"] > 0
     assert socket.gethostname() not in hardware.values()
     text = json.dumps(built)

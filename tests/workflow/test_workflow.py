@@ -11,7 +11,7 @@ import pytest
 import yaml
 from checkout import SMALL, Checkout, read_manifest
 
-DOWNSTREAM = {"evaluate": 1, "compare": 1, "manifest": 1, "report": 1}
+DOWNSTREAM = {"evaluate": 1, "compare": 1, "claims": 1, "manifest": 1, "report": 1}
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -28,11 +28,12 @@ def test_lint_is_clean(checkout: Checkout):
 
 def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     jobs = checkout.planned()
-    # 10 benchmark x target pairs, 3 recipes, 2 variants
-    assert jobs["train"] == 60
+    # 10 benchmark x target pairs with 2 variants; on AGIQA-3K's quality 3 more recipes of both and 8 more variants,
+    # and on both of its targets 2 more
+    assert jobs["train"] == 10 * 2 + 3 * 2 + 8 + 2 * 2
     assert jobs["draw"] == jobs["samples"] == jobs["splits"] == 5
-    assert jobs["extract"] == 10
-    assert jobs["probe"] == 3
+    assert jobs["extract"] == 5 * 2 + 1 and jobs["extract_views"] == 2
+    assert jobs["probe"] == jobs["curves"] == jobs["transfer"] == 1
     assert jobs.items() >= DOWNSTREAM.items()
 
 
@@ -40,13 +41,20 @@ def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
     (checkout.folder / "data" / "agiqa-3k").mkdir(parents=True)
     (checkout.folder / "data" / "aigciqa2023").mkdir()
     jobs = checkout.planned("--configfile", "config/paper.yaml")
-    assert jobs["train"] == (2 + 3) * 3 * 2
+    # targets x 4 recipes: 2 variants, the 2 of Table VII, and 9 of the other tables but for correspondence
+    assert jobs["train"] == 4 * ((2 + 3) * 4 + (1 + 2) * 9)
     assert "draw" not in jobs
 
 
 def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
     configuration = ("--configfile", "config/agiqa-3k.yaml", "--config", f"data_root={shared_data}")
-    assert checkout.planned(*configuration)["train"] == 12
+    assert checkout.planned(*configuration)["train"] == 2 * (4 * 2 + 2) + 8
+
+
+def test_heads_are_planned_only_when_asked_for(checkout: Checkout):
+    # two targets of AGIQA-3K, two models
+    assert checkout.planned("heads", *SMALL).items() >= {"train_head": 4}.items()
+    assert "train_head" not in checkout.planned(*SMALL)
 
 
 def test_page_and_tables_are_there(finished: Checkout):
@@ -75,7 +83,7 @@ def test_changed_recipe_value_reruns_what_depends_on_it(edited: Checkout):
     edit(recipes / "main_text.yaml", "weight_decay: {value: 1.0e-3", "weight_decay: {value: 1.0e-2")
     assert edited.planned(*SMALL) == {}, "the small suite does not run main_text"
     edit(recipes / "released_code.yaml", "weight_decay: {value: 1.0e-3", "weight_decay: {value: 1.0e-2")
-    assert edited.planned(*SMALL) == {"train": 4, "probe": 1, **DOWNSTREAM}
+    assert edited.planned(*SMALL) == {"train": 4, "probe": 1, "curves": 1, **DOWNSTREAM}
 
 
 def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout: Checkout):
@@ -95,8 +103,11 @@ def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout
     [
         ("report/page.py", {"report": 1}),
         ("evaluation.py", DOWNSTREAM),
-        ("training.py", {"train": 4, "probe": 1, **DOWNSTREAM}),
+        ("training.py", {"train": 8, "probe": 1, "curves": 1, **DOWNSTREAM}),
+        ("fusions/gff.py", {"train": 6, "probe": 1, "curves": 1, **DOWNSTREAM}),
+        ("fusions/mlp.py", {"manifest": 1, "report": 1}),
         ("probe.py", {"probe": 1, "manifest": 1, "report": 1}),
+        ("claims.py", {"claims": 1, "manifest": 1, "report": 1}),
         ("benchmarks/aigciqa2023.py", {"manifest": 1, "report": 1}),
     ],
 )

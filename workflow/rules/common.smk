@@ -57,3 +57,45 @@ def reader_code(wildcards):
 def folder_state(wildcards):
     """Moves when any file of a user's benchmark folder does; a drawn folder is its own rule's output."""
     return None if study.drawn else describe_folder(DATA / wildcards.benchmark)
+
+
+def reference(wildcards):
+    """The suite's committed measurements. Asked for by `check` alone, and before anything is run."""
+    path = Path(f"config/reference/{study.suite}.csv")
+    if not path.is_file():
+        sys.exit(
+            f"Error: {path}: no such reference; write one from a run that you trust: "
+            f"mstclipiqa bless --results {RESULTS} --reference {path} --by NAME --reason WHY"
+        )
+    return str(path)
+
+
+def fine_features(wildcards):
+    """The store that f_c is fused with: which one depends on recipe and variant."""
+    return f"{RESULTS}/{wildcards.benchmark}/features/{study.fine_encoder(wildcards.recipe, wildcards.variant)}.safetensors"
+
+
+def optional_stores(wildcards):
+    """By option of the command: what only some recipes and variants need."""
+    stores = {}
+    if study.recipes[wildcards.recipe].views:
+        features = f"{RESULTS}/{wildcards.benchmark}/features"
+        fine = study.fine_encoder(wildcards.recipe, wildcards.variant)
+        stores["coarse-views"] = f"{features}/coarse-{wildcards.recipe}.safetensors"
+        stores["fine-views"] = f"{features}/{fine}-{wildcards.recipe}.safetensors"
+    if get_variant(wildcards.variant).head == TWO_TOWERS:
+        stores["fine-levels"] = f"{RESULTS}/levels/{wildcards.recipe}-fine.safetensors"
+    return stores
+
+
+#: The model of the curves.
+FOLLOWED = "mst-clipiqa"
+
+
+def training_files(benchmark, recipe):
+    """Every file that the paper's own models are trained from."""
+    fine = study.fine_encoder(recipe, FOLLOWED)
+    views = [f"{encoder}-{recipe}" for encoder in ("coarse", fine)] if study.recipes[recipe].views else []
+    tables = [f"{RESULTS}/{benchmark}/{name}.parquet" for name in ("samples", "splits")]
+    stores = [f"{RESULTS}/{benchmark}/features/{name}.safetensors" for name in ("coarse", fine, "prompts", *views)]
+    return [*tables, *stores, f"{RESULTS}/levels/{recipe}.safetensors"]

@@ -1,7 +1,5 @@
 # Is the recipe enough, and do the models carry over to other benchmarks? -> curves.parquet, transfer.parquet
 
-FOLLOWED = "mst-clipiqa"  # the model of the curves
-
 #: The benchmark of the curves is the first whose quality is trained under the most recipes.
 RECIPES_OF = {
     benchmark: [
@@ -21,15 +19,6 @@ CURVES = [f"{RESULTS}/curves.parquet"] if RECIPES_OF[CURVED] else []
 TRANSFER = [f"{RESULTS}/transfer.parquet"] if len(TRANSFERRED) > 1 else []
 
 
-def training_files(benchmark, recipe):
-    """Every file that the paper's own models are trained from."""
-    fine = study.fine_encoder(recipe, FOLLOWED)
-    views = [f"{encoder}-{recipe}" for encoder in ("coarse", fine)] if study.recipes[recipe].views else []
-    tables = [f"{RESULTS}/{benchmark}/{name}.parquet" for name in ("samples", "splits")]
-    stores = [f"{RESULTS}/{benchmark}/features/{name}.safetensors" for name in ("coarse", fine, "prompts", *views)]
-    return [*tables, *stores, f"{RESULTS}/levels/{recipe}.safetensors"]
-
-
 if CURVES:
 
     rule curves:
@@ -39,7 +28,7 @@ if CURVES:
             CURVES,
         params:
             benchmark=CURVED,
-            results=RESULTS,
+            results=lambda wildcards, output: Path(output[0]).parent,
             values=[json.dumps(study.recipes[recipe].values, sort_keys=True) for recipe in RECIPES_OF[CURVED]],
             recipes=" ".join(f"--recipe {RECIPES / recipe}.yaml" for recipe in RECIPES_OF[CURVED]),
             seed=config["seeds"][0],
@@ -64,7 +53,7 @@ if TRANSFER:
             TRANSFER,
         params:
             benchmarks=TRANSFERRED,
-            results=RESULTS,
+            results=lambda wildcards, output: Path(output[0]).parent,
             values=json.dumps(study.recipes[TRANSFER_RECIPE].values, sort_keys=True),
             recipe=RECIPES / f"{TRANSFER_RECIPE}.yaml",
             seed=config["seeds"][0],

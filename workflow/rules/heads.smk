@@ -1,25 +1,6 @@
 # Features, splits and a recipe -> runs/<target>/<recipe>/<variant>.parquet: all splits and seeds in one job
 
 
-
-def fine_features(wildcards):
-    """The store that f_c is fused with: which one depends on recipe and variant."""
-    return f"{RESULTS}/{wildcards.benchmark}/features/{study.fine_encoder(wildcards.recipe, wildcards.variant)}.safetensors"
-
-
-def optional_stores(wildcards):
-    """By option of the command: what only some recipes and variants need."""
-    stores = {}
-    if study.recipes[wildcards.recipe].views:
-        features = f"{RESULTS}/{wildcards.benchmark}/features"
-        fine = study.fine_encoder(wildcards.recipe, wildcards.variant)
-        stores["coarse-views"] = f"{features}/coarse-{wildcards.recipe}.safetensors"
-        stores["fine-views"] = f"{features}/{fine}-{wildcards.recipe}.safetensors"
-    if get_variant(wildcards.variant).head == TWO_TOWERS:
-        stores["fine-levels"] = f"{RESULTS}/levels/{wildcards.recipe}-fine.safetensors"
-    return stores
-
-
 rule train:
     input:
         samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
@@ -49,3 +30,46 @@ rule train:
         "python -m mstclipiqa train --samples {input.samples:q} --splits {input.splits:q} --coarse {input.coarse:q}"
         " --fine {input.fine:q} --prompts {input.prompts:q} --levels {input.levels:q} --recipe {params.recipe:q}"
         " {params.optional} --variant {wildcards.variant} --target {wildcards.target} {params.seeds} --out {output:q} 2>&1 | tee {log:q}"
+
+
+# The models themselves, for `mstclipiqa score`: `snakemake --cores all heads` -> heads/*.safetensors, the paper's two
+# models on every benchmark and target, under the last recipe of the main grid and the first protocol's first split
+
+HEADS = [
+    f"{RESULTS}/heads/{job.benchmark}-{job.target}-{job.recipe}-{job.variant}.safetensors"
+    for job in study.jobs
+    if job.recipe == config["recipes"][-1] and job.variant in config["variants"]
+]
+
+
+rule heads:
+    input:
+        HEADS,
+
+
+rule train_head:
+    input:
+        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
+        splits=f"{RESULTS}/{{benchmark}}/splits.parquet",
+        coarse=f"{RESULTS}/{{benchmark}}/features/coarse.safetensors",
+        fine=fine_features,
+        prompts=f"{RESULTS}/{{benchmark}}/features/prompts.safetensors",
+        levels=f"{RESULTS}/levels/{{recipe}}.safetensors",
+        optional=lambda wildcards: optional_stores(wildcards).values(),
+    output:
+        f"{RESULTS}/heads/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.safetensors",
+    params:
+        results=subpath(input.samples, ancestor=2),
+        values=lambda wildcards: json.dumps(study.recipes[wildcards.recipe].values, sort_keys=True),
+        recipe=lambda wildcards: RECIPES / f"{wildcards.recipe}.yaml",
+        protocol=config["protocols"][0],
+        seed=config["seeds"][0],
+        code=lambda wildcards: fingerprint("mstclipiqa.heads", *filter(None, [get_variant(wildcards.variant).module])),
+    log:
+        f"{RESULTS}/logs/train_head/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m mstclipiqa train-head {wildcards.benchmark} --results {params.results:q} --recipe {params.recipe:q}"
+        " --variant {wildcards.variant} --target {wildcards.target} --protocol {params.protocol} --seed {params.seed}"
+        " --out {output:q} 2>&1 | tee {log:q}"

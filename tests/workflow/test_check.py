@@ -1,0 +1,58 @@
+"""`snakemake check`: red without a reference, green on what was blessed, red on what moved since."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from checkout import REPOSITORY, SMALL, Checkout
+
+from mstclipiqa.files import read_table, write_table
+
+REFERENCE = "config/reference/reduced.csv"
+RESULTS = "results/reduced"
+
+
+def bless(checkout: Checkout) -> None:
+    command = [sys.executable, "-m", "mstclipiqa", "bless", "--results", RESULTS, "--reference", REFERENCE]
+    who_and_why = ["--by", "a test", "--reason", "a test", "--yes"]
+    subprocess.run([*command, *who_and_why], cwd=checkout.folder, env=checkout.environment, check=True)
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_no_reference_is_one_line_before_anything_runs(checkout: Checkout, options: tuple[str, ...]):
+    (checkout.folder / REFERENCE).unlink(missing_ok=True)
+    done = checkout.snakemake("check", *SMALL, *options)
+    assert done.returncode == 1
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
+    assert len(lines) == 1 and REFERENCE in lines[0] and "mstclipiqa bless" in lines[0]
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (checkout.folder / "results").exists()
+
+
+def test_other_targets_need_no_reference(checkout: Checkout):
+    (checkout.folder / REFERENCE).unlink(missing_ok=True)
+    assert checkout.snakemake("reproduce", "--dry-run", *SMALL).returncode == 0
+
+
+def test_blessed_is_green_and_a_lowered_metric_red(edited: Checkout):
+    bless(edited)
+    done = edited.snakemake("check", *SMALL)
+    assert done.returncode == 0 and "green: " in done.stdout + done.stderr, done.stdout + done.stderr
+    rows, metadata = read_table(edited.folder / RESULTS / "metrics.parquet")
+    rows.loc[0, "srcc"] -= 0.01
+    write_table(edited.folder / RESULTS / "metrics.parquet", rows, metadata)
+    assert edited.snakemake("--touch", "check", *SMALL).returncode == 0  # as if the workflow had written that
+    done = edited.snakemake("check", *SMALL)
+    assert done.returncode == 1
+    log = (edited.folder / RESULTS / "logs" / "check.log").read_text()
+    assert "(-0.010000, worse)" in log and "of its predictions" in log
+    assert log.splitlines()[-1].startswith(f"Error: {REFERENCE}: ")
+
+
+def test_github_runs_what_the_readme_says():
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "check.yml").read_text())
+    commands = [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step]
+    readme = (REPOSITORY / "README.md").read_text()
+    assert " && ".join(commands[:2]) in readme
+    assert commands[2] == "snakemake --cores all check --configfile config/reduced.yaml"
