@@ -61,8 +61,10 @@ def plan(config: Path, recipes: Path, data_root: Path | None) -> None:
     for name, reason in cost["absent"].items():
         click.echo(f"{name}: left out, {reason}")
     for name in cost["unknown"]:
-        click.echo(f"{name}: not counted, it is still to be drawn")
+        click.echo(f"{name}: not counted, it is still to be drawn; draw it with snakemake --cores all --until samples")
     jobs = cost["jobs"]
+    if not len(jobs):
+        return
     for name, count in cost["images"].items():
         own = jobs[jobs["benchmark"] == name]
         click.echo(f"{name}: {count:,} images, {len(own)} training jobs, {own['runs'].sum():,} runs")

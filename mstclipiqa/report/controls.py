@@ -8,6 +8,7 @@ import pandas as pd
 from mstclipiqa.files import read_table
 from mstclipiqa.report.results import SELECTIONS, Results, ordered
 from mstclipiqa.report.tables import DASH, PAPER, PAPER_TABLES, Cell, Table, _frame, _warnings, printed_numbers
+from mstclipiqa.variants import VARIANTS
 
 #: The paper's two models, which the rivals are held against, and the rival on the very features they are given.
 MODELS = ("mst-clipiqa", "mst-clipiqa-star")
@@ -234,7 +235,7 @@ def transfer(results: Results) -> Table | None:
             own = row["test_benchmark"] == trained
             cells["Tested on", titles[row["test_benchmark"]]] = Cell(f"{row['srcc']:.4f}", "own" if own else "")
         shown.append(cells)
-        named = f"{results.title('variants', variant)}, {results.title('recipes', recipe)}" if recipe else RIVAL
+        named = f"{VARIANTS[variant].title}, {results.title('recipes', recipe)}" if recipe else RIVAL
         groups.append(Cell(named[0].upper() + named[1:]))
     columns = [("", "Trained on"), *(("Tested on", title) for title in titles.values())]
     protocols = ", ".join(dict.fromkeys(metadata["protocols"].values()))

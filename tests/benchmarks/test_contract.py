@@ -30,7 +30,7 @@ def refused(layout, root, *said):
 
 
 def test_all_five_are_registered_and_written_here():
-    assert sorted(BENCHMARKS) == ["agiqa-1k", "agiqa-3k", "aigciqa2023", "aigiqa-20k", "pku-aigiqa-4k"]
+    assert set(BENCHMARKS) >= {"agiqa-1k", "agiqa-3k", "aigciqa2023", "aigiqa-20k", "pku-aigiqa-4k"}
     assert {layout.benchmark_name for layout in LAYOUTS.values()} == set(BENCHMARKS)
 
 
