@@ -79,7 +79,7 @@ def write_bundle(results: Path, reports: Path, out: Path, features: bool = False
             )
     kept = [name for name in manifest["outputs"] if features or not is_store(name)]
     # As they lie in a checkout, so that the page's links lead to the results.
-    suite = manifest["suite"]
+    suite = manifest["config"]["suite"]
     files = {f"results/{suite}/{name}": results / name for name in [MANIFEST, *kept]}
     for name in kept:
         if not (results / name).is_file() or sha256(results / name) != manifest["outputs"][name]:
@@ -193,7 +193,7 @@ def describe_crate(manifest: dict, files: dict[str, Path], licences: dict[str, s
             "@type": "File",
             "name": name,
             "contentSize": str(path.stat().st_size),
-            "encodingFormat": MEDIA_TYPES[path.suffix],
+            "encodingFormat": MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
             "sha256": sha256(path),
         }
         if name == LOCK:

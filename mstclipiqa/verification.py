@@ -103,8 +103,8 @@ def verify_results(
     """Hold a suite's results folder against its manifest, and its numbers against its predictions.
 
     `data_root` is the folder with a folder per benchmark, for inputs; `config` the folder with claims.yaml,
-    paper_tables.csv and recipes/, for verdicts and recipes. Outputs for which `left_out` may be missing. Raises
-    InputError where there is no readable manifest, as nothing can be said then.
+    paper_tables.csv and recipes/, for verdicts and recipes. Outputs for which `left_out` is true may be
+    missing. Raises InputError where there is no readable manifest, as nothing can be said then.
     """
     folder = Folder(results.resolve(), data_root, config, left_out)
     folder.check_manifest()

@@ -479,7 +479,7 @@ def test_fit_that_rounding_decides_is_said_and_no_finding(study: SmallStudy, mon
     edit_table(study.results / "metrics.parquet", change)
     rehash(study)
     assert_found(verify(study), "metrics.parquet", "plcc_fitted of agiqa-3k")
-    monkeypatch.setattr(verification, "plcc_fitted", lambda prediction, _: np.asarray(prediction).sum() * 1e12)
+    monkeypatch.setattr(verification, "plcc_fitted", lambda prediction, _: prediction[0] * 1e12)
     verdict = verify(study)
     assert not [line for line in verdict.findings if "metrics.parquet" in line]
     assert any(note.startswith("1 fitted PLCC") for note in verdict.notes)
