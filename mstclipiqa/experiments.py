@@ -1,6 +1,6 @@
 """What is run: the training jobs of a configuration. Read by the Snakefile, so it imports no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,21 @@ class Job:
     def path(self) -> str:
         """The job's predictions, relative to the results folder of the suite."""
         return f"{self.benchmark}/runs/{self.target}/{self.recipe}/{self.variant}.parquet"
+
+
+def list_jobs(config: Mapping, benchmarks: Collection[str]) -> list[Job]:
+    """The training jobs that a configuration asks for on the present `benchmarks`, each once, in its order."""
+    jobs = [
+        Job(benchmark, target, recipe, variant)
+        for grid in (config, *config["also"])
+        for benchmark in grid["benchmarks"]
+        if benchmark in benchmarks
+        for target in get_benchmark(benchmark).targets
+        if target in grid.get("targets", TARGETS)
+        for recipe in grid["recipes"]
+        for variant in grid["variants"]
+    ]
+    return list(dict.fromkeys(jobs))
 
 
 class Study:
@@ -60,17 +75,7 @@ class Study:
         for grid in config["also"]:
             for name in grid["benchmarks"]:
                 get_benchmark(name)
-        jobs = [
-            Job(benchmark, target, recipe, variant)
-            for grid in grids
-            for benchmark in grid["benchmarks"]
-            if benchmark in self.benchmarks
-            for target in get_benchmark(benchmark).targets
-            if target in grid.get("targets", TARGETS)
-            for recipe in grid["recipes"]
-            for variant in grid["variants"]
-        ]
-        self.jobs = list(dict.fromkeys(jobs))
+        self.jobs = list_jobs(config, self.benchmarks)
         for job in self.jobs:
             needed = self.fine_encoder(job.recipe, job.variant)
             if needed not in config["encoders"]:

@@ -30,7 +30,7 @@ from mstclipiqa.comparisons import COLUMNS, GROUP, compare_runs
 from mstclipiqa.config import CONFIG_SCHEMA, SCHEMAS, validate
 from mstclipiqa.errors import FailedRunError, InputError
 from mstclipiqa.evaluation import JOB, RUN, evaluate_runs
-from mstclipiqa.experiments import Job
+from mstclipiqa.experiments import Job, list_jobs
 from mstclipiqa.features import read_store
 from mstclipiqa.files import read_table, sha256
 from mstclipiqa.fingerprint import fingerprint
@@ -169,18 +169,7 @@ class Folder:
     @cached_property
     def jobs(self) -> list[Job]:
         """The training jobs that the configuration asks for."""
-        grids = [self.config, *self.config["also"]]
-        jobs = [
-            Job(benchmark, target, recipe, variant)
-            for grid in grids
-            for benchmark in grid["benchmarks"]
-            if benchmark in self.present
-            for target in get_benchmark(benchmark).targets
-            if target in grid.get("targets", TARGETS)
-            for recipe in grid["recipes"]
-            for variant in grid["variants"]
-        ]
-        return list(dict.fromkeys(jobs))
+        return list_jobs(self.config, self.present)
 
     def read(self, file: str, kinds: dict[str, str]) -> tuple[pd.DataFrame, dict] | None:
         """A table whose columns hold what `kinds` says; None, with a finding, where it is none. One that is missing
