@@ -8,7 +8,7 @@ import pandas as pd
 from mstclipiqa.errors import InputError
 from mstclipiqa.features import ImageFeatures, TextFeatures
 from mstclipiqa.metrics import plcc, srcc
-from mstclipiqa.model import LEVELS
+from mstclipiqa.recipes import LEVELS
 from mstclipiqa.splits import TEST, TRAIN, VAL
 
 #: On standardised features. Chosen beforehand, for every benchmark and any features alike.

@@ -17,7 +17,7 @@ import pandas as pd
 from mstclipiqa.config import SCHEMAS, read_yaml, validate
 from mstclipiqa.errors import InputError
 from mstclipiqa.files import read_table
-from mstclipiqa.recipes import Recipe, load_recipe
+from mstclipiqa.recipes import LEVELS, Recipe, load_recipe
 from mstclipiqa.splits import describe_protocol
 from mstclipiqa.variants import get_variant
 
@@ -547,7 +547,7 @@ def count_parameters(variant: str, recipe: Recipe, of: tuple[str, ...]) -> int:
     """Trainable parameters of the variant on 512-dimensional features whose names begin with any of `of`."""
     import torch
 
-    from mstclipiqa.model import LEVELS, build_model
+    from mstclipiqa.model import build_model
 
     levels = torch.zeros(len(LEVELS), DIM)
     model = build_model(variant, recipe, DIM, DIM, levels, seed=0, fine_levels=levels)

@@ -14,8 +14,8 @@ from torch import Tensor
 from mstclipiqa.errors import InputError
 from mstclipiqa.features import TextFeatures, read_store, write_store
 from mstclipiqa.metrics import METRICS
-from mstclipiqa.model import LEVELS, MSTCLIPIQA, build_model
-from mstclipiqa.recipes import Recipe
+from mstclipiqa.model import MSTCLIPIQA, build_model
+from mstclipiqa.recipes import LEVELS, Recipe
 from mstclipiqa.splits import TRAIN, VAL
 from mstclipiqa.training import LAST, VALIDATION, Dataset, assign_roles, level_embeddings, train_run
 from mstclipiqa.variants import get_variant

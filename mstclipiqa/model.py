@@ -11,11 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mstclipiqa.errors import InputError
-from mstclipiqa.recipes import Recipe
+from mstclipiqa.recipes import LEVELS, Recipe
 from mstclipiqa.variants import PROMPT, TWO_TOWERS, get_variant
-
-#: The five quality levels of the template head, for the scores 1..5.
-LEVELS = ("bad", "poor", "fair", "good", "perfect")
 
 
 class TemplateHead(nn.Module):

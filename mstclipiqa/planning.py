@@ -14,8 +14,8 @@ from mstclipiqa.benchmarks import get_benchmark
 from mstclipiqa.clip import default_device, load_encoder, open_clip
 from mstclipiqa.experiments import Study
 from mstclipiqa.files import read_table
-from mstclipiqa.model import LEVELS, build_model
-from mstclipiqa.recipes import Recipe
+from mstclipiqa.model import build_model
+from mstclipiqa.recipes import LEVELS, Recipe
 from mstclipiqa.splits import TEST, TRAIN, split_samples
 from mstclipiqa.training import Dataset, train_run
 

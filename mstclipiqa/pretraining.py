@@ -33,8 +33,8 @@ from mstclipiqa.files import Parts, atomic
 from mstclipiqa.fingerprint import fingerprint
 from mstclipiqa.image_statistics import image_statistics
 from mstclipiqa.metrics import srcc
-from mstclipiqa.model import LEVELS
 from mstclipiqa.progress import progress
+from mstclipiqa.recipes import LEVELS
 
 LEVEL_TEXTS = [f"a photo with {level} quality" for level in LEVELS]
 ARTEFACTS = list(ARTEFACT_WORDS)

@@ -9,6 +9,9 @@ from mstclipiqa.errors import InputError
 #: The only complete source; facts.md calls the others silent on some values.
 COMPLETE = "released_code"
 
+#: The five quality levels that a recipe's template names, for the scores 1..5.
+LEVELS = ("bad", "poor", "fair", "good", "perfect")
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.optim.adam import adam
 
 from mstclipiqa.errors import FailedRunError, InputError
 from mstclipiqa.features import ImageFeatures, TextFeatures
 from mstclipiqa.files import Parts, digest, read_table, write_table
 from mstclipiqa.fingerprint import fingerprint
 from mstclipiqa.metrics import srcc
-from mstclipiqa.model import LEVELS, MSTCLIPIQA, build_model, count_trainable
+from mstclipiqa.model import MSTCLIPIQA, build_model, count_trainable
 from mstclipiqa.progress import progress
-from mstclipiqa.recipes import Recipe
+from mstclipiqa.recipes import LEVELS, Recipe
 from mstclipiqa.splits import TEST, TRAIN, VAL
 from mstclipiqa.variants import get_variant
 
@@ -171,6 +172,30 @@ def streams(data: Dataset, rows: Tensor, views: Tensor | None) -> tuple[Tensor, 
     return data.views_c[rows, views], data.views_f[rows, views]
 
 
+class Adam:
+    """torch's fused Adam update of a model's trainable parameters; weight decay is an L2 term, as in the sources.
+
+    Not torch.optim's class around it: that imports torch._dynamo, which takes as long as a small job trains.
+    """
+
+    def __init__(self, model: nn.Module, weight_decay: float):
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.means, self.squares = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
+        self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
+        self.weight_decay = weight_decay
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Update the parameters by their gradients, and clear these."""
+        adam(
+            self.parameters, [p.grad for p in self.parameters], self.means, self.squares, [], self.steps,
+            fused=True, amsgrad=False, maximize=False,
+            beta1=0.9, beta2=0.999, eps=1e-8, lr=learning_rate, weight_decay=self.weight_decay,
+        )  # fmt: skip
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Positions 0..count-1 in random order, `size` at a time; the last batch may be smaller."""
     yield from torch.randperm(count, generator=generator).split(size)
@@ -193,13 +218,7 @@ def train_run(
     """
     train, val, test = (torch.from_numpy(np.flatnonzero(roles == role)) for role in (TRAIN, VAL, TEST))
     generator = torch.Generator().manual_seed(seed)
-    # Adam, not AdamW: the sources' weight decay is an L2 term of the gradient.
-    optimiser = torch.optim.Adam(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
-        lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    optimiser = Adam(model, recipe.weight_decay)
 
     def evaluate(rows: Tensor) -> np.ndarray:
         with torch.inference_mode():
@@ -211,17 +230,15 @@ def train_run(
         torch.manual_seed(seed)  # of dropout
         for epoch in range(1, recipe.epochs + 1):
             model.train()
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(recipe, epoch)
+            rate = learning_rate(recipe, epoch)
             for batch in batches(len(train), recipe.batch_size, generator):
                 rows = train[batch]
                 views = torch.randint(recipe.views, rows.shape, generator=generator) if recipe.views else None
-                optimiser.zero_grad(set_to_none=True)
                 loss = total_loss(predict(model, data, rows, views), data.score[rows], recipe)
                 if recipe.gate_sparsity and hasattr(model.fusion, "gate"):
                     loss = loss + recipe.gate_sparsity * gate_sparsity(model.fusion.gate(*streams(data, rows, views)))
                 loss.backward()
-                optimiser.step()
+                optimiser.step(rate)
             if not torch.isfinite(loss):
                 raise FailedRunError(f"the training loss is {loss.item()} in epoch {epoch}; the run has diverged")
             model.eval()

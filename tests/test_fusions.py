@@ -10,8 +10,8 @@ import torch
 from scipy.special import expit, softmax
 
 from mstclipiqa.errors import InputError
-from mstclipiqa.model import LEVELS, build_model, count_trainable
-from mstclipiqa.recipes import load_recipe
+from mstclipiqa.model import build_model, count_trainable
+from mstclipiqa.recipes import LEVELS, load_recipe
 from mstclipiqa.variants import FUSIONS, VARIANTS
 
 RELEASED = load_recipe(Path(__file__).parents[1] / "config" / "recipes" / "released_code.yaml")

@@ -6,7 +6,7 @@ import pytest
 from scipy import optimize, stats
 
 from mstclipiqa.errors import FailedRunError
-from mstclipiqa.metrics import METRICS, krcc, logistic4, logistic4_gradient, plcc, plcc_fitted, rmse, srcc
+from mstclipiqa.metrics import METRICS, average_ranks, krcc, logistic4, logistic4_gradient, plcc, plcc_fitted, rmse, srcc
 
 
 def pearson(x, y):
@@ -145,3 +145,9 @@ def test_gradient_of_the_logistic_is_its_numerical_one(b):
     x = np.linspace(-3, 3, 13)
     numerical = [optimize.approx_fprime(b, lambda b, at=at: logistic4(np.array([at]), *b)[0], 1e-7) for at in x]
     np.testing.assert_allclose(logistic4_gradient(x, *b), numerical, atol=1e-4)
+
+
+def test_average_ranks_are_those_of_scipy_with_ties():
+    values = np.random.default_rng(0).normal(size=200).round(1)
+    assert len(np.unique(values)) < len(values)
+    np.testing.assert_array_equal(average_ranks(values), stats.rankdata(values))

@@ -11,14 +11,13 @@ from scipy.special import erf, expit, softmax
 from mstclipiqa.errors import InputError
 from mstclipiqa.fusions import gff
 from mstclipiqa.model import (
-    LEVELS,
     MSTCLIPIQA,
     PromptHead,
     TemplateHead,
     build_model,
     count_trainable,
 )
-from mstclipiqa.recipes import load_recipe
+from mstclipiqa.recipes import LEVELS, load_recipe
 
 RECIPES = Path(__file__).parents[1] / "config" / "recipes"
 A, B = "mst-clipiqa", "mst-clipiqa-star"

@@ -15,7 +15,7 @@ from mstclipiqa.clip import open_clip
 from mstclipiqa.corpus import ARTEFACT_WORDS, Corpus, draw_example
 from mstclipiqa.embedded import UNKNOWN
 from mstclipiqa.files import sha256
-from mstclipiqa.model import LEVELS
+from mstclipiqa.recipes import LEVELS
 from mstclipiqa.pretraining import (
     ARTEFACT_TEXTS,
     ARTEFACTS,

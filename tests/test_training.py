@@ -13,8 +13,8 @@ from mstclipiqa.errors import FailedRunError, InputError
 from mstclipiqa.features import ImageFeatures, TextFeatures
 from mstclipiqa.files import read_table, sha256
 from mstclipiqa.metrics import srcc
-from mstclipiqa.model import LEVELS, build_model, count_trainable
-from mstclipiqa.recipes import load_recipe
+from mstclipiqa.model import build_model, count_trainable
+from mstclipiqa.recipes import LEVELS, load_recipe
 from mstclipiqa.splits import TEST, TRAIN, VAL, split_samples
 from mstclipiqa.training import (
     BEST_ON_TEST,

@@ -10,8 +10,8 @@ import torch
 
 import mstclipiqa
 from mstclipiqa.errors import InputError
-from mstclipiqa.model import LEVELS, build_model
-from mstclipiqa.recipes import load_recipe
+from mstclipiqa.model import build_model
+from mstclipiqa.recipes import LEVELS, load_recipe
 from mstclipiqa.variants import TWO_TOWERS, VARIANTS, get_variant
 
 PACKAGE = Path(mstclipiqa.__file__).parent
