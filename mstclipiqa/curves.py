@@ -19,7 +19,15 @@ from mstclipiqa.model import MSTCLIPIQA, build_model
 from mstclipiqa.progress import progress
 from mstclipiqa.recipes import Recipe
 from mstclipiqa.splits import TEST, TRAIN
-from mstclipiqa.training import EVALUATION_BATCH, Dataset, assign_roles, level_embeddings, predict, train_run
+from mstclipiqa.training import (
+    EVALUATION_BATCH,
+    Dataset,
+    assign_roles,
+    level_embeddings,
+    predict,
+    prepare_process,
+    train_run,
+)
 from mstclipiqa.variants import get_variant
 
 #: The model that is followed, and the target it is trained on.
@@ -87,7 +95,7 @@ def run_curves(
     Columns: recipe, variant, learning_rate, epoch, role (train or test), srcc. The metadata have the split, each
     recipe's own rate and its ridge, and the runs that stopped early, with the reason.
     """
-    torch.set_num_threads(1)  # results must not depend on the cores
+    prepare_process()
     protocol, split = choose_split(splits)
     chosen = splits[(splits["protocol"] == protocol) & (splits["split"] == split)]
     runs = [(*case, rate) for case in cases for rate in learning_rates(case[0])]

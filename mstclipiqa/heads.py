@@ -17,7 +17,7 @@ from mstclipiqa.metrics import METRICS
 from mstclipiqa.model import MSTCLIPIQA, build_model
 from mstclipiqa.recipes import LEVELS, Recipe
 from mstclipiqa.splits import TRAIN, VAL
-from mstclipiqa.training import LAST, VALIDATION, Dataset, assign_roles, level_embeddings, train_run
+from mstclipiqa.training import LAST, VALIDATION, Dataset, assign_roles, level_embeddings, prepare_process, train_run
 from mstclipiqa.variants import get_variant
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def train_head(
     the arguments do not say. Raises InputError for a split that is not in `splits`, and for the validation epoch
     where the split has no validation images.
     """
-    torch.set_num_threads(1)  # as in the workflow's training
+    prepare_process()
     protocol, split, seed = run
     rows = splits[(splits["protocol"] == protocol) & (splits["split"] == split)]
     if rows.empty:

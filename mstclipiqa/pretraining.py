@@ -12,6 +12,7 @@ Arithmetic is in bfloat16 on float32 master weights.
 """
 
 import copy
+import io
 import math
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -278,9 +279,11 @@ def pretrain_encoder(
                 low.copy_(high)
         if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
             curve.append({"step": step + 1, **parts_of_loss, **examine(student.clip, held_out, 768)})
+            state = {"model": master.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
+            buffer = io.BytesIO()  # of a full disk torch.save says less than writing bytes does
+            torch.save({**state, "curve": curve}, buffer)
             with atomic(checkpoint) as temporary:
-                state = {"model": master.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
-                torch.save({**state, "curve": curve}, temporary)
+                temporary.write_bytes(buffer.getvalue())
     used = torch.unique(tokenize([*LEVEL_TEXTS, *ARTEFACT_TEXTS, *all_words(labels)]))
     write_weights(output, master.clip, used)
     with atomic(output.with_suffix(".csv")) as temporary:

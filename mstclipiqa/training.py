@@ -1,11 +1,10 @@
-"""The losses, and the training of every run of one job on cached features."""
+"""The losses, and the training of one run on cached features."""
 
+import ctypes
 import math
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,10 @@ from torch.optim.adam import adam
 
 from mstclipiqa.errors import FailedRunError, InputError
 from mstclipiqa.features import ImageFeatures, TextFeatures
-from mstclipiqa.files import Parts, digest, read_table, write_table
-from mstclipiqa.fingerprint import fingerprint
 from mstclipiqa.metrics import srcc
-from mstclipiqa.model import MSTCLIPIQA, build_model, count_trainable
-from mstclipiqa.progress import progress
+from mstclipiqa.model import MSTCLIPIQA
 from mstclipiqa.recipes import LEVELS, Recipe
 from mstclipiqa.splits import TEST, TRAIN, VAL
-from mstclipiqa.variants import get_variant
 
 #: Epoch selections. `best-on-test` peeks at the reported images; it is what the released code does.
 LAST, VALIDATION, BEST_ON_TEST = "last", "validation", "best-on-test"
@@ -31,29 +26,58 @@ LAST, VALIDATION, BEST_ON_TEST = "last", "validation", "best-on-test"
 #: Images per forward pass when no gradient is needed.
 EVALUATION_BATCH = 512
 
+#: Parameters of glibc's mallopt, from malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
 #: Images that a role needs, if it is filled at all: of two, every correlation is 1 or -1.
 MINIMUM_IMAGES = 3
 
 
-def ranking_loss(prediction: Tensor, score: Tensor, margin: float) -> Tensor:
+def ranking_loss(prediction: Tensor, score: Tensor, margin: float, present: Tensor | None = None) -> Tensor:
     """Pairwise margin ranking: the mean of relu(-sign(q_i - q_j)(p_i - p_j) + margin) over ordered pairs
-    (i, j) with q_i != q_j; 0 where there is no such pair. Predictions p and scores q are (B,)."""
+    (i, j) with q_i != q_j; 0 where there is no such pair. Predictions p and scores q are (B,), as is `present`,
+    false for what only fills a batch."""
     order = torch.sign(score[:, None] - score[None, :])
+    if present is not None:
+        order = order * (present[:, None] & present[None, :])
     loss = torch.relu(margin - order * (prediction[:, None] - prediction[None, :]))
     unequal = order != 0
     return (loss * unequal).sum() / unequal.sum().clamp(min=1)
 
 
-def total_loss(prediction: Tensor, score: Tensor, recipe: Recipe) -> Tensor:
-    """MSE + lambda * ranking loss, on scores of 1..5."""
-    return F.mse_loss(prediction, score) + recipe.ranking_weight * ranking_loss(
-        prediction, score, recipe.ranking_margin
-    )
-
-
 def gate_sparsity(gate: Tensor) -> Tensor:
-    """The optional term: the mean of min(g, 1 - g) over images and dimensions of gates (B, D)."""
-    return torch.minimum(gate, 1 - gate).mean()
+    """The optional term (B,): the mean of min(g, 1 - g) over the dimensions of each image's gate (B, D)."""
+    return torch.minimum(gate, 1 - gate).mean(-1)
+
+
+def batch_mean(values: Tensor, present: Tensor | None) -> Tensor:
+    """The mean of values (B,), of those that are present."""
+    return values.mean() if present is None else (values * present).sum() / present.sum()
+
+
+def total_loss(prediction: Tensor, score: Tensor, recipe: Recipe, present: Tensor | None = None) -> Tensor:
+    """MSE + lambda * ranking loss, on scores of 1..5."""
+    squares = F.mse_loss(prediction, score, reduction="none")
+    ranking = ranking_loss(prediction, score, recipe.ranking_margin, present)
+    return batch_mean(squares, present) + recipe.ranking_weight * ranking
+
+
+class Objective(nn.Module):
+    """What training minimises, of a model and a batch: the loss, and the gates' sparsity where the recipe has it."""
+
+    def __init__(self, model: MSTCLIPIQA, recipe: Recipe):
+        super().__init__()
+        self.model, self.recipe = model, recipe
+
+    def forward(
+        self, f_c: Tensor, f_f: Tensor, score: Tensor, prompts: tuple = (), present: Tensor | None = None
+    ) -> Tensor:
+        """The scalar loss of features (B, D), scores (B,) and, with a prompt head, the prompts' tokens and padding."""
+        loss = total_loss(self.model(f_c, f_f, *prompts), score, self.recipe, present)
+        if self.recipe.gate_sparsity and hasattr(self.model.fusion, "gate"):
+            sparsity = batch_mean(gate_sparsity(self.model.fusion.gate(f_c, f_f)), present)
+            loss = loss + self.recipe.gate_sparsity * sparsity
+        return loss
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
@@ -103,12 +127,18 @@ class Dataset:
     views_f: Tensor | None = None
 
     def prompts(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Token states (B, L, T) of the rows' prompts, padded to the longest, and the padding (B, L)."""
+        """Token states (..., L, T) of the prompts of rows (...), padded to the longest, and the padding (..., L)."""
         lengths = self.lengths[rows]
-        steps = torch.arange(int(lengths.max()))
-        padding = steps >= lengths[:, None]
-        positions = (self.starts[rows][:, None] + steps).masked_fill(padding, 0)
+        steps = torch.arange(int(lengths.max()), device=rows.device)
+        padding = steps >= lengths[..., None]
+        positions = (self.starts[rows][..., None] + steps).masked_fill(padding, 0)
         return self.tokens[positions], padding
+
+    def streams(self, rows: Tensor, views: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """f_c and f_f, each (..., D), of the images of rows (...), or of one augmented view of each."""
+        if views is None:
+            return self.f_c[rows], self.f_f[rows]
+        return self.views_c[rows, views], self.views_f[rows, views]
 
 
 def assemble_dataset(
@@ -159,27 +189,32 @@ def assemble_dataset(
     )
 
 
-def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor, views: Tensor | None = None) -> Tensor:
-    """Scores (len(rows),) on 1..5 of the dataset's rows; with `views` (len(rows),), of that view of each."""
+class Run(NamedTuple):
+    """One run of a job: a split, its roles (N,) of the dataset's images (train, val, test or none), and a seed."""
+
+    protocol: str
+    split: int
+    seed: int
+    roles: np.ndarray
+
+    def __str__(self) -> str:
+        return f"{self.protocol}, split {self.split}, seed {self.seed}"
+
+
+def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
+    """Scores (len(rows),) on 1..5 of the dataset's rows."""
     prompts = data.prompts(rows) if model.uses_prompt else ()
-    return model(*streams(data, rows, views), *prompts)
-
-
-def streams(data: Dataset, rows: Tensor, views: Tensor | None) -> tuple[Tensor, Tensor]:
-    """f_c and f_f, each (len(rows), D), of the images or of one view of each."""
-    if views is None:
-        return data.f_c[rows], data.f_f[rows]
-    return data.views_c[rows, views], data.views_f[rows, views]
+    return model(*data.streams(rows), *prompts)
 
 
 class Adam:
-    """torch's fused Adam update of a model's trainable parameters; weight decay is an L2 term, as in the sources.
+    """torch's fused Adam update of those parameters that are trained; weight decay is an L2 term, as in the sources.
 
     Not torch.optim's class around it: that imports torch._dynamo, which takes as long as a small job trains.
     """
 
-    def __init__(self, model: nn.Module, weight_decay: float):
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    def __init__(self, parameters: Iterable[Tensor], weight_decay: float):
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
         self.means, self.squares = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
         self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
         self.weight_decay = weight_decay
@@ -196,9 +231,67 @@ class Adam:
             parameter.grad = None
 
 
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Positions 0..count-1 in random order, `size` at a time; the last batch may be smaller."""
-    yield from torch.randperm(count, generator=generator).split(size)
+def prepare_process() -> None:
+    """Let this process train: on one thread, since results must not depend on the cores and the matrices are small.
+
+    glibc would return the memory of every step's gradients to the system; taking it anew costs up to a third of the
+    prompt head's training (in page faults), so it is told to keep what is freed.
+    """
+    torch.set_num_threads(1)
+    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 25)
+
+
+def draw_batches(train: Tensor, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """One epoch: the rows `train` in random order, a batch at a time (the last may be smaller), and a view of each."""
+    for positions in torch.randperm(len(train), generator=generator).split(recipe.batch_size):
+        views = torch.randint(recipe.views, positions.shape, generator=generator) if recipe.views else None
+        yield train[positions], views
+
+
+class Selected:
+    """Of one run, the test predictions of the epoch that each selection reports; of equally good epochs the first."""
+
+    def __init__(self, data: Dataset, roles: np.ndarray):
+        self.data = data
+        self.train, self.val, self.test = (
+            torch.from_numpy(np.flatnonzero(roles == role)) for role in (TRAIN, VAL, TEST)
+        )
+        self.best: dict[str, tuple[float, int, np.ndarray]] = {}
+
+    def see(self, epoch: int, predict: Callable[[Tensor], Tensor]) -> None:
+        """Judge the model of an epoch; `predict` gives the scores (len(rows),) of rows of the dataset."""
+
+        def evaluate(rows: Tensor) -> np.ndarray:
+            return to_mos(predict(rows).double().cpu().numpy(), self.data.low, self.data.high)
+
+        predicted = evaluate(self.test)
+        candidates = {LAST: epoch, BEST_ON_TEST: srcc(predicted, self.data.mos[self.test])}
+        if len(self.val):
+            candidates[VALIDATION] = srcc(evaluate(self.val), self.data.mos[self.val])
+        for selection, merit in candidates.items():
+            if selection not in self.best or merit > self.best[selection][0]:
+                self.best[selection] = (merit, epoch, predicted)
+
+    def table(self) -> pd.DataFrame:
+        """Rows of (selection, epoch, image, prediction, mos), both in MOS units."""
+        images, mos = [self.data.images[row] for row in self.test], self.data.mos[self.test]
+        return pd.concat(
+            [
+                pd.DataFrame(
+                    {"selection": selection, "epoch": epoch, "image": images, "prediction": predicted, "mos": mos}
+                )
+                for selection, (_, epoch, predicted) in sorted(self.best.items())
+            ],
+            ignore_index=True,
+        )
+
+
+def check_loss(loss: float, epoch: int) -> None:
+    """Raises FailedRunError for a loss that is not finite."""
+    if not math.isfinite(loss):
+        raise FailedRunError(f"the training loss is {loss} in epoch {epoch}; the run has diverged")
 
 
 def train_run(
@@ -216,68 +309,44 @@ def train_run(
     from 1; of equally good epochs the first is taken. `observe` is called with each epoch's number and the model in
     evaluation mode. Raises FailedRunError for a loss that is not finite and for constant predictions.
     """
-    train, val, test = (torch.from_numpy(np.flatnonzero(roles == role)) for role in (TRAIN, VAL, TEST))
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = Adam(model, recipe.weight_decay)
+    run, generator = Selected(data, roles), torch.Generator().manual_seed(seed)
+    objective, optimiser = Objective(model, recipe), Adam(model.parameters(), recipe.weight_decay)
 
-    def evaluate(rows: Tensor) -> np.ndarray:
-        with torch.inference_mode():
-            chunks = [predict(model, data, chunk) for chunk in rows.split(EVALUATION_BATCH)]
-        return to_mos(torch.cat(chunks).double().numpy(), data.low, data.high)
+    @torch.inference_mode()
+    def scores(rows: Tensor) -> Tensor:
+        return torch.cat([predict(model, data, chunk) for chunk in rows.split(EVALUATION_BATCH)])
 
-    best: dict[str, tuple[float, int, np.ndarray]] = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of dropout
         for epoch in range(1, recipe.epochs + 1):
             model.train()
             rate = learning_rate(recipe, epoch)
-            for batch in batches(len(train), recipe.batch_size, generator):
-                rows = train[batch]
-                views = torch.randint(recipe.views, rows.shape, generator=generator) if recipe.views else None
-                loss = total_loss(predict(model, data, rows, views), data.score[rows], recipe)
-                if recipe.gate_sparsity and hasattr(model.fusion, "gate"):
-                    loss = loss + recipe.gate_sparsity * gate_sparsity(model.fusion.gate(*streams(data, rows, views)))
+            for rows, views in draw_batches(run.train, recipe, generator):
+                prompts = data.prompts(rows) if model.uses_prompt else ()
+                loss = objective(*data.streams(rows, views), data.score[rows], prompts)
                 loss.backward()
                 optimiser.step(rate)
-            if not torch.isfinite(loss):
-                raise FailedRunError(f"the training loss is {loss.item()} in epoch {epoch}; the run has diverged")
+            check_loss(loss.item(), epoch)
             model.eval()
             if observe:
                 observe(epoch, model)
-            predicted = evaluate(test)
-            candidates = {LAST: epoch, BEST_ON_TEST: srcc(predicted, data.mos[test])}
-            if len(val):
-                candidates[VALIDATION] = srcc(evaluate(val), data.mos[val])
-            for selection, merit in candidates.items():
-                if selection not in best or merit > best[selection][0]:
-                    best[selection] = (merit, epoch, predicted)
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "selection": selection,
-                    "epoch": epoch,
-                    "image": [data.images[row] for row in test],
-                    "prediction": predicted,
-                    "mos": data.mos[test],
-                }
-            )
-            for selection, (_, epoch, predicted) in sorted(best.items())
-        ],
-        ignore_index=True,
-    )
+            run.see(epoch, scores)
+    return run.table()
 
 
 def assign_roles(data: Dataset, split: pd.DataFrame, name: str) -> np.ndarray:
     """The role (N,) of every image of the dataset in one split, from its rows of (image, role).
 
-    Raises InputError where the split is of other images, or has too few to train, choose an epoch or test.
+    Raises InputError where the split is of other images, has one twice, or too few to train, choose an epoch or test.
     """
     others = set(split["image"]) - set(data.images)
     if others:
         raise InputError(
             f"splits of other images than the samples: {name} has {len(others)}, e.g. {min(others)}; split again"
         )
+    twice = split.loc[split["image"].duplicated(), "image"]
+    if len(twice):
+        raise InputError(f"{name}: image {twice.iloc[0]} stands twice ({len(twice)} such rows); split again")
     roles = split.set_index("image")["role"].reindex(data.images).to_numpy(dtype=object)
     for role in (TRAIN, VAL, TEST):
         count = int((roles == role).sum())
@@ -294,65 +363,3 @@ def level_embeddings(levels: TextFeatures, recipe: Recipe) -> Tensor:
     if missing:
         raise InputError(f"level text {missing[0]!r} is not encoded; encode the recipe's template again")
     return torch.from_numpy(levels.pooled[[levels.index[text] for text in texts]])
-
-
-def train_job(
-    output: Path,
-    data: Dataset,
-    splits: pd.DataFrame,
-    variant: str,
-    recipe: Recipe,
-    levels: TextFeatures,
-    seeds: list[int],
-    metadata: dict,
-    fine_levels: TextFeatures | None = None,
-) -> None:
-    """Train every (protocol, split, seed) run of one job and write all test predictions to `output`.
-
-    Every run depends on its own seed and split alone, so the grouping of runs into jobs does not matter. A
-    killed job resumes at its first unfinished run.
-    """
-    torch.set_num_threads(1)  # the matrices are small, and results must not depend on the cores
-    if recipe.views and (data.views_c is None or data.views_f is None):
-        raise InputError(f"recipe {recipe.name} trains on augmented views of the images; give those of both streams")
-    of_levels = level_embeddings(levels, recipe)
-    of_fine_levels = level_embeddings(fine_levels, recipe) if fine_levels else None
-
-    def build(seed: int) -> MSTCLIPIQA:
-        dim, width = data.f_c.shape[1], data.tokens.shape[1]
-        return build_model(variant, recipe, dim, width, of_levels, seed, of_fine_levels)
-
-    tables = [data.f_c, data.f_f, data.views_c, data.views_f, data.tokens, data.starts, data.lengths, data.score]
-    contents = [
-        None if table is None else zlib.crc32(table.numpy().tobytes()) for table in [*tables, of_levels, of_fine_levels]
-    ]
-    versions = {package: version(package) for package in ("torch", "numpy", "scipy")}
-    metadata = {
-        **metadata,
-        "code": fingerprint(__name__, *filter(None, [get_variant(variant).module])),
-        "versions": versions,
-    }
-    labels = [data.images, data.mos.tolist(), data.low, data.high]
-    parts = Parts(output, [metadata, variant, recipe.values, contents, labels])
-    runs = [
-        (protocol, int(split), seed, assign_roles(data, group, f"{protocol}, split {split}"))
-        for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True)
-        for seed in dict.fromkeys(seeds)
-    ]
-    finished = []
-    description = f"train {metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
-    for protocol, split, seed, roles in progress(runs, len(runs), description, "runs"):
-        part = parts.path(f"{protocol}-{split}-{seed}-{digest(list(map(str, roles)))[:12]}.parquet")
-        if not part.exists():
-            try:
-                run = train_run(build(seed), data, roles, recipe, seed)
-            except FailedRunError as error:
-                raise FailedRunError(f"{description}, {protocol}, split {split}, seed {seed}: {error}") from None
-            run.insert(0, "protocol", protocol)
-            run.insert(1, "split", split)
-            run.insert(2, "seed", seed)
-            write_table(part, run, {})
-        finished.append(read_table(part)[0])
-    metadata = {**metadata, "trainable_parameters": count_trainable(build(seeds[0])), "runs": len(runs)}
-    write_table(output, pd.concat(finished, ignore_index=True), metadata)
-    parts.clear()

@@ -25,6 +25,7 @@ from mstclipiqa.training import (
     assign_roles,
     level_embeddings,
     predict,
+    prepare_process,
     to_mos,
     train_run,
 )
@@ -99,7 +100,7 @@ def run_transfer(output: Path, sources: dict[str, Source], recipe: Recipe, level
     On its own benchmark a model is tested on the test images alone. Raises FailedRunError where a prediction is
     constant.
     """
-    torch.set_num_threads(1)  # results must not depend on the cores
+    prepare_process()
     runs = [(variant, name) for variant in (*VARIANTS, RIDGE) for name in sources]
     rows = []
     for variant, name in progress(runs, len(runs), f"transfer {recipe.name}", "runs"):

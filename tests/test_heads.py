@@ -15,8 +15,9 @@ from mstclipiqa.errors import InputError
 from mstclipiqa.features import read_store, write_store
 from mstclipiqa.files import read_table, sha256
 from mstclipiqa.heads import load_head, train_head
+from mstclipiqa.jobs import train_job
 from mstclipiqa.splits import TEST, TRAIN, VAL
-from mstclipiqa.training import BEST_ON_TEST, LAST, VALIDATION, predict, to_mos, train_job
+from mstclipiqa.training import BEST_ON_TEST, LAST, VALIDATION, predict, to_mos
 
 DATA, LEVELS = make_dataset(low=1.0), make_levels()
 ROLES = np.array([TRAIN, TRAIN, TEST, VAL, TRAIN] * 12, dtype=object)

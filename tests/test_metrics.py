@@ -6,7 +6,17 @@ import pytest
 from scipy import optimize, stats
 
 from mstclipiqa.errors import FailedRunError
-from mstclipiqa.metrics import METRICS, average_ranks, krcc, logistic4, logistic4_gradient, plcc, plcc_fitted, rmse, srcc
+from mstclipiqa.metrics import (
+    METRICS,
+    average_ranks,
+    krcc,
+    logistic4,
+    logistic4_gradient,
+    plcc,
+    plcc_fitted,
+    rmse,
+    srcc,
+)
 
 
 def pearson(x, y):

@@ -15,7 +15,6 @@ from mstclipiqa.clip import open_clip
 from mstclipiqa.corpus import ARTEFACT_WORDS, Corpus, draw_example
 from mstclipiqa.embedded import UNKNOWN
 from mstclipiqa.files import sha256
-from mstclipiqa.recipes import LEVELS
 from mstclipiqa.pretraining import (
     ARTEFACT_TEXTS,
     ARTEFACTS,
@@ -36,6 +35,7 @@ from mstclipiqa.pretraining import (
     tokenize,
     whitened_dct,
 )  # fmt: skip
+from mstclipiqa.recipes import LEVELS
 
 CPU = torch.device("cpu")
 TINY = Settings(steps=4, batch_size=8, warm_up=2, patch_dropout=0.5, checkpoint_every=2)

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from mstclipiqa.features import TextFeatures
-from mstclipiqa.model import LEVELS
-from mstclipiqa.recipes import load_recipe
+from mstclipiqa.recipes import LEVELS, load_recipe
 from mstclipiqa.training import Dataset
 
 COUNT, DIM, WIDTH = 60, 8, 6

@@ -19,17 +19,19 @@ rule train:
         recipe=lambda wildcards: RECIPES / f"{wildcards.recipe}.yaml",
         seeds=" ".join(f"--seed {seed}" for seed in config["seeds"]),
         optional=lambda wildcards: " ".join(f"--{name} {path}" for name, path in optional_stores(wildcards).items()),
-        code=lambda wildcards: fingerprint("mstclipiqa.training", *filter(None, [get_variant(wildcards.variant).module])),
+        code=lambda wildcards: fingerprint("mstclipiqa.jobs", *filter(None, [get_variant(wildcards.variant).module])),
     log:
         f"{RESULTS}/logs/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.log",
     benchmark:
         f"{RESULTS}/timings/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.tsv"
+    threads: config["training"]["workers"]
     conda:
         "../../environment.yml"
     shell:
         "python -m mstclipiqa train --samples {input.samples:q} --splits {input.splits:q} --coarse {input.coarse:q}"
         " --fine {input.fine:q} --prompts {input.prompts:q} --levels {input.levels:q} --recipe {params.recipe:q}"
-        " {params.optional} --variant {wildcards.variant} --target {wildcards.target} {params.seeds} --out {output:q} 2>&1 | tee {log:q}"
+        " {params.optional} --variant {wildcards.variant} --target {wildcards.target} {params.seeds}"
+        " --workers {threads} --out {output:q} 2>&1 | tee {log:q}"
 
 
 # The models themselves, for `mstclipiqa score`: `snakemake --cores all heads` -> heads/*.safetensors, the paper's two

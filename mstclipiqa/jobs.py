@@ -1,0 +1,143 @@
+"""All runs of one job: (benchmark, target, recipe, variant) x splits x seeds. Thousands of short jobs would only start
+Python."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mstclipiqa.errors import FailedRunError, InputError
+from mstclipiqa.features import TextFeatures
+from mstclipiqa.files import Parts, digest, read_table, write_table
+from mstclipiqa.fingerprint import fingerprint
+from mstclipiqa.model import MSTCLIPIQA, build_model, count_trainable
+from mstclipiqa.progress import progress
+from mstclipiqa.recipes import Recipe
+from mstclipiqa.training import Dataset, Run, assign_roles, level_embeddings, prepare_process, train_run
+from mstclipiqa.variants import get_variant
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the runs of a job share. `levels` (5, D) are by the text tower of both streams, or of the coarse one where
+    `fine_levels` are by the other's."""
+
+    data: Dataset
+    variant: str
+    recipe: Recipe
+    levels: Tensor
+    fine_levels: Tensor | None = None
+
+    def build(self, seed: int) -> MSTCLIPIQA:
+        """The untrained model of a seed."""
+        dim, width = self.data.f_c.shape[1], self.data.tokens.shape[1]
+        return build_model(self.variant, self.recipe, dim, width, self.levels, seed, self.fine_levels)
+
+    def train(self, run: Run) -> pd.DataFrame:
+        """As `train_run`; what fails says which run it was."""
+        try:
+            return train_run(self.build(run.seed), self.data, run.roles, self.recipe, run.seed)
+        except FailedRunError as error:
+            raise FailedRunError(f"{run}: {error}") from None
+
+
+def train_runs(
+    job: Job, runs: Sequence[Run], workers: int = 1, device: torch.device | None = None
+) -> Iterator[tuple[Run, pd.DataFrame]]:
+    """Every run and what `train_run` returns, as they finish.
+
+    On a GPU all runs are trained as one (mstclipiqa/stacked.py); the parameters of one are too few to keep it busy. On
+    a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache.
+    `device`: the first GPU where there is one, otherwise the CPU. A recipe with dropout cannot be stacked.
+    """
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type != "cpu" and not job.recipe.regression_dropout:
+        from mstclipiqa.stacked import train_stacked
+
+        yield from train_stacked(job.build, job.data, runs, job.recipe, device)
+    elif min(workers, len(runs)) <= 1:
+        for run in runs:
+            yield run, job.train(run)
+    else:
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_share, initargs=(job, runs)) as pool:
+            futures = {pool.submit(_train_number, number): run for number, run in enumerate(runs)}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _share(job: Job, runs: Sequence[Run]) -> None:
+    """Give a worker process what all its runs need, once."""
+    global shared
+    prepare_process()
+    shared = job, runs
+
+
+def _train_number(number: int) -> pd.DataFrame:
+    job, runs = shared
+    return job.train(runs[number])
+
+
+def train_job(
+    output: Path,
+    data: Dataset,
+    splits: pd.DataFrame,
+    variant: str,
+    recipe: Recipe,
+    levels: TextFeatures,
+    seeds: list[int],
+    metadata: dict,
+    fine_levels: TextFeatures | None = None,
+    workers: int = 1,
+) -> None:
+    """Train every (protocol, split, seed) run of one job and write all test predictions to `output`.
+
+    Every run depends on its own seed and split alone, so the grouping of runs into jobs, and on a CPU the `workers`,
+    change nothing. A killed job resumes at its first unfinished run.
+    """
+    prepare_process()
+    if recipe.views and (data.views_c is None or data.views_f is None):
+        raise InputError(f"recipe {recipe.name} trains on augmented views of the images; give those of both streams")
+    of_levels = [level_embeddings(store, recipe) if store else None for store in (levels, fine_levels)]
+    job = Job(data, variant, recipe, *of_levels)
+    tables = [data.f_c, data.f_f, data.views_c, data.views_f, data.tokens, data.starts, data.lengths, data.score]
+    contents = [None if table is None else zlib.crc32(table.numpy().tobytes()) for table in [*tables, *of_levels]]
+    metadata = {
+        **metadata,
+        "code": fingerprint(__name__, *filter(None, [get_variant(variant).module])),
+        "versions": {package: version(package) for package in ("torch", "numpy", "scipy")},
+    }
+    labels = [data.images, data.mos.tolist(), data.low, data.high]
+    parts = Parts(output, [metadata, variant, recipe.values, contents, labels])
+    runs = [
+        Run(protocol, int(split), seed, assign_roles(data, group, f"{protocol}, split {split}"))
+        for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True)
+        for seed in dict.fromkeys(seeds)
+    ]
+
+    def part(run: Run) -> Path:
+        return parts.path(f"{run.protocol}-{run.split}-{run.seed}-{digest(list(map(str, run.roles)))[:12]}.parquet")
+
+    todo = [run for run in runs if not part(run).exists()]
+    description = f"train {metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
+    try:
+        for run, table in progress(train_runs(job, todo, workers), len(todo), description, "runs"):
+            for position, key in enumerate(("protocol", "split", "seed")):
+                table.insert(position, key, getattr(run, key))
+            write_table(part(run), table, {})
+    except FailedRunError as error:
+        raise FailedRunError(f"{description}, {error}") from None
+    finished = pd.concat([read_table(part(run))[0] for run in runs], ignore_index=True)
+    metadata |= {"trainable_parameters": count_trainable(job.build(seeds[0])), "runs": len(runs)}
+    write_table(output, finished, metadata)
+    parts.clear()
