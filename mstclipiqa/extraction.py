@@ -1,6 +1,6 @@
 """Feature extraction: every image and every distinct prompt is encoded once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
@@ -78,77 +78,110 @@ class StatisticsEncoder:
         return statistics
 
 
+class Store:
+    """The store of one encoder's image features while it is filled, batch by batch; at `output` when complete."""
+
+    def __init__(
+        self, output: Path, encoder: Encoder | StatisticsEncoder, samples: pd.DataFrame, batch_size: int, views: dict
+    ):
+        self.output, self.encoder = output, encoder
+        known = {"encoder": encoder.identity, "code": fingerprint(__name__), "device": encoder.device.type, **views}
+        self.metadata = known | {
+            "batch_size": batch_size,
+            "images": samples["image"].tolist(),
+            "sha256": samples["sha256"].tolist(),
+        }
+        self.parts = Parts(output, known)
+
+    def is_complete(self) -> bool:
+        """Whether the file is there and says of itself what this store would."""
+        return self.output.is_file() and digest(read_store(self.output)[1]) == digest(self.metadata)
+
+    def lacks(self, name: str) -> bool:
+        """Whether the batch is still to be encoded."""
+        return not self.parts.path(name).exists()
+
+    def add(self, name: str, pixels: Tensor, images: int) -> None:
+        """Encode the batch `name`: the pixels of some images, of all views of the first, then of the second."""
+        features = self.encoder.encode_images(pixels).numpy()
+        if not np.isfinite(features).all():
+            raise InputError(f"{self.output}: encoder {self.encoder.identity['label']} gave non-finite features")
+        if "views" in self.metadata:
+            features = features.reshape(images, self.metadata["views"], -1)
+        write_store(self.parts.path(name), {"features": features}, {})
+
+    def write(self, names: list[str]) -> None:
+        """Put the batches together. They are read one at a time: features are in memory once."""
+        features, row = np.empty(0), 0
+        for name in names:
+            batch = read_store(self.parts.path(name))[0]["features"]
+            if not row:
+                features = np.empty((len(self.metadata["images"]), *batch.shape[1:]), batch.dtype)
+            features[row : row + len(batch)] = batch
+            row += len(batch)
+        write_store(self.output, {"features": features}, self.metadata)
+
+
 def extract_features(
-    encoder: Encoder | StatisticsEncoder,
+    encoders: Mapping[Path, Encoder | StatisticsEncoder],
     samples: pd.DataFrame,
     root: Path,
-    output: Path,
     batch_size: int = 32,
     threads: int = 1,
     augmentation: dict | None = None,
     views: int = 0,
 ) -> None:
-    """Encode every image of `samples` (paths relative to `root`) into the store `output`.
+    """Encode every image of `samples` (paths relative to `root`) with each encoder into the store that is its key.
 
     With an augmentation, `views` random views of every image are encoded instead of the image, to features (N, V, D);
-    a view is drawn from the image's content and its number alone, so every encoder sees the same ones.
+    a view is drawn from the image's content and its number alone, so every encoder sees the same ones, whenever.
 
-    Batches are fixed by the samples' order, and every batch runs on one thread, so the bytes do not depend on
-    `threads`. A killed extraction resumes at its first missing batch. Every image is tried
-    before the InputError that counts the unreadable ones is raised.
+    An image is decoded once, and prepared once for all encoders that prepare it alike. Batches are fixed by the
+    samples' order, and every batch runs on one thread, so a store's bytes depend neither on `threads` nor on the other
+    encoders. A killed extraction resumes at its first missing batch; a store that is already complete is left as it is.
+    Every image is tried before the InputError that counts the unreadable ones is raised.
     """
     torch.set_num_threads(1)
+    settings = {} if augmentation is None else {"augmentation": augmentation, "views": views}
+    stores = [Store(output, encoder, samples, batch_size, settings) for output, encoder in encoders.items()]
+    missing = [store for store in stores if not store.is_complete()]
     batches = [samples.iloc[start : start + batch_size] for start in range(0, len(samples), batch_size)]
-    metadata = {
-        "encoder": encoder.identity,
-        "code": fingerprint(__name__),
-        "device": encoder.device.type,
-    }
-    if augmentation is not None:
-        metadata |= {"augmentation": augmentation, "views": views}
     # A part is known by its images: mending one of them costs its own batch.
-    parts = Parts(output, metadata)
     names = [
         f"{number:06d}-{digest(batch['sha256'].tolist())[:12]}.safetensors" for number, batch in enumerate(batches)
     ]
-    metadata |= {
-        "batch_size": batch_size,
-        "images": samples["image"].tolist(),
-        "sha256": samples["sha256"].tolist(),
-    }
     unreadable: list[str] = []
 
     def encode(name: str, batch: pd.DataFrame) -> None:
-        images = []
+        lacking = [store for store in missing if store.lacks(name)]
+        pixels: dict[Callable, list[Tensor]] = {store.encoder.preprocess: [] for store in lacking}
         for path, expected in zip(batch["path"], batch["sha256"], strict=True):
             try:
                 image = read_image(root / path, expected)
             except InputError as error:
                 unreadable.append(str(error))
                 continue
-            try:
-                images += [encoder.preprocess(view) for view in views_of(image, expected)]
-            except InputError as error:
-                unreadable.append(f"{root / path}: {error}")
-        if len(images) == len(batch) * (views or 1):
-            features = encoder.encode_images(torch.stack(images)).numpy()
-            if not np.isfinite(features).all():
-                raise InputError(f"{output}: encoder {encoder.identity['label']} gave non-finite features")
-            if augmentation is not None:
-                features = features.reshape(len(batch), views, -1)
-            write_store(parts.path(name), {"features": features}, {})
+            shown = [image] if augmentation is None else draw_views(image, expected, augmentation, views)
+            for preprocess, prepared in pixels.items():
+                try:
+                    prepared += [preprocess(view) for view in shown]
+                except InputError as error:
+                    unreadable.append(f"{root / path}: {error}")
+        for preprocess, prepared in pixels.items():
+            if len(prepared) == len(batch) * (views or 1):
+                stacked = torch.stack(prepared)
+                for store in lacking:
+                    if store.encoder.preprocess == preprocess:
+                        store.add(name, stacked, len(batch))
 
-    def views_of(image: Image.Image, content: str) -> list[Image.Image]:
-        if augmentation is None:
-            return [image]
-        seeds = [[int(content[:15], 16), view] for view in range(views)]
-        return [augment(image, augmentation, VIEW_SIZE, np.random.default_rng(seed)) for seed in seeds]
-
-    todo = [(name, batch) for name, batch in zip(names, batches, strict=True) if not parts.path(name).exists()]
+    todo = [
+        (name, batch) for name, batch in zip(names, batches, strict=True) if any(store.lacks(name) for store in missing)
+    ]
     with ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(encode, *arguments) for arguments in todo]
         try:
-            description = f"extract {samples['benchmark'].iloc[0]} {encoder.identity['model']}"
+            models = " and ".join(store.encoder.identity["model"] for store in missing)
+            description = f"extract {samples['benchmark'].iloc[0]} {models}"
             for future in progress(as_completed(futures), len(todo), description, "batches"):
                 future.result()
         except BaseException:
@@ -157,9 +190,16 @@ def extract_features(
     if unreadable:
         more = f" ({len(unreadable)} such images; the next: {sorted(unreadable)[1]})" if len(unreadable) > 1 else ""
         raise InputError(f"{sorted(unreadable)[0]}{more}")
-    features = np.concatenate([read_store(parts.path(name))[0]["features"] for name in names])
-    write_store(output, {"features": features}, metadata)
-    parts.clear()
+    for store in missing:
+        store.write(names)
+    for store in stores:  # after all are written: a kill between two costs no batch
+        store.parts.clear()
+
+
+def draw_views(image: Image.Image, content: str, augmentation: dict, views: int) -> list[Image.Image]:
+    """Random views of an image, drawn from the hash of its content."""
+    seeds = [[int(content[:15], 16), view] for view in range(views)]
+    return [augment(image, augmentation, VIEW_SIZE, np.random.default_rng(seed)) for seed in seeds]
 
 
 def extract_texts(encoder: Encoder, texts: Iterable[str], output: Path, batch_size: int = 32) -> None:

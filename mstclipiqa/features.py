@@ -42,16 +42,21 @@ class TextFeatures:
 def load_features(path: Path | str) -> ImageFeatures:
     """Read an image store. Raises InputError where the file is none."""
     tensors, metadata = read_store(Path(path))
-    if "features" not in tensors or "images" not in metadata:
+    if "features" not in tensors or not {"encoder", "images", "sha256"} <= metadata.keys():
         raise InputError(f"{path}: holds no image features; write it with `mstclipiqa extract`")
+    if not len(tensors["features"]) == len(metadata["images"]) == len(metadata["sha256"]):
+        raise InputError(f"{path}: its features are not one for each of its images; delete it and run again")
     return ImageFeatures(tensors["features"], metadata["images"], metadata)
 
 
 def load_texts(path: Path | str) -> TextFeatures:
     """Read a text store. Raises InputError where the file is none."""
     tensors, metadata = read_store(Path(path))
-    if not {"tokens", "offsets", "pooled"} <= tensors.keys() or "texts" not in metadata:
+    if not {"tokens", "offsets", "pooled"} <= tensors.keys() or not {"encoder", "texts"} <= metadata.keys():
         raise InputError(f"{path}: holds no text features; write it with `mstclipiqa encode-texts`")
+    ends, counts = tensors["offsets"], {len(metadata["texts"]), len(tensors["pooled"]), len(tensors["offsets"]) - 1}
+    if len(counts) != 1 or (np.diff(ends) <= 0).any() or (ends[0], ends[-1]) != (0, len(tensors["tokens"])):
+        raise InputError(f"{path}: its features are not one for each of its texts; delete it and run again")
     index = {text: row for row, text in enumerate(metadata["texts"])}
     return TextFeatures(tensors["tokens"], tensors["offsets"], tensors["pooled"], index, metadata)
 
@@ -72,4 +77,6 @@ def read_store(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         raise InputError(f"{path}: no such file; run the step that writes it") from None
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a feature store ({error}); delete it and run again") from None
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: not a feature store (its metadata are no mapping); delete it and run again")
     return tensors, metadata

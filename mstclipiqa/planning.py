@@ -17,7 +17,7 @@ from mstclipiqa.files import read_table
 from mstclipiqa.model import build_model
 from mstclipiqa.recipes import LEVELS, Recipe
 from mstclipiqa.splits import TEST, TRAIN, split_samples
-from mstclipiqa.training import Dataset, train_run
+from mstclipiqa.training import Dataset, prepare_process, train_run
 
 #: Images that a trial of an encoder and a run encodes and trains on.
 TRIAL = 64
@@ -60,7 +60,7 @@ def count_steps(study: Study, samples: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 def time_step(recipe: Recipe, variant: str, dim: int, text_width: int) -> tuple[float, float]:
     """Seconds of one training step and of one image's evaluation, tried here on one core with made-up features."""
-    torch.set_num_threads(1)
+    prepare_process()
     rng = np.random.default_rng(0)
 
     def noise(*shape: int) -> torch.Tensor:
@@ -92,9 +92,9 @@ def time_step(recipe: Recipe, variant: str, dim: int, text_width: int) -> tuple[
     return step, step * batches / (count - TRIAL) / 3  # a forward pass is about a third of a step
 
 
-def time_encoder(model: str) -> float:
+def time_encoder(model: str, precision: str) -> float:
     """Seconds per image of an encoder on this machine's device, tried with random weights and all of its cores."""
-    encoder = load_encoder(model, "random:0", default_device())
+    encoder = load_encoder(model, "random:0", default_device(), precision)
     pixels = torch.randn(TRIAL if encoder.device.type == "cuda" else 8, 3, *encoder.model.visual.image_size)
     encoder.encode_images(pixels)
     start = time.perf_counter()
@@ -126,7 +126,8 @@ def plan(study: Study, results: Path) -> dict:
     for (name, recipe), encoders in study.views.items():
         for encoder in encoders:
             encoded[encoder] += len(samples.get(name, ())) * study.recipes[recipe].views
-    speeds = {name: time_encoder(study.config["encoders"][name]["model"]) for name, count in encoded.items() if count}
+    precision, encoders = study.config["extraction"]["precision"], study.config["encoders"]
+    speeds = {name: time_encoder(encoders[name]["model"], precision) for name, count in encoded.items() if count}
     return {
         "unknown": [name for name in study.benchmarks if name not in samples],
         "absent": study.absent,

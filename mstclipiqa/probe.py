@@ -26,7 +26,7 @@ from mstclipiqa.model import MSTCLIPIQA, build_model
 from mstclipiqa.progress import progress
 from mstclipiqa.recipes import Recipe
 from mstclipiqa.scenes import ARTEFACTS, BACKGROUNDS, COLOURS, KINDS, STYLES, Scene, Thing, degrade, draw
-from mstclipiqa.training import Dataset, assign_roles, level_embeddings, train_run
+from mstclipiqa.training import Dataset, assign_roles, level_embeddings, prepare_process, train_run
 
 #: The model that is probed, and the target it is trained on.
 VARIANT, TARGET = "mst-clipiqa", "quality"
@@ -248,8 +248,9 @@ def variance_shares(gates: Tensor, strengths: Tensor) -> dict[str, float]:
 
 def matching_encoder(path: Path, store: ImageFeatures, model: str, weights: str) -> Encoder:
     """Load the encoder; raises InputError where the store at `path` was made with other weights."""
-    encoder = load_encoder(model, weights)
-    stored, loaded = store.metadata["encoder"], encoder.identity
+    stored = store.metadata["encoder"]
+    encoder = load_encoder(model, weights, precision=stored["precision"])
+    loaded = encoder.identity
     if stored["weights_sha256"] != loaded["weights_sha256"]:
         shown = [f"{identity['label']} ({identity['weights_sha256'][:12]})" for identity in (stored, loaded)]
         raise InputError(f"{path}: extracted with {shown[0]}, not with {shown[1]}; name that encoder or extract again")
@@ -283,7 +284,7 @@ def run_probe(
     The model is trained on the first split of the first protocol in `splits` and taken after its last epoch. Its
     fusion is probed before training too: what the two readings share is not learned from opinion scores.
     """
-    torch.set_num_threads(1)  # results must not depend on the cores
+    prepare_process()
     pooled = level_embeddings(levels, recipe)
 
     def build() -> MSTCLIPIQA:

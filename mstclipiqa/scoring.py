@@ -172,8 +172,8 @@ def _identities(head: Head) -> dict[str, dict]:
     return head.card["encoders"] | text
 
 
-def _key(identity: Mapping) -> tuple[str, str]:
-    return identity["model"], identity["weights_sha256"]
+def _key(identity: Mapping) -> tuple[str, str, str]:
+    return identity["model"], identity["weights_sha256"], identity["precision"]
 
 
 def _preprocessing(identity: Mapping) -> str:
@@ -185,7 +185,10 @@ def _load(head: Head, identity: Mapping, weights: str | None, device: torch.devi
     beside = Path(head.name).parent / identity["weights"]
     try:
         return load_encoder(
-            identity["model"], weights or (str(beside) if beside.is_file() else identity["weights"]), device
+            identity["model"],
+            weights or (str(beside) if beside.is_file() else identity["weights"]),
+            device,
+            identity["precision"],
         )
     except InputError as error:
         raise InputError(f"{head.name}: {error}; --weights {identity['model']}=FILE says where they are") from None

@@ -7,6 +7,7 @@ import random
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import MethodType
 
 import numpy as np
 import pytest
@@ -63,6 +64,39 @@ def test_images_are_encoded_as_by_the_models_own_call(
     pixels = torch.stack([encoder.preprocess(image) for image in images])
     with torch.no_grad():
         assert torch.equal(encoder.encode_images(pixels), encoder.model.encode_image(pixels))
+
+
+def test_contiguous_attention_computes_torchs_own_features(fine: Encoder, images: list[Image.Image]):
+    visual = load_encoder("mst-small-16", "random:16", CPU).model.visual
+    clip.make_contiguous(visual)
+    assert not any(isinstance(block.attn.forward, MethodType) for block in visual.transformer.resblocks), "replaced"
+    pixels = torch.stack([fine.preprocess(image) for image in images])
+    torch.testing.assert_close(visual(pixels), fine.encode_images(pixels), rtol=0, atol=1e-5)
+
+
+def test_bfloat16_image_tower_is_its_models_own_call_and_close_to_float32(coarse: Encoder, images: list[Image.Image]):
+    rounded = load_encoder("mst-small-32", "random:32", CPU, precision="bfloat16")
+    assert {parameter.dtype for parameter in rounded.model.visual.parameters()} == {torch.bfloat16}
+    pixels = torch.stack([coarse.preprocess(image) for image in images])
+    features = rounded.encode_images(pixels)
+    assert features.dtype == torch.float32
+    assert torch.equal(features.bfloat16(), rounded.model.encode_image(pixels.bfloat16()))
+    assert torch.cosine_similarity(features, coarse.encode_images(pixels)).min() > 0.999
+
+
+def test_precision_is_part_of_the_identity_and_texts_stay_in_float32(coarse: Encoder):
+    rounded = load_encoder("mst-small-32", "random:32", CPU, precision="bfloat16")
+    changed = {key for key in coarse.identity if rounded.identity[key] != coarse.identity[key]}
+    assert changed == {"label", "precision"}, "weights are hashed as they were loaded, so texts are of the same CLIP"
+    assert rounded.identity["label"] == f"{coarse.identity['label']}, bfloat16"
+    for mine, theirs in zip(rounded.encode_texts(TEXTS), coarse.encode_texts(TEXTS), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_encoders_that_prepare_images_alike_share_the_transform(coarse: Encoder, fine: Encoder):
+    assert coarse.preprocess is fine.preprocess
+    other = clip.image_transform(**coarse.identity["preprocessing"] | {"interpolation": "bilinear"})
+    assert clip.image_transform(**coarse.identity["preprocessing"]) is coarse.preprocess is not other
 
 
 def test_pooled_texts_are_the_models_own(coarse: Encoder):

@@ -50,10 +50,10 @@ class Suite:
         stores = {"samples": samples, "splits": splits, "recipe": self.recipe}
         features = self.benchmark / "features"
         coarse = ("--model", MODELS["coarse"], "--weights", "embedded")
-        for role, model in MODELS.items():
+        for role in MODELS:
             stores[role] = features / f"{role}.safetensors"
-            encoder = ("--model", model, "--weights", "embedded")
-            run("extract", *encoder, "--samples", samples, "--root", self.data, "--out", stores[role])
+        pair = [word for role, model in MODELS.items() for word in ("--encoder", model, "embedded", stores[role])]
+        run("extract", *pair, "--samples", samples, "--root", self.data)
         stores["prompts"] = features / "prompts.safetensors"
         run("encode-texts", *coarse, "--samples", samples, "--out", stores["prompts"])
         stores["levels"] = self.results / "levels" / "converged.safetensors"
@@ -136,7 +136,7 @@ def test_padding_does_not_matter(scorer: Scorer, folder: Path):
 
 def test_each_image_is_decoded_once_and_each_encoder_runs_once(scorer: Scorer, folder: Path, monkeypatch):
     read, encoded = [], []
-    assert sorted(model for model, _ in scorer.encoders) == sorted(MODELS.values())
+    assert sorted(model for model, *_ in scorer.encoders) == sorted(MODELS.values())
     monkeypatch.setattr("mstclipiqa.scoring.read_image", lambda path: read.append(path) or read_image(path))
     encode = Encoder.encode_images
     monkeypatch.setattr(Encoder, "encode_images", lambda *given: encoded.append(given) or encode(*given))

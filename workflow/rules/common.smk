@@ -26,12 +26,21 @@ RESULTS = f"results/{study.suite}"
 REPORTS = f"reports/{study.suite}"
 
 
+#: The encoders that every benchmark needs. One job encodes with both, one with each {encoder} other than these.
+PAIR = ["coarse", "fine"]
+
+
 wildcard_constraints:
     benchmark="|".join(study.benchmarks),
-    encoder="|".join(config["encoders"]),
+    encoder="|".join(name for name in config["encoders"] if name not in PAIR),
     recipe="|".join(study.recipes),
     variant="|".join(study.variants),
 
+
+#: How all encoders of images run, as options of the command.
+EXTRACTION = "--batch-size {batch_size} --gpu-batch-size {gpu_batch_size} --precision {precision}".format_map(
+    config["extraction"]
+)
 
 #: What decides features: the code, and the architectures and weights that this project brings along.
 FEATURES_CODE = fingerprint("mstclipiqa.extraction", data=["model_configs", "weights"])
@@ -47,6 +56,18 @@ def encoder_spec(name, prefix=""):
     """The options that name an encoder of the configuration, where a command has several with a prefix each."""
     encoder = config["encoders"][name]
     return f"--{prefix}model {encoder['model']} --{prefix}weights {encoder['weights']}"
+
+
+def encoders_into(stores, names, benchmark):
+    """The options that name encoders of the configuration and, by the pattern `stores`, the file that each fills.
+
+    It is no function of a job's `output`: what is, does not count as a changed parameter.
+    """
+    encoders = {name: config["encoders"][name] for name in names}
+    return " ".join(
+        f"--encoder {encoder['model']} {encoder['weights']} {stores.format(benchmark=benchmark, encoder=name)}"
+        for name, encoder in encoders.items()
+    )
 
 
 def reader_code(wildcards):

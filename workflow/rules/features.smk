@@ -2,57 +2,84 @@
 # texts -> prompts and levels
 
 
+# A job starts once and decodes an image once for all of its encoders. `update` leaves the stores that are there to the
+# command, which encodes what they lack: with another fine encoder, the coarse one's store stays as it is.
+
+STORES = f"{RESULTS}/{{benchmark}}/features/{{encoder}}.safetensors"
+
+
 rule extract:
+    input:
+        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
+        root=f"{DATA}/{{benchmark}}",
+        weights=[weights_file(name) for name in PAIR],
+    output:
+        update(expand(STORES, encoder=PAIR, allow_missing=True)),
+    params:
+        encoders=lambda wildcards: encoders_into(STORES, PAIR, wildcards.benchmark),
+        extraction=EXTRACTION,
+        code=FEATURES_CODE,
+    log:
+        f"{RESULTS}/logs/extract/{{benchmark}}.log",
+    benchmark:
+        f"{RESULTS}/timings/extract/{{benchmark}}-{'-'.join(PAIR)}.tsv"
+    threads: config["extraction"]["threads"]
+    resources:
+        gpu=1,
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m mstclipiqa extract {params.encoders} --samples {input.samples:q} --root {input.root:q}"
+        " {params.extraction} --threads {threads} 2>&1 | tee {log:q}"
+
+
+# Encoders that only some recipes and variants need
+use rule extract as extract_other with:
     input:
         samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
         root=f"{DATA}/{{benchmark}}",
         weights=lambda wildcards: weights_file(wildcards.encoder),
     output:
-        f"{RESULTS}/{{benchmark}}/features/{{encoder}}.safetensors",
+        update(STORES),
     params:
-        encoder=lambda wildcards: encoder_spec(wildcards.encoder),
-        batch_size=config["extraction"]["batch_size"],
+        encoders=lambda wildcards: encoders_into(STORES, [wildcards.encoder], wildcards.benchmark),
+        extraction=EXTRACTION,
         code=FEATURES_CODE,
     log:
         f"{RESULTS}/logs/extract/{{benchmark}}-{{encoder}}.log",
     benchmark:
         f"{RESULTS}/timings/extract/{{benchmark}}-{{encoder}}.tsv"
-    threads: config["extraction"]["threads"]
-    resources:
-        gpu=1,
-    conda:
-        "../../environment.yml"
-    shell:
-        "python -m mstclipiqa extract {params.encoder} --samples {input.samples:q} --root {input.root:q}"
-        " --batch-size {params.batch_size} --threads {threads} --out {output:q} 2>&1 | tee {log:q}"
 
 
-rule extract_views:
-    input:
-        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
-        root=f"{DATA}/{{benchmark}}",
-        weights=lambda wildcards: weights_file(wildcards.encoder),
-    output:
-        f"{RESULTS}/{{benchmark}}/features/{{encoder}}-{{recipe}}.safetensors",
-    params:
-        encoder=lambda wildcards: encoder_spec(wildcards.encoder),
-        batch_size=config["extraction"]["batch_size"],
-        views=lambda wildcards: json.dumps(
-            [study.recipes[wildcards.recipe].views, study.recipes[wildcards.recipe].augmentation]
-        ),
-        recipe=lambda wildcards: RECIPES / f"{wildcards.recipe}.yaml",
-        code=FEATURES_CODE,
-    log:
-        f"{RESULTS}/logs/extract_views/{{benchmark}}-{{encoder}}-{{recipe}}.log",
-    threads: config["extraction"]["threads"]
-    resources:
-        gpu=1,
-    conda:
-        "../../environment.yml"
-    shell:
-        "python -m mstclipiqa extract {params.encoder} --samples {input.samples:q} --root {input.root:q}"
-        " --recipe {params.recipe:q} --batch-size {params.batch_size} --threads {threads} --out {output:q}"
-        " 2>&1 | tee {log:q}"
+# Which encoders see a recipe's augmented views differs between benchmarks: a rule for each
+for (benchmark, recipe), encoders in study.views.items():
+    views = f"{RESULTS}/{{benchmark}}/features/{{encoder}}-{recipe}.safetensors"
+
+    rule:
+        name:
+            f"extract_views_{benchmark}_{recipe}"
+        input:
+            samples=f"{RESULTS}/{benchmark}/samples.parquet",
+            root=f"{DATA}/{benchmark}",
+            weights=[weights_file(name) for name in encoders],
+        output:
+            update(expand(views, benchmark=benchmark, encoder=encoders)),
+        params:
+            encoders=encoders_into(views, encoders, benchmark),
+            extraction=EXTRACTION,
+            augmentation=json.dumps([study.recipes[recipe].views, study.recipes[recipe].augmentation]),
+            recipe=RECIPES / f"{recipe}.yaml",
+            code=FEATURES_CODE,
+        log:
+            f"{RESULTS}/logs/extract_views/{benchmark}-{recipe}.log",
+        threads: config["extraction"]["threads"]
+        resources:
+            gpu=1,
+        conda:
+            "../../environment.yml"
+        shell:
+            "python -m mstclipiqa extract {params.encoders} --samples {input.samples:q} --root {input.root:q}"
+            " --recipe {params.recipe:q} {params.extraction} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule encode_prompts:
