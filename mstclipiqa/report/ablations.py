@@ -1,9 +1,8 @@
 """The paper's ablations (Tables II, III, VI, VII) and our controls of the model, as tables of runs."""
 
-import pandas as pd
-
-from mstclipiqa.report.results import METRICS, Results
-from mstclipiqa.report.tables import DASH, PAPER, Cell, Table, number, summarise
+from mstclipiqa.report.results import METRICS, MODELS, Results
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+from mstclipiqa.report.tables import PAPER, number, summarise
 
 #: By table: what varies, and its variants in the paper's order with the paper's name for each.
 ABLATIONS: dict[str, tuple[str, dict[str, str]]] = {
@@ -38,10 +37,6 @@ ABLATIONS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-#: The paper's two models.
-MODELS = ("mst-clipiqa", "mst-clipiqa-star")
-
-
 def tables(results: Results) -> dict[str, Table]:
     """By the name of its files, a table per ablation that a variant beside the two models ran for."""
     made = {table: _ablation(results, table) for table in ABLATIONS}
@@ -52,8 +47,7 @@ def _ablation(results: Results, table: str) -> Table | None:
     """SRCC and PLCC of a table's variants where one beside the two models ran, by each protocol's main selection."""
     subject, variants = ABLATIONS[table]
     metrics = results.metrics[results.metrics["variant"].isin(variants)]
-    main = {name: entry["selection"] for name, entry in results.manifest["protocols"].items()}
-    metrics = metrics[metrics["selection"] == metrics["protocol"].map(main)]
+    metrics = metrics[results.is_main(metrics)]
     # The two models of the paper alone are compared by the tables of results.
     further = metrics["variant"].map(lambda name: name not in MODELS)
     compared = further.groupby([metrics[key] for key in ("benchmark", "target", "recipe")]).transform("any")
@@ -90,7 +84,7 @@ def _ablation(results: Results, table: str) -> Table | None:
         f"ablation_{table.lower()}",
         f"{number_of}: {subject}. Mean ± sample SD over splits and seeds, by each protocol's main selection.",
         summary,
-        pd.DataFrame([{key: cells.get(key, DASH) for key in columns} for cells in shown]).astype(object),
+        frame_of(shown, columns),
         numeric=tuple(columns[1:]),
         groups=groups,
         notes=readings + [f"Not run in this suite: {', '.join(missing)}." for _ in missing[:1]],

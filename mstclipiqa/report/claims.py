@@ -9,7 +9,7 @@ import pandas as pd
 
 from mstclipiqa.errors import InputError
 from mstclipiqa.report.results import SELECTIONS, Results, ordered
-from mstclipiqa.report.tables import DASH, Cell, Table, _frame
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 FORMATS = {
     "correlation": "{:.4f}",
@@ -102,7 +102,7 @@ def verdicts(results: Results, document: dict) -> Table:
         f"{rows['id'].nunique():,} claims. Decided without runs: {count(rows[rows['recipe'] == ''])}. "
         f"Decided by runs or counts, once under each recipe: {count(rows[rows['recipe'] != ''])}.",
         full,
-        _frame(shown, ["Verdict", *columns.values()]),
+        frame_of(shown, ["Verdict", *columns.values()]),
         numeric=tuple(columns.values()),
         notes=[
             f"The verdict that counts is that of protocol {document['like_for_like']}, "
@@ -138,7 +138,7 @@ def _printed(name: str, caption: str, rows: pd.DataFrame) -> Table:
     columns = ["Place", "Claim", "Claimed", "Printed numbers give", "Verdict"]
     readings = rows[["group", "reading"]].drop_duplicates().itertuples(index=False)
     return Table(
-        name, caption, rows, _frame(shown, columns), numeric=tuple(columns[2:4]),
+        name, caption, rows, frame_of(shown, columns), numeric=tuple(columns[2:4]),
         groups=[Cell(group) for group in rows["group"]], grouped_by="Statement",
         notes=[f"{group}: {reading}" for group, reading in readings],
     )  # fmt: skip
@@ -150,7 +150,7 @@ def _statements(rows: pd.DataFrame) -> Table:
         for row in rows.to_dict("records")
     ]
     caption = "What could not be turned into a testable claim."
-    return Table("claims_untestable", caption, rows, _frame(shown, ["Place", "Claim", "Why"]))
+    return Table("claims_untestable", caption, rows, frame_of(shown, ["Place", "Claim", "Why"]))
 
 
 def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> ClaimTable:
@@ -185,7 +185,7 @@ def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> 
         f"{group}. Measured: mean over runs and 95 % interval; the number links to the predictions. Leakage: share of "
         "test images whose prompt is in training.",
         rows,
-        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        frame_of(shown, columns),
         numeric=tuple(column for column in columns if column[1] in ("Claimed", "Leakage", "Measured")),
         notes=[*rows["reading"].unique(), *(f"{verdict}: {reason}." for verdict, reason in reasons)],
         title=f"{group} ({number} claim{'s' * (number > 1)})",
@@ -198,4 +198,4 @@ def _measured(row: dict) -> Cell:
     interval = "" if pd.isna(row["low"]) else f"[{_value(row, 'low')}, {_value(row, 'high')}]"
     runs = f"{row['runs']} run{'s' * (row['runs'] > 1)}" if row["runs"] else ""
     text = _value(row, "measured")
-    return Cell(text, " ".join(filter(None, [interval, runs])), file=row["files"].split("; ")[0])
+    return Cell(text, " ".join(filter(None, [interval, runs])), tuple(filter(None, row["files"].split("; "))))

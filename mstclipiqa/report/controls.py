@@ -6,12 +6,12 @@ Each table is None where a suite has not what it shows.
 import pandas as pd
 
 from mstclipiqa.files import read_table
-from mstclipiqa.report.results import SELECTIONS, Results, ordered
-from mstclipiqa.report.tables import DASH, PAPER, PAPER_TABLES, Cell, Table, _frame, _warnings, printed_numbers
+from mstclipiqa.report.results import MODELS, SELECTIONS, Results, ordered
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+from mstclipiqa.report.tables import PAPER, PAPER_TABLES, cautions, printed_numbers
 from mstclipiqa.variants import VARIANTS
 
-#: The paper's two models, which the rivals are held against, and the rival on the very features they are given.
-MODELS = ("mst-clipiqa", "mst-clipiqa-star")
+#: The rival on the very features that the paper's two models are given.
 RIVAL = "ridge on f_c and f_f"
 
 METRICS = ("srcc", "plcc")
@@ -81,7 +81,7 @@ def baselines(results: Results) -> Table | None:
         "The paper's two models beside rivals without a head, on the same test images: mean ± sample SD over splits, "
         "and over seeds where there are several.",
         full,
-        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
         groups=groups,
@@ -96,7 +96,7 @@ def baselines(results: Results) -> Table | None:
             "prompt; of all training images where that is not among them.",
             "Neither heads nor rivals choose anything on a test image here.",
             *_left_out(results, titles),
-            *_warnings(results, titles),
+            *cautions(results, titles),
         ],
     )  # fmt: skip
 
@@ -149,10 +149,10 @@ def heads_against_ridge(results: Results) -> Table | None:
         "Do the heads beat ridge regression on f_c and f_f? SRCC gained over it, each benchmark, target and protocol "
         "counted once, by its mean over splits and seeds.",
         pd.DataFrame(full),
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
-        notes=_warnings(results, {name: results.title("benchmarks", name) for name in results.cards}),
+        notes=cautions(results, {name: results.title("benchmarks", name) for name in results.cards}),
     )
 
 
@@ -200,7 +200,7 @@ def learning_rates(results: Results) -> Table | None:
         f"SRCC of {model} after the last epoch by learning rate: {metadata['target']} of {title}, protocol "
         f"{metadata['protocol']}, split {metadata['split']}, seed {metadata['seed']}.",
         full,
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[1:]),
         groups=groups,
         grouped_by="Recipe",
@@ -213,7 +213,7 @@ def learning_rates(results: Results) -> Table | None:
                 for entry in metadata["stopped"]
             ),
             *([f"{PAPER} prints {in_paper:.4f} for this benchmark, on another split."] if in_paper else []),
-            *_warnings(results, {benchmark: title}),
+            *cautions(results, {benchmark: title}),
         ],
     )
 
@@ -244,14 +244,14 @@ def transfer(results: Results) -> Table | None:
         f"SRCC ({metadata['target']}) across benchmarks: trained on the training images of one, tested on all images "
         "of another, and on the test images of its own.",
         full,
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[1:]),
         groups=groups,
         grouped_by="Model",
         notes=[
             f"Trained on the first split of {protocols}, seed {metadata['seed']}, and taken after the last epoch. "
             "PLCC and the number of images are in the CSV.",
-            *_warnings(results, titles),
+            *cautions(results, titles),
         ],
     )
 

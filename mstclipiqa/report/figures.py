@@ -15,9 +15,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mstclipiqa.files import read_table
-from mstclipiqa.report import controls
-from mstclipiqa.report.results import SELECTIONS, Results
+from mstclipiqa.report import controls, efficiency
+from mstclipiqa.report.results import MODELS, SELECTIONS, Results
 from mstclipiqa.report.tables import FUSED, KINDS, STREAMS, printed_numbers
 
 #: The learning curves of the weights that ship with the package, and their columns.
@@ -88,19 +87,11 @@ def _finish(canvas: Canvas, name: str, caption: str, alt: str) -> Figure:
 
 
 def scatter(results: Results, target: str) -> Figure | None:
-    """Predicted score against MOS on the test images of one run per benchmark and variant; None without runs.
-
-    The run is the first seed and split of the first protocol, by that protocol's main selection, under the
-    first recipe: as in the paper's Figure 2, one training each, not an average.
-    """
-    main = {name: entry["selection"] for name, entry in results.manifest["protocols"].items()}
-    metrics = _of_main_variants(results, target)
-    metrics = metrics[metrics["selection"] == metrics["protocol"].map(main)]
-    if metrics.empty:
+    """Predicted score against MOS on the test images of the example runs; None without runs."""
+    shown = results.examples(target)
+    if shown.empty:
         return None
-    first = metrics.iloc[0]
-    shown = metrics[(metrics["protocol"] == first["protocol"]) & (metrics["recipe"] == first["recipe"])]
-    shown = shown.drop_duplicates(["benchmark", "variant"])
+    first = shown.iloc[0]
     benchmarks, variants = results.among("benchmark", shown), results.among("variant", shown)
     colours = {name: colour for name, colour, _, _ in _variant_styles(results)}
     runs = {(run["benchmark"], run["variant"]): run for _, run in shown.iterrows()}
@@ -129,9 +120,7 @@ def scatter(results: Results, target: str) -> Figure | None:
 
 
 def _scatter_panel(ax: Axes, results: Results, run: pd.Series, colour: str) -> None:
-    predictions = read_table(results.root / run["file"])[0]
-    for key in ("protocol", "split", "seed", "selection"):
-        predictions = predictions[predictions[key] == run[key]]
+    predictions = results.predictions(run)
     x, y = predictions["prediction"].to_numpy(), predictions["mos"].to_numpy()
     low, high = results.cards[run["benchmark"]]["ranges"][run["target"]]
     low, high = min(low, x.min()), max(high, x.max())
@@ -163,23 +152,31 @@ def _agreement(run: pd.Series, separator: str) -> str:
 
 def spread(results: Results, target: str) -> Figure | None:
     """SRCC of every run by protocol and selection, a panel per recipe and benchmark; None without runs."""
-    metrics = _of_main_variants(results, target)
+    metrics = results.of_main_variants(target)
     if not metrics["srcc"].notna().any():
         return None
     conditions = list(metrics[["protocol", "selection"]].drop_duplicates().itertuples(index=False, name=None))
-    benchmarks, recipes = results.among("benchmark", metrics), results.among("recipe", metrics)
+    by_recipe = [metrics[metrics["recipe"] == recipe] for recipe in results.among("recipe", metrics)]
+    shown = [(name, runs["recipe"].iloc[0]) for runs in by_recipe for name in results.among("benchmark", runs)]
+    columns = len(results.among("benchmark", metrics))
+    rows = -(-len(shown) // columns)
     # A line drawn through numbers of random encoders would invite the comparison that the page disclaims.
     printed = {} if results.untrained else printed_numbers(results, target)
     with mpl.rc_context(STYLE):
-        size = 2.1 + 1.95 * len(benchmarks), 0.5 + len(recipes) * (0.5 + 0.4 * len(conditions))
+        size = 2.1 + 1.95 * columns, 0.5 + rows * (0.65 + 0.4 * len(conditions))
         canvas = Canvas(figsize=size, layout="constrained")
-        panels = canvas.subplots(len(recipes), len(benchmarks), sharex="col", sharey=True, squeeze=False)
-        for (row, column), ax in np.ndenumerate(panels):
-            benchmark, recipe = benchmarks[column], recipes[row]
+        panels = canvas.subplots(rows, columns, sharey=True, squeeze=False)
+        first: dict[str, Axes] = {}
+        for ax, (benchmark, recipe) in zip(panels.flat, shown, strict=False):
             runs = metrics[(metrics["recipe"] == recipe) & (metrics["benchmark"] == benchmark)]
             _spread_panel(ax, results, runs, benchmark, conditions, printed)
             ax.set_title(f"{results.title('benchmarks', benchmark)} · {results.title('recipes', recipe)}")
-            ax.set_xlabel("SRCC" if row == len(recipes) - 1 else "")
+            ax.set_xlabel("SRCC")
+            # One scale per benchmark, so that its recipes can be compared.
+            if first.setdefault(benchmark, ax) is not ax:
+                ax.sharex(first[benchmark])
+        for ax in panels.flat[len(shown) :]:
+            ax.set_visible(False)
         names = [f"{protocol}\n{SELECTIONS[selection]}" for protocol, selection in conditions]
         panels[0, 0].set_yticks(range(len(conditions)), names)
         panels[0, 0].set_ylim(len(conditions) - 0.5, -0.5)
@@ -227,12 +224,6 @@ def _spread_panel(
     ax.grid(axis="y", color="#8b949e", alpha=0.25, linewidth=0.6)
     ax.tick_params(axis="y", length=0)
     sns.despine(ax=ax, left=True)
-
-
-def _of_main_variants(results: Results, target: str) -> pd.DataFrame:
-    """The metrics of a target, of the variants of the main grid: figures of every ablation could not be read."""
-    metrics = results.metrics
-    return metrics[(metrics["target"] == target) & metrics["variant"].isin(results.main_variants)]
 
 
 def _variant_styles(results: Results) -> list[tuple[str, str, str, float]]:
@@ -329,6 +320,48 @@ def learning_curves(results: Results) -> Figure | None:
         )
         alt = "Lines of SRCC by epoch, a panel per recipe. The numbers of the last epoch are in the table."
         return _finish(canvas, "learning_curves", caption, alt)
+
+
+def costs(results: Results) -> Figure | None:
+    """SRCC against trained parameters, and against time; None where no costs were measured."""
+    found = efficiency.costs(results)
+    if found is None:
+        return None
+    full, metadata = found
+    full = full.dropna(subset=["srcc", "relative_32"])
+    if full.empty:
+        return None
+    recipes = results.among("recipe", full)
+    unit = results.title("variants", efficiency.UNIT)
+    axes = {"trained": "trained parameters", "relative_32": f"time an image ({unit} = 1)"}
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(7.6, 3.4), layout="constrained")
+        panels = canvas.subplots(1, len(axes), sharey=True)
+        for ax, (column, label) in zip(panels, axes.items(), strict=True):
+            sns.scatterplot(
+                full, x=column, y="srcc", hue="recipe", hue_order=recipes, palette=COLOURS[: len(recipes)],
+                style="recipe", style_order=recipes, markers=MARKERS[: len(recipes)], s=28, legend=False, ax=ax,
+            )  # fmt: skip
+            for row in full[full["variant"].isin(MODELS)].itertuples():
+                ax.annotate(
+                    results.title("variants", row.variant), (getattr(row, column), row.srcc), fontsize=6,
+                    xytext=(4, 3), textcoords="offset points",
+                )  # fmt: skip
+            ax.set(xlabel=label, ylabel=f"SRCC ({metadata['target']})")
+            ax.margins(x=0.2)
+            sns.despine(ax=ax)
+        panels[0].set_xscale("log")
+        legend = {
+            results.title("recipes", name): Line2D([], [], color=colour, marker=marker, linestyle="")
+            for name, colour, marker in zip(recipes, COLOURS, MARKERS, strict=False)
+        }
+        canvas.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=len(legend), frameon=False)
+        caption = (
+            f"SRCC ({efficiency.describe_place(results, metadata)}) against what a model trains, and against the time "
+            f"from image to score, 32 at once on {metadata['machine']}. The paper's two models are named."
+        )
+        alt = "Two scatter plots of SRCC against trained parameters and against time. The numbers are in the table."
+        return _finish(canvas, "costs", caption, alt)
 
 
 def pretraining(results: Results) -> Figure | None:

@@ -1,4 +1,4 @@
-"""The report as files: tables, figures, and the page that shows them."""
+"""The report as files: tables, figures, the page that shows them, and a summary."""
 
 import json
 import os
@@ -8,38 +8,45 @@ from urllib.parse import quote
 import jinja2
 
 from mstclipiqa.files import atomic, write_text
-from mstclipiqa.report import ablations, claims, controls, figures, statistics, tables
-from mstclipiqa.report.results import RUN, Results, read_results
+from mstclipiqa.report import ablations, claims, controls, efficiency, figures, statistics, tables
+from mstclipiqa.report.largest_errors import largest_errors
+from mstclipiqa.report.results import Results, read_results
+from mstclipiqa.report.summary import summarise_report
+from mstclipiqa.report.table import Table
 
 
 def write_report(results: Path, out: Path, paper_tables: Path | None = None) -> None:
-    """Write the report of `results/<suite>/` into `out`: page, tables (CSV, Markdown), figures (PNG, SVG).
+    """Write the report of `results/<suite>/` into `out`.
 
-    `paper_tables` are the paper's printed numbers; without it they are left out. Everything is computed
-    before the first file is touched, the old page goes first and the new one comes last: where there is a
-    page, the files beside it are its own. Raises InputError where the results are incomplete.
+    It is a page, a summary, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG). `paper_tables` are the paper's
+    printed numbers; without it they are left out. Everything is computed before the first file is touched, the old page
+    goes first and the new one comes last: where there is a page, the files beside it are its own. Raises InputError
+    where the results are incomplete.
     """
     read = read_results(Path(results), paper_tables)
     all_tables = make_tables(read)
     all_figures = make_figures(read)
     page = render(read, all_tables, all_figures, os.path.relpath(results, out), paper_tables is not None)
+    summary = summarise_report(read, all_tables)
 
     out = Path(out)
     (out / "index.html").unlink(missing_ok=True)
-    for folder, suffixes in (("tables", ("*.csv", "*.md")), ("figures", ("*.png", "*.svg"))):
+    for folder, suffixes in (("tables", ("*.csv", "*.md", "*.tex")), ("figures", ("*.png", "*.svg"))):
         for stale in (path for suffix in suffixes for path in (out / folder).glob(suffix)):
             stale.unlink()
     for table in all_tables.values():
         write_text(out / "tables" / f"{table.name}.csv", table.csv())
         write_text(out / "tables" / f"{table.name}.md", table.markdown())
+        write_text(out / "tables" / f"{table.name}.tex", table.latex())
     for figure in all_figures.values():
         write_text(out / "figures" / f"{figure.name}.svg", figure.svg)
         with atomic(out / "figures" / f"{figure.name}.png") as temporary:
             temporary.write_bytes(figure.png)
+    write_text(out / "summary.md", summary)
     write_text(out / "index.html", page)
 
 
-def make_tables(results: Results) -> dict[str, tables.Table]:
+def make_tables(results: Results) -> dict[str, Table]:
     """Every table of the report by the name the template calls it."""
     made = {target: tables.comparison(results, target) for target in tables.PAPER_TABLES}
     for make in (
@@ -57,7 +64,8 @@ def make_tables(results: Results) -> dict[str, tables.Table]:
         *([tables.readout, tables.gates, tables.gate_variance] if results.probes else []),
     ):
         made[make.__name__] = make(results)
-    found = {make.__name__: make(results) for make in (*controls.TABLES, *statistics.TABLES)}
+    optional = (largest_errors, efficiency.efficiency, *controls.TABLES, *statistics.TABLES)
+    found = {make.__name__: make(results) for make in optional}
     made |= ablations.tables(results)
     return made | {name: table for name, table in found.items() if table is not None} | claims.claim_tables(results)
 
@@ -66,12 +74,13 @@ def make_figures(results: Results) -> dict[str, figures.Figure]:
     """Every figure of the report by name; targets without runs have none, nor has a suite without a probe."""
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in tables.PAPER_TABLES]
     made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
+    made += [figures.costs(results)]
     return {figure.name: figure for figure in made if figure is not None}
 
 
 def render(
     results: Results,
-    all_tables: dict[str, tables.Table],
+    all_tables: dict[str, Table],
     all_figures: dict[str, figures.Figure],
     results_link: str,
     printed: bool,
@@ -89,7 +98,6 @@ def render(
     return environment.get_template("page.html.j2").render(
         results=results,
         manifest=results.manifest,
-        run_count=len(results.metrics.drop_duplicates([key for key in RUN if key != "selection"])),
         tables=all_tables,
         figures=all_figures,
         targets=list(tables.PAPER_TABLES),

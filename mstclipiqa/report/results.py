@@ -22,6 +22,11 @@ SELECTIONS = {
 
 #: One run; with its selection, one number.
 RUN = ["target", "protocol", "selection", "recipe", "variant", "benchmark", "split", "seed"]
+#: Runs that are averaged: over splits and seeds.
+GROUP = [key for key in RUN if key not in ("split", "seed")]
+
+#: The paper's two models.
+MODELS = ("mst-clipiqa", "mst-clipiqa-star")
 
 MANIFEST_KEYS = [
     *("suite", "title", "config", "code", "versions", "hardware", "benchmarks", "encoders"),
@@ -97,6 +102,37 @@ class Results:
         """Why a benchmark is absent; None where it is present."""
         entry = self.manifest["benchmarks"][benchmark]
         return None if entry["status"] == "present" else entry["reason"]
+
+    @property
+    def run_count(self) -> int:
+        """How many runs were trained and evaluated."""
+        return len(self.metrics.drop_duplicates([key for key in RUN if key != "selection"]))
+
+    def is_main(self, frame: pd.DataFrame) -> pd.Series:
+        """Which rows are of the main selection of their protocol."""
+        main = {name: entry["selection"] for name, entry in self.manifest["protocols"].items()}
+        return frame["selection"] == frame["protocol"].map(main)
+
+    def of_main_variants(self, target: str) -> pd.DataFrame:
+        """The metrics of a target, of the variants of the main grid: every ablation at once could not be read."""
+        return self.metrics[(self.metrics["target"] == target) & self.metrics["variant"].isin(self.main_variants)]
+
+    def examples(self, target: str) -> pd.DataFrame:
+        """One run per benchmark and variant of the main grid; no row without runs.
+
+        It is the first seed and split of the first protocol, by that protocol's main selection, under the first recipe:
+        as in the paper's Figure 2, one training each, not an average.
+        """
+        metrics = self.of_main_variants(target)
+        metrics = metrics[self.is_main(metrics)]
+        first = metrics[["protocol", "recipe"]].eq(metrics[["protocol", "recipe"]].head(1).squeeze()).all(axis=1)
+        return metrics[first].drop_duplicates(["benchmark", "variant"])
+
+    def predictions(self, run: pd.Series) -> pd.DataFrame:
+        """The predictions of one row of `metrics`: a row per test image, with prediction and mos."""
+        frame = read_table(self.root / run["file"], ["image", "prediction", "mos"])[0]
+        keys = ["protocol", "split", "seed", "selection"]
+        return frame[frame[keys].eq(run[keys]).all(axis=1)]
 
     @property
     def synthetic(self) -> list[str]:
@@ -227,10 +263,9 @@ def _read_probe(folder: Path) -> Probe:
 def _read_statistics(root: Path, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if not (root / "intervals.parquet").exists():
         return {}
-    group = [key for key in RUN if key not in ("split", "seed")]
-    order = metrics[group].drop_duplicates()
+    order = metrics[GROUP].drop_duplicates()
     return {
-        name: order.merge(read_table(root / f"{name}.parquet", [*group, *columns])[0], on=group)
+        name: order.merge(read_table(root / f"{name}.parquet", [*GROUP, *columns])[0], on=GROUP)
         for name, columns in STATISTICS.items()
     }
 

@@ -5,13 +5,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mstclipiqa.benchmarks.base import TARGETS
-from mstclipiqa.report.results import RUN, SELECTIONS, Results, ordered
-from mstclipiqa.report.tables import DASH, PAPER, Cell, Table, _frame
-
-GROUP = [key for key in RUN if key not in ("split", "seed")]
-
-#: The paper's own two models, which the page shows; the CSV has every variant.
-MODELS = ("mst-clipiqa", "mst-clipiqa-star")
+from mstclipiqa.report.results import GROUP, MODELS, SELECTIONS, Results, ordered
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+from mstclipiqa.report.tables import PAPER
 
 #: Gain over LIQE in points of SRCC, mean over benchmarks, that the paper states for each target and model.
 CLAIMED_GAINS = {
@@ -23,16 +19,10 @@ CLAIMED_GAINS = {
 ALPHA = 0.05
 
 
-def is_main(results: Results, frame: pd.DataFrame) -> pd.Series:
-    """Which rows are of the main selection of their protocol."""
-    main = {name: entry["selection"] for name, entry in results.manifest["protocols"].items()}
-    return frame["selection"] == frame["protocol"].map(main)
-
-
 def _shown(results: Results, name: str) -> pd.DataFrame:
     """The rows of a table of statistics that the page shows, or none: main selections of the paper's models."""
     table = results.statistics.get(name, pd.DataFrame(columns=GROUP))
-    return table[is_main(results, table) & table["variant"].isin(MODELS)]
+    return table[results.is_main(table) & table["variant"].isin(MODELS)]
 
 
 def _only_models(results: Results) -> list[str]:
@@ -74,7 +64,7 @@ def intervals(results: Results) -> Table | None:
         "Mean SRCC over runs with its 95 % bootstrap interval over test images, under the models as trained; beside it "
         "the SD over splits (of means over seeds) and over seeds (mean over splits), where there are several.",
         results.statistics["intervals"],
-        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
         groups=groups,
@@ -96,7 +86,7 @@ def paired_tests(results: Results) -> Table | None:
     if not results.statistics:
         return None
     table = results.statistics["comparisons"]
-    rows = table[is_main(results, table)]
+    rows = table[results.is_main(table)]
     shown, groups = [], []
     for (recipe, protocol, selection), family in rows.groupby(["recipe", "protocol", "selection"], sort=False):
         heading = f"{results.title('recipes', recipe)}: {protocol}, {SELECTIONS[selection]}"
@@ -122,7 +112,7 @@ def paired_tests(results: Results) -> Table | None:
         "paired_tests",
         f"SRCC of each variant less that of {against} on the same splits and seeds, with Holm's adjusted p.",
         table,
-        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[1:]),
         groups=groups,
         grouped_by="Recipe, protocol and selection",
@@ -226,7 +216,7 @@ def protocol_audit(results: Results) -> Table | None:
         "Points of SRCC (hundredths) by which the protocol alone moves the same model, mean over the benchmarks named, "
         f"and least to greatest; beside it the gain over LIQE that {PAPER} claims.",
         full,
-        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
         groups=groups,
@@ -286,7 +276,7 @@ def by_generator(results: Results) -> Table | None:
         "SRCC within each kind of generator, and least, greatest and SD of the SRCC within single generators: mean "
         "over the runs with at least 10 test images of it.",
         results.statistics["generators"],
-        _frame([dict.fromkeys(columns, DASH) | cells for cells in shown], columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[3:]),
         stub=3,
         groups=groups,

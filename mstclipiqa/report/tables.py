@@ -1,13 +1,12 @@
-"""The tables of the report: numbers in full for CSV, and as a person reads them for Markdown and the page."""
+"""The tables of the report: benchmarks, results in the shape of the paper's, splits, recipes, the probe."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import pandas as pd
 
 from mstclipiqa.benchmarks.base import TARGETS
-from mstclipiqa.report.results import METRICS, RUN, SELECTIONS, Results, ordered
+from mstclipiqa.report.results import GROUP, METRICS, SELECTIONS, Results, ordered
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 #: The paper's table of each target, and the benchmarks it has, in its order.
 PAPER_TABLES = {
@@ -16,94 +15,6 @@ PAPER_TABLES = {
     "correspondence": ("V", ["agiqa-3k", "aigciqa2023", "pku-aigiqa-4k"]),
 }
 PAPER = "arXiv 2606.16799v1"
-DASH = "—"
-
-GROUP = [key for key in RUN if key not in ("split", "seed")]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A table cell: text, a remark in smaller print, and the file of the results folder it links to."""
-
-    text: str
-    note: str = ""
-    file: str = ""
-    code: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.text} {self.note}".strip()
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table, twice: `full` for machines, `shown` (cells of str or Cell) for people.
-
-    A column of `shown` is a name, or a pair (heading over several columns, name). The first `stub` columns
-    name the row. `groups` gives each row the heading of the group it stands in, where there are groups, and
-    `grouped_by` says what those headings name.
-    """
-
-    name: str
-    caption: str
-    full: pd.DataFrame
-    shown: pd.DataFrame
-    numeric: tuple = ()
-    stub: int = 1
-    groups: list[Cell] | None = None
-    grouped_by: str = "Protocol and selection"
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def spans(self) -> list[tuple[str, int]]:
-        """The upper heading row: (heading, number of columns); empty where the heading has one row."""
-        spans: list[tuple[str, int]] = []
-        for column in self.shown.columns:
-            top = column[0] if isinstance(column, tuple) else ""
-            if spans and spans[-1][0] == top:
-                spans[-1] = (top, spans[-1][1] + 1)
-            else:
-                spans.append((top, 1))
-        return spans if any(top for top, _ in spans) else []
-
-    @property
-    def grouped_rows(self) -> list[tuple[Cell | None, list[list]]]:
-        """The rows, gathered under their group headings (None where there are none)."""
-        gathered: list[tuple[Cell | None, list[list]]] = []
-        for group, row in zip(self.groups or [None] * len(self.shown), self.shown.values.tolist(), strict=True):
-            if not gathered or gathered[-1][0] != group:
-                gathered.append((group, []))
-            gathered[-1][1].append(row)
-        return gathered
-
-    def csv(self) -> str:
-        """The full table as CSV."""
-        return self.full.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-
-    def markdown(self) -> str:
-        """The shown table as Markdown, with caption and notes."""
-        frame = self.shown.map(_markdown_text)
-        frame.columns = [" ".join(c).strip() if isinstance(c, tuple) else c for c in self.shown.columns]
-        if self.groups is not None:
-            frame.insert(0, self.grouped_by, [_markdown_text(group.text) for group in self.groups])
-        body = frame.to_markdown(index=False, disable_numparse=True)
-        notes = "".join(f"\n* {_markdown_text(note)}" for note in self.notes)
-        return f"{_markdown_text(self.caption)}\n\n{body}\n" + (f"{notes}\n" if notes else "")
-
-
-def _markdown_text(value: object) -> str:
-    """Text that stays text in a Markdown table: one line, no cell borders, no tags."""
-    text = " ".join(str(value).split())
-    for character, replacement in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|")):
-        text = text.replace(character, replacement)
-    return text
-
-
-def _frame(rows: Iterable[dict], columns: Iterable) -> pd.DataFrame:
-    """A frame of cells from dicts, with exactly these columns; what a row lacks is empty."""
-    columns = list(columns)
-    return pd.DataFrame(
-        {index: [row.get(column, "") for row in rows] for index, column in enumerate(columns)}, dtype=object
-    ).set_axis(pd.Index(columns, tupleize_cols=False), axis=1)
 
 
 def plain(value: object) -> str:
@@ -180,9 +91,7 @@ def comparison(results: Results, target: str) -> Table:
     The paper's printed rows come last, and never stand in the column of a synthetic benchmark.
     """
     number_in_paper, benchmarks = PAPER_TABLES[target]
-    metrics = results.metrics
-    metrics = metrics[(metrics["target"] == target) & metrics["variant"].isin(results.main_variants)]
-    summary = summarise(metrics)
+    summary = summarise(results.of_main_variants(target))
     benchmarks = benchmarks + [name for name in summary["benchmark"].unique() if name not in benchmarks]
     titles = {name: results.title("benchmarks", name) for name in benchmarks}
     shown, full, groups, not_run = [], [], [], set()
@@ -197,13 +106,12 @@ def comparison(results: Results, target: str) -> Table:
         for benchmark, title in titles.items():
             found = rows[rows["benchmark"] == benchmark].set_index("metric")
             if found.empty:
-                cells |= {(title, "SRCC"): DASH, (title, "PLCC"): DASH}
                 if results.absent(benchmark) is None:
                     not_run.add(title)
                 continue
             cells[title, "SRCC"] = number(found.loc["srcc"])
             cells[title, "PLCC"] = number(found.loc["plcc"])
-            cells[title, "Runs"] = Cell(str(found["runs"].iloc[0]), file=found["file"].iloc[0])
+            cells[title, "Runs"] = Cell(str(found["runs"].iloc[0]), files=(found["file"].iloc[0],))
             for metric in METRICS:
                 for statistic in ("mean", "sd", "undefined"):
                     record[f"{benchmark}_{metric}_{statistic}"] = found.loc[metric, statistic]
@@ -232,11 +140,11 @@ def comparison(results: Results, target: str) -> Table:
         f"{target.capitalize()}, in the shape of the paper's Table {number_in_paper}: mean ± sample SD over "
         "splits and seeds; no SD for a single run. The number of runs links to their predictions.",
         pd.DataFrame(full, columns=sorted({key: None for record in full for key in record}, key=place)),
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
         groups=groups,
-        notes=notes + (_warnings(results, titles) if len(summary) else []),
+        notes=notes + (cautions(results, titles) if len(summary) else []),
     )
 
 
@@ -276,13 +184,14 @@ def _printed_rows(results: Results, target: str, titles: dict[str, str]) -> list
         for benchmark, title in titles.items():
             for metric in ("srcc", "plcc"):
                 value = printed.get((method, benchmark, metric))
-                cells[title, METRICS[metric]] = DASH if value is None else f"{value:.4f}"
                 record[f"{benchmark}_{metric}_mean"] = value
+                if value is not None:
+                    cells[title, METRICS[metric]] = f"{value:.4f}"
         rows.append((cells, record))
     return rows
 
 
-def _warnings(results: Results, titles: dict[str, str]) -> list[str]:
+def cautions(results: Results, titles: dict[str, str]) -> list[str]:
     notes = []
     synthetic = [titles[name] for name in results.synthetic if name in titles]
     if synthetic:
@@ -314,7 +223,7 @@ def benchmarks(results: Results) -> Table:
             {
                 "Benchmark": title,
                 "Status": status,
-                "Images": Cell(f"{card['images']:,}", _unless_equal(card), file=f"{name}/samples.parquet"),
+                "Images": Cell(f"{card['images']:,}", _unless_equal(card), files=(f"{name}/samples.parquet",)),
                 "Prompts": f"{card['prompts']:,}",
                 "Prompts truncated": DASH if truncated is None else f"{truncated:,}",
                 "Generators and their images": generators,
@@ -334,7 +243,7 @@ def benchmarks(results: Results) -> Table:
         pd.DataFrame(full, columns=["benchmark", "title", "status", "reason", *counts, *texts]).astype(
             dict.fromkeys(counts, "Int64")
         ),
-        _frame(shown, [*columns, "Generators and their images", "Source"]),
+        frame_of(shown, [*columns, "Generators and their images", "Source"]),
         numeric=tuple(columns[2:]),
     )
 
@@ -373,7 +282,7 @@ def mos_columns(results: Results) -> Table:
         "mos_columns",
         "The mean opinion scores (MOS): the label column read for each target.",
         full,
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[3:]),
         stub=2,
     )
@@ -397,7 +306,7 @@ def label_files(results: Results) -> Table:
         }
         for row in full.itertuples()
     ]
-    return Table("label_files", "The label files read.", full, _frame(shown, ["Benchmark", "File", "SHA-256"]))
+    return Table("label_files", "The label files read.", full, frame_of(shown, ["Benchmark", "File", "SHA-256"]))
 
 
 def defects(results: Results) -> Table:
@@ -423,7 +332,7 @@ def defects(results: Results) -> Table:
         "defects",
         "Defects of the source files and the rule applied to each.",
         full,
-        _frame(shown, ["Benchmark", "Defect", "Count", "Rule applied"]),
+        frame_of(shown, ["Benchmark", "Defect", "Count", "Rule applied"]),
         numeric=("Count",),
     )
 
@@ -439,7 +348,7 @@ def encoders(results: Results) -> Table:
         | {role: Cell(plain(identity.get(key)), code=key.endswith("sha256")) for role, identity in identities.items()}
         for key in keys
     ]
-    shown = _frame(rows, ["Property", *identities])
+    shown = frame_of(rows, ["Property", *identities])
     return Table("encoders", "The frozen encoders, by role.", shown, shown)
 
 
@@ -461,7 +370,7 @@ def timings(results: Results) -> Table:
         "timings",
         "Feature extraction on the hardware named below, including start-up and model loading.",
         full,
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
     )
@@ -487,7 +396,7 @@ def leakage(results: Results) -> Table:
         {
             "Benchmark": results.title("benchmarks", name),
             "Protocol": protocol,
-            "Splits": Cell(str(len(rows)), file=f"{name}/splits.parquet"),
+            "Splits": Cell(str(len(rows)), files=(f"{name}/splits.parquet",)),
             "Train": _span(rows["train"]),
             "Val": _span(rows["val"]),
             "Test": _span(rows["test"]),
@@ -504,7 +413,7 @@ def leakage(results: Results) -> Table:
         "Images in each role, and test images whose prompt training has seen; least to greatest over the "
         "splits of a protocol. The number of splits links to the splits table.",
         full,
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
     )
@@ -522,7 +431,7 @@ def protocols(results: Results) -> Table:
             (name, results.manifest["protocols"][name]) for name in ordered(results.manifest, "protocols")
         )
     ]
-    frame = _frame(shown, ["Protocol", "Description", "Main selection"])
+    frame = frame_of(shown, ["Protocol", "Description", "Main selection"])
     return Table("protocols", "The split protocols.", frame, frame)
 
 
@@ -563,7 +472,7 @@ def recipes(results: Results) -> Table:
         "recipes",
         "The training recipes: each value, and where its source states it.",
         full,
-        _frame(shown, ["Setting", *(entry["title"] for entry in entries.values())]),
+        frame_of(shown, ["Setting", *(entry["title"] for entry in entries.values())]),
         notes=[f"{entry['title']}: {entry['source']}" for entry in entries.values()],
     )
 
@@ -592,7 +501,7 @@ def parameters(results: Results) -> Table:
         "parameters",
         "Trainable parameters, counted on the trained models.",
         full,
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[1:]),
     )
 
@@ -639,7 +548,7 @@ def readout(results: Results) -> Table:
         "What is read linearly from each stream: mean ± sample SD over "
         f"{first['split'].nunique()} folds of scenes, none of which the readout was trained on.",
         full,
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[1:]),
         groups=groups,
         grouped_by="Factor and metric",
@@ -690,7 +599,7 @@ def gates(results: Results) -> Table:
         "How the trained model's gates g (0..1) answer to each artefact, against the clean picture of the same scene: "
         "mean ± sample SD over scenes, and the rank correlation with the artefact's strength.",
         full,
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[1:]),
         groups=groups,
         grouped_by="Recipe",
@@ -736,7 +645,7 @@ def gate_variance(results: Results) -> Table:
         "dimensions. The rest is what an artefact does to one scene and not to another. Beside them, the mean absolute "
         "change of a gate by training.",
         full,
-        _frame(shown, columns),
+        frame_of(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
         notes=notes,

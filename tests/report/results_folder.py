@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from scipy import stats
 
-from mstclipiqa.files import write_json, write_table
+from mstclipiqa.files import sha256, write_json, write_table
 
 TITLES = {
     "agiqa-1k": "AGIQA-1K",
@@ -71,10 +72,12 @@ def build(
     rng = np.random.default_rng(0)
     present = {"agiqa-3k": 60} if present is None else present
     encoders = {"coarse": encoder(32, pretrained), "fine": encoder(16, pretrained)}
+    data_root = root.parents[1] / "data"
     rows, outputs = [], {}
     for benchmark, images in present.items():
         names = [f"image {index:04d}.png" for index in range(images)]
-        _write_samples(root / benchmark / "samples.parquet", benchmark, names, benchmark in synthetic, word)
+        hashes = _draw(data_root / benchmark, names) if benchmark in synthetic else [None] * images
+        _write_samples(root / benchmark / "samples.parquet", benchmark, names, hashes, benchmark in synthetic, word)
         _write_splits(root / benchmark / "splits.parquet", benchmark, names)
         for target in TARGETS[benchmark]:
             for recipe in RECIPES:
@@ -106,7 +109,7 @@ def build(
             _write_probe(root / "probe" / recipe, recipe, encoders)
     # The report, not this order, decides how rows stand.
     write_table(root / "metrics.parquet", metrics.sample(frac=1, random_state=1), {})
-    write_json(root / "manifest.json", _manifest(present, encoders, outputs, word))
+    write_json(root / "manifest.json", _manifest(present, encoders, outputs, word, data_root))
     return root
 
 
@@ -116,7 +119,15 @@ METRICS_COLUMNS = [
 ]
 
 
-def _write_samples(path: Path, benchmark: str, names: list[str], synthetic: bool, word: str) -> None:
+def _draw(folder: Path, names: list[str]) -> list[str]:
+    """A picture of a colour of its own for each name; their hashes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k, name in enumerate(names):
+        Image.new("RGB", (300, 200), (4 * k % 256, 100, 0)).save(folder / name)
+    return [sha256(folder / name) for name in names]
+
+
+def _write_samples(path: Path, benchmark: str, names: list[str], hashes: list, synthetic: bool, word: str) -> None:
     card = {
         "benchmark": benchmark,
         "title": TITLES[benchmark],
@@ -142,7 +153,9 @@ def _write_samples(path: Path, benchmark: str, names: list[str], synthetic: bool
             }
         ],
     }
-    write_table(path, pd.DataFrame({"image": names}), card)
+    prompts = [f"prompt {k // 5}{word}" for k in range(len(names))]
+    samples = {"image": names, "path": names, "sha256": hashes, "prompt": prompts, "generator": "sd1.5"}
+    write_table(path, pd.DataFrame(samples), card)
 
 
 def _write_splits(path: Path, benchmark: str, names: list[str]) -> None:
@@ -240,13 +253,14 @@ def _write_probe(folder: Path, recipe: str, encoders: dict) -> None:
     write_table(folder / "gates.parquet", gates, metadata)
 
 
-def _manifest(present: dict[str, int], encoders: dict, outputs: dict, word: str) -> dict:
+def _manifest(present: dict[str, int], encoders: dict, outputs: dict, word: str, data_root: Path) -> dict:
     values = {"lr": 5e-6, "batch": 8, "epochs": 20, "margin": 0.1}
     return {
         "suite": "tiny",
         "title": "MST-CLIPIQA: a tiny suite",
         "config": {
             "benchmarks": list(TITLES),
+            "data_root": str(data_root),
             "protocols": list(PROTOCOLS),
             "recipes": RECIPES,
             "variants": VARIANTS,

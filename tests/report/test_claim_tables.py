@@ -81,12 +81,23 @@ def test_a_row_has_what_every_recipe_measured(tables):
     measured = row["Released code", "Measured"]
     assert measured.text == f"{first['measured']:.4f}"
     assert measured.note == f"[{first['low']:.4f}, {first['high']:.4f}] 1 run"
-    assert measured.file == "agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet"
+    assert measured.files == ("agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet",)
     assert row["", "Claimed"] == "0.9091"
     assert row["", "Leakage"] == "100.0 %"
     # Recipes that the suite leaves out have no column.
     assert ("Converged (ours)", "Measured") not in table.shown.columns
     assert "not run: benchmark agiqa-1k is not in this suite." in table.notes
+
+
+def test_every_file_that_a_claim_rests_on_is_linked(make_results, tmp_path):
+    results, out = add_claims(make_results()), tmp_path / "reports" / "tiny"
+    document = json.loads((results / "claims.json").read_text())
+    claim = next(claim for claim in document["claims"] if claim["files"])
+    claim["files"] += [claim["files"][0].replace("mst-clipiqa", "mst-clipiqa-star")]
+    write_json(results / "claims.json", document)
+    write_report(results, out, TABLES)
+    links = [link for link in Page(out / "index.html").all("a") if link.get("title") == claim["files"][1]]
+    assert [link["href"] for link in links] == [f"../../results/tiny/{claim['files'][1]}"]
 
 
 def test_nothing_synthetic_stands_beside_a_claim(tables):

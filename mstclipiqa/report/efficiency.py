@@ -1,0 +1,82 @@
+"""What the models cost, beside what they reach."""
+
+import pandas as pd
+
+from mstclipiqa.report.controls import read
+from mstclipiqa.report.results import Results
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+from mstclipiqa.report.tables import number, summarise
+
+COLUMNS = ["recipe", "variant", "encoders", "prompt", "trained", "total", "gflops", "ms_1", "ms_32"]
+
+#: What times are given in on a CPU, where they mean nothing alone: this model's.
+UNIT = "mst-clipiqa"
+
+
+def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
+    """A row per recipe and variant: its cost, its mean `srcc` (with `sd`, `runs`, `undefined`) where it was run on the
+    benchmark, target and protocol that most of them were (in the metadata), and times relative to UNIT's."""
+    found = read(results, "efficiency", COLUMNS)
+    if found is None:
+        return None
+    full, metadata = found
+    summary = summarise(results.metrics[results.is_main(results.metrics)])
+    summary = summary[summary["metric"] == "srcc"]
+    place = ["benchmark", "target", "protocol", "selection"]
+    counts = summary[place].value_counts(sort=False)
+    chosen = counts[counts == counts.max()].index[-1]  # the last protocol: those by prompt come after those by image
+    summary = summary[(summary[place] == list(chosen)).all(axis=1)].rename(columns={"mean": "srcc"})
+    full = full.merge(summary[["recipe", "variant", "srcc", "sd", "runs", "undefined"]], how="left")
+    unit = full[full["variant"] == UNIT].drop_duplicates("variant")
+    for size in (1, 32):
+        full[f"relative_{size}"] = full[f"ms_{size}"] / unit[f"ms_{size}"].squeeze() if len(unit) else float("nan")
+    return full, metadata | dict(zip(place, chosen, strict=True))
+
+
+def describe_place(results: Results, metadata: dict) -> str:
+    """Where the SRCC beside the costs is from."""
+    title = results.title("benchmarks", metadata["benchmark"])
+    return f"{metadata['target']} of {title}, protocol {metadata['protocol']}"
+
+
+def efficiency(results: Results) -> Table | None:
+    """Parameters, operations and time of every model, beside its SRCC."""
+    found = costs(results)
+    if found is None:
+        return None
+    full, metadata = found
+    on_gpu = metadata["device"] == "cuda"
+    shown, groups = [], []
+    for recipe in results.among("recipe", full):
+        for row in full[full["recipe"] == recipe].to_dict("records"):
+            streams = " and ".join(row["encoders"].split("+"))
+            cells = {"Model": Cell(results.title("variants", row["variant"]), streams + ", prompt" * row["prompt"])}
+            cells |= {"Trained": f"{row['trained']:,}", "All parameters": f"{row['total'] / 1e6:,.1f} M"}
+            cells |= {"GFLOP an image": f"{row['gflops']:.3g}"}
+            if on_gpu:
+                cells |= {"ms an image": f"{row['ms_1']:.2f}", "Images/s": f"{1e3 / row['ms_32']:,.0f}"}
+            cells |= {
+                f"Time, {size} at once": DASH if pd.isna(row[f"relative_{size}"]) else f"{row[f'relative_{size}']:.2f}"
+                for size in (1, 32)
+            }
+            cells |= {"SRCC": DASH if pd.isna(row["runs"]) else number(pd.Series(row | {"mean": row["srcc"]}))}
+            shown.append(cells)
+            groups.append(Cell(results.title("recipes", recipe)))
+    columns = list(shown[0])
+    unit = results.title("variants", UNIT)
+    return Table(
+        "efficiency",
+        f"What each model costs from image to score, and its SRCC ({describe_place(results, metadata)}).",
+        full,
+        frame_of(shown, columns),
+        numeric=tuple(columns[1:]),
+        groups=groups,
+        grouped_by="Recipe",
+        notes=[
+            f"Operations are counted: products and convolutions of one image and its prompt, a multiply-add being two. "
+            f"Times are measured on {metadata['machine']}, all parts in turn, {metadata['rounds']} rounds, without "
+            f"decoding, and given as multiples of {unit}’s, one image or 32 at once.",
+            "All parameters are those of the encoders and text tower in use too. A fusion that looks at one stream is "
+            "charged for one encoder; the prompt for the text tower, which a prompt seen before would not need.",
+        ],
+    )

@@ -1,0 +1,63 @@
+"""The report on one page of Markdown, such as a comment on a pull request takes."""
+
+from dataclasses import replace
+
+from mstclipiqa.report.results import Results
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+from mstclipiqa.report.tables import PAPER_TABLES, cautions
+
+
+def summarise_report(results: Results, tables: dict[str, Table]) -> str:
+    """Verdicts, the main numbers, what they rest on and how much leaks; the page has the rest."""
+    manifest = results.manifest
+    titles = {name: results.title("benchmarks", name) for name in results.benchmarks}
+    encoders = "; ".join(f"{role} {identity['label']}" for role, identity in manifest["encoders"].items())
+    absent = {title: results.absent(name) for name, title in titles.items()}
+    facts = [
+        f"{results.run_count} runs on {len(results.cards)} of {len(titles)} benchmarks. Encoders: {encoders}. "
+        f"mstclipiqa {manifest['code']['version']}, commit {manifest['code']['commit'] or 'not recorded'}.",
+        *(f"{title} is absent: {reason}" for title, reason in absent.items() if reason is not None),
+        f"The whole report: `reports/{manifest['suite']}/index.html`, beside this file.",
+    ]
+    parts = [f"# {manifest['title']}\n"]
+    parts += [f"> **{caution}**\n" for caution in cautions(results, titles)]
+    parts += [f"* {' '.join(fact.split())}" for fact in facts]
+    if "verdicts" in tables:
+        parts += ["\n## The paper’s claims\n", _counts(tables["verdicts"]).markdown()]
+    parts += ["\n## Results\n", *(_key_rows(results, tables[target]).markdown() for target in PAPER_TABLES)]
+    parts += ["\n## Prompt leakage\n", _leakage(tables["leakage"]).markdown()]
+    return "\n".join(parts)
+
+
+def _counts(table: Table) -> Table:
+    """The verdicts without the rules that lead to them."""
+    shown = table.shown.map(lambda value: value.text if isinstance(value, Cell) else value)
+    return replace(table, shown=shown, notes=[])
+
+
+def _key_rows(results: Results, table: Table) -> Table:
+    """Of a table of results: SRCC under the first recipe by each protocol's main selection, and what is printed."""
+    rows = table.full.reindex(columns=["protocol", "selection", "recipe"])
+    recipe = next(iter(results.among("recipe", results.metrics)), None)
+    kept = (results.is_main(rows) & (rows["recipe"] == recipe)) | rows["protocol"].isna()
+    columns = [column for column in table.shown.columns if column[1] in ("Method", "SRCC")]
+    return replace(
+        table,
+        caption=f"{table.caption.partition(',')[0]}: mean ± sample SD over splits and seeds, by each protocol's main "
+        f"selection, recipe {results.title('recipes', recipe) if recipe else DASH}.",
+        shown=frame_of(table.shown[kept.to_list()].to_dict("records"), columns),
+        groups=[group for group, keep in zip(table.groups, kept, strict=True) if keep],
+        notes=[],
+    )
+
+
+def _leakage(table: Table) -> Table:
+    """The share of leaking test images, benchmark by protocol."""
+    rows: dict[str, dict] = {}
+    for row in table.shown.to_dict("records"):
+        rows.setdefault(row["Benchmark"], {"Benchmark": row["Benchmark"]})[row["Protocol"]] = row["Share"]
+    return replace(
+        table,
+        caption="Share of test images whose prompt is in training, least to greatest over the splits of a protocol.",
+        shown=frame_of(rows.values(), ["Benchmark", *table.shown["Protocol"].unique()]),
+    )

@@ -1,0 +1,151 @@
+"""What a table of the report is, and its forms: CSV for machines; Markdown and LaTeX, beside the page, for people."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import accumulate, islice
+
+import pandas as pd
+from pylatexenc.latexencode import UnicodeToLatexEncoder
+
+DASH = "—"
+
+#: Any letter as a macro, so that every TeX engine takes it; one without a macro as its number.
+TO_LATEX = UnicodeToLatexEncoder(unknown_char_policy="unihex", unknown_char_warning=False)
+#: A column with a longer cell is set in lines of this share of the page, others in one line.
+LONG, LATEX_WIDTH = 40, "0.25"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell: text, a remark in smaller print, and the files of the results folder it links to.
+
+    On the page it may begin with a picture: `image` is its data URI, `alt` what it shows.
+    """
+
+    text: str
+    note: str = ""
+    files: tuple[str, ...] = ()
+    code: bool = False
+    image: str = ""
+    alt: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.note}".strip()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table, twice: `full` for machines, `shown` (cells of str or Cell) for people.
+
+    A column of `shown` is a name, or a pair (heading over several columns, name). The first `stub` columns
+    name the row. `groups` gives each row the heading of the group it stands in, where there are groups, and
+    `grouped_by` says what those headings name.
+    """
+
+    name: str
+    caption: str
+    full: pd.DataFrame
+    shown: pd.DataFrame
+    numeric: tuple = ()
+    stub: int = 1
+    groups: list[Cell] | None = None
+    grouped_by: str = "Protocol and selection"
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def spans(self) -> list[tuple[str, int]]:
+        """The upper heading row: (heading, number of columns); empty where the heading has one row."""
+        spans: list[tuple[str, int]] = []
+        for column in self.shown.columns:
+            top = column[0] if isinstance(column, tuple) else ""
+            if spans and spans[-1][0] == top:
+                spans[-1] = (top, spans[-1][1] + 1)
+            else:
+                spans.append((top, 1))
+        return spans if any(top for top, _ in spans) else []
+
+    @property
+    def grouped_rows(self) -> list[tuple[Cell | None, list[list]]]:
+        """The rows, gathered under their group headings (None where there are none)."""
+        gathered: list[tuple[Cell | None, list[list]]] = []
+        for group, row in zip(self.groups or [None] * len(self.shown), self.shown.values.tolist(), strict=True):
+            if not gathered or gathered[-1][0] != group:
+                gathered.append((group, []))
+            gathered[-1][1].append(row)
+        return gathered
+
+    def csv(self) -> str:
+        """The full table as CSV."""
+        return self.full.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+    def markdown(self) -> str:
+        """The shown table as Markdown, with caption and notes."""
+        frame = self.shown.map(_markdown_text)
+        frame.columns = [" ".join(c).strip() if isinstance(c, tuple) else c for c in self.shown.columns]
+        if self.groups is not None:
+            frame.insert(0, self.grouped_by, [_markdown_text(group.text) for group in self.groups])
+        body = frame.to_markdown(index=False, disable_numparse=True)
+        notes = "".join(f"\n* {_markdown_text(note)}" for note in self.notes)
+        return f"{_markdown_text(self.caption)}\n\n{body}\n" + (f"{notes}\n" if notes else "")
+
+    def latex(self) -> str:
+        """The shown table as a LaTeX longtable with rules of booktabs; notes follow as a list."""
+        columns = self.shown.columns
+        frame = self.shown.map(_latex_text)
+        if self.spans:
+            frame.columns = pd.MultiIndex.from_tuples([tuple(map(_latex_text, column)) for column in columns])
+        else:
+            frame.columns = columns.map(_latex_text)
+        longest = {column: max(map(len, map(str, self.shown[column])), default=0) for column in columns}
+        wide = f"p{{{LATEX_WIDTH}\\linewidth}}"
+        kinds = ["r" if column in self.numeric else wide if longest[column] > LONG else "l" for column in columns]
+        text = frame.to_latex(
+            index=False, escape=False, longtable=True, column_format="".join(kinds), multicolumn_format="c",
+            caption=_latex_text(self.caption), label=f"tab:{self.name}",
+        )  # fmt: skip
+        head, body = text.split("\\endlastfoot\n")
+        if self.spans:
+            head = re.sub(r"(?<=\\toprule\n).*\n", lambda upper: f"{upper[0]}{self._rules}\n", head)
+        lines = ["% Needs the packages booktabs and longtable.", head + "\\endlastfoot"]
+        rows = iter(body.splitlines())
+        for place, (group, of_group) in enumerate(self.grouped_rows):
+            if group is not None:
+                heading = rf"\multicolumn{{{len(columns)}}}{{l}}{{\textit{{{_latex_text(group.text)}}}}} \\"
+                lines += ["\\midrule", heading] if place else [heading]
+            lines += islice(rows, len(of_group))
+        lines += rows
+        if self.notes:
+            items = [rf"\item {_latex_text(note)}" for note in self.notes]
+            lines += [r"\begin{itemize}\footnotesize", *items, r"\end{itemize}"]
+        return "\n".join([*lines, ""])
+
+    @property
+    def _rules(self) -> str:
+        """A rule of booktabs below each heading over several columns."""
+        ends = accumulate(width for _, width in self.spans)
+        spans = zip(self.spans, ends, strict=True)
+        return "".join(rf"\cmidrule(lr){{{end - width + 1}-{end}}}" for (top, width), end in spans if top)
+
+
+def _markdown_text(value: object) -> str:
+    """Text that stays text in a Markdown table: one line, no cell borders, no tags, no emphasis."""
+    text = " ".join(str(value).split())
+    for character, replacement in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("*", "\\*")):
+        text = text.replace(character, replacement)
+    return text
+
+
+def _latex_text(value: object) -> str:
+    """Text that stays text in LaTeX, on one line."""
+    text = TO_LATEX.unicode_to_latex(" ".join(str(value).split()))
+    # At the beginning of a row these two would be read as arguments of the line break before.
+    return "{}" + text if text.startswith(("[", "*")) else text
+
+
+def frame_of(rows: Iterable[dict], columns: Iterable) -> pd.DataFrame:
+    """A frame of cells from dicts, with exactly these columns; a dash stands for what a row lacks."""
+    columns = list(columns)
+    return pd.DataFrame(
+        {index: [row.get(column, DASH) for row in rows] for index, column in enumerate(columns)}, dtype=object
+    ).set_axis(pd.Index(columns, tupleize_cols=False), axis=1)

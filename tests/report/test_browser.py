@@ -1,0 +1,174 @@
+"""The page in a real browser: quiet, offline, sound in its links, fit for a phone and for everyone."""
+
+import math
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from results_folder import build
+from test_claim_tables import TABLES, add_claims
+
+from mstclipiqa.report import write_report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+EXECUTABLE = next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason=f"no browser: none of {', '.join(NAMES)} is on the PATH")
+
+OPEN_ALL = "document.querySelectorAll('details').forEach(details => details.open = true)"
+LONG = "#caption-claims_arithmetic"  # the caption of a long table in groups
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory) -> Path:
+    """The page of a suite with claims, a probe, a benchmark with licensed images and a drawn one."""
+    root = tmp_path_factory.mktemp("browser")
+    present = {"agiqa-3k": 60, "aigciqa2023": 60}
+    results = build(root / "results" / "tiny", present=present, synthetic=("aigciqa2023",), probe=True)
+    write_report(add_claims(results), root / "reports" / "tiny", TABLES)
+    return root / "reports" / "tiny" / "index.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=EXECUTABLE)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, index):
+    """Opens the page with these options of a context and every part unfolded; it must say and load nothing."""
+    complaints, requests, contexts = [], [], []
+
+    def open_page(**options):
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(index.as_uri())
+        if options.get("java_script_enabled", True):
+            page.evaluate(OPEN_ALL)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith("data:")] == [index.as_uri()] * len(contexts)
+
+
+def long_table(page):
+    return page.locator("table", has=page.locator(LONG))
+
+
+def column(page, number: int) -> list[list[str]]:
+    """The cells of a column (from 0), visible ones only, by group."""
+    bodies = long_table(page).locator("tbody").all()
+    cells = [body.locator(f"tr:not(:has([scope=rowgroup])) > :nth-child({number + 1}):visible") for body in bodies]
+    return [texts for texts in (found.all_inner_texts() for found in cells) if texts]
+
+
+def test_every_link_leads_somewhere(open_page, index):
+    page = open_page()
+    links = page.eval_on_selector_all("a", "links => links.map(link => link.href)")
+    assert len(links) > 100
+    for link in links:
+        parts = urlsplit(link)
+        if parts.fragment:
+            assert parts.path == urlsplit(index.as_uri()).path
+            assert page.evaluate("id => document.getElementById(id) !== null", parts.fragment), link
+        elif parts.scheme == "file":
+            assert Path(unquote(parts.path)).is_file(), link
+        else:
+            assert link.startswith("https://arxiv.org/abs/2606.16799"), link
+
+
+def test_pictures_stand_beside_the_largest_errors_of_drawn_images(open_page):
+    images = open_page().locator("table img")
+    assert images.count() == 3 * 5  # targets of the drawn benchmark
+    assert all(image.evaluate("image => image.naturalWidth") == 144 for image in images.all())
+    assert all("prompt" in image.get_attribute("alt") for image in images.all())
+
+
+def test_filter_leaves_the_rows_that_have_every_word(open_page):
+    page = open_page()
+    everything = sum(column(page, 1), [])
+    bar = page.locator(".table", has=page.locator(LONG)).locator(".filter")
+    assert bar.locator("output").inner_text() == f"{len(everything)} rows"
+    bar.get_by_label("Filter").fill("liqe AUTHENTICITY")
+    left = sum(column(page, 1), [])
+    rows = long_table(page).locator("tbody tr:visible:not(:has([scope=rowgroup]))").all_inner_texts()
+    assert 0 < len(left) < len(everything)
+    assert all("liqe" in row.lower() and "authenticity" in row.lower() for row in rows)
+    assert bar.locator("output").inner_text() == f"{len(left)} of {len(everything)} rows"
+    # A group of which nothing is left loses its heading too.
+    assert long_table(page).locator("tbody:visible").count() == len(column(page, 1))
+    bar.get_by_label("Filter").fill("no such words")
+    assert column(page, 1) == []
+    bar.get_by_label("Filter").fill("")
+    assert sum(column(page, 1), []) == everything
+
+
+def number(text: str) -> float:
+    """The number that a cell begins with; infinite where it begins with none."""
+    try:
+        return float(text.split()[0].replace(",", ""))
+    except ValueError:
+        return math.inf
+
+
+def test_heading_sorts_numbers_within_groups_by_keyboard_and_mouse(open_page):
+    page = open_page()
+    groups = column(page, 3)
+    assert len(groups) > 3 and any("—" in group for group in groups)
+    head = long_table(page).locator("thead th").nth(3)
+    button = head.get_by_role("button", name="Printed numbers give", exact=True)
+    orders = []
+    for press in (lambda: button.press("Enter"), lambda: button.press(" "), button.click):
+        press()
+        orders.append((head.get_attribute("aria-sort"), column(page, 3)))
+    # A cell without a number comes last, whatever the order.
+    (_, rising), (_, falling), _ = orders
+    assert [direction for direction, _ in orders] == ["ascending", "descending", None]
+    assert [list(map(number, group)) for group in rising] == [sorted(map(number, group)) for group in groups]
+    numbers = [[value for value in map(number, group) if value < math.inf] for group in groups]
+    assert [list(map(number, group)) for group in falling] == [
+        sorted(known, reverse=True) + [math.inf] * (len(group) - len(known))
+        for known, group in zip(numbers, groups, strict=True)
+    ]
+    assert orders[2][1] == groups != rising
+
+
+def test_heading_sorts_words(open_page):
+    page = open_page()
+    groups = column(page, 0)
+    long_table(page).get_by_role("button", name="Place").click()
+    assert column(page, 0) == [sorted(group) for group in groups]
+    long_table(page).get_by_role("button", name="Place").click()
+    assert column(page, 0) == [sorted(group, reverse=True) for group in groups]
+
+
+def test_nothing_is_wider_than_a_phone(open_page):
+    page = open_page(viewport={"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_barrier(open_page, theme):
+    page = open_page(color_scheme=theme)
+    found = axe.Axe().run(page).response["violations"]
+    grave = [violation for violation in found if violation["impact"] in ("serious", "critical")]
+    assert [(violation["id"], violation["nodes"][0]["html"]) for violation in grave] == []
+
+
+def test_without_scripts_everything_can_be_read(open_page):
+    page = open_page(java_script_enabled=False)
+    assert page.get_by_role("button").count() == page.get_by_role("searchbox").count() == 0
+    assert page.locator("#claims").get_by_text("not reproduced").first.is_visible()
+    assert page.locator("img").first.is_visible()
