@@ -1,6 +1,7 @@
 """Files that appear complete or not at all, tables and tensors that carry their metadata, resumable parts."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -9,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 
 from mstclipiqa.errors import InputError
 
@@ -26,8 +29,10 @@ def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there when the block ends well, remove it otherwise."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        for abandoned in _abandoned(path.parent).get(path.name, ()):
+            abandoned.unlink(missing_ok=True)
         try:
             yield temporary
             if temporary.is_file():
@@ -35,8 +40,32 @@ def atomic(path: Path | str) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+@contextlib.contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Around what writes `path`: a full disk, missing rights and the like become one InputError."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = os.strerror(error.errno) if getattr(error, "errno", None) else str(error)
+        raise InputError(
+            f"{path}: cannot be written ({reason}); make room or give rights there, or write elsewhere"
+        ) from error
+
+
+@functools.cache
+def _abandoned(folder: Path) -> dict[str, list[Path]]:
+    """What killed processes left of their temporary files in a folder, by the files that these were to become.
+
+    Looked for at a process's first writing into the folder: one with 20,000 images is not listed for each.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in folder.glob(".*.tmp"):
+        name, _, process = path.name[1:].removesuffix(".tmp").rpartition(".")
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            found.setdefault(name, []).append(path)
+    return found
 
 
 def write_text(path: Path | str, text: str) -> None:

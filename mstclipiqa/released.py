@@ -72,7 +72,9 @@ def load_released(path: Path | str, target: str = "quality", device: torch.devic
     path = Path(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError:  # whose message says how to run the code that may be in it
+        raise InputError(f"{path}: torch cannot read it (damaged, or more than tensors is in it)") from None
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
         raise InputError(f"{path}: torch cannot read it ({' '.join(str(error).split())[:200]})") from None
     state = state.get("model_state_dict", state) if isinstance(state, dict) else {}
     if not all(f"gff.{layer}.weight" in state for layer in ("W_h", "W_g", "W_c", "W_f")):

@@ -108,7 +108,8 @@ def published_splits(samples: pd.DataFrame, name: str) -> Iterator[Roles]:
     try:
         table = pd.read_csv(path, dtype={"benchmark": str, "image": str, "role": str})
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); protocol file-{name} is this file") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read ({reason}); protocol file-{name} is this file") from None
     columns = ["benchmark", "image", "split", "role"]
     if list(table.columns) != columns:
         raise InputError(f"{path}: has the columns {', '.join(table.columns)}; give {', '.join(columns)}")

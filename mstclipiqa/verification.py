@@ -454,10 +454,11 @@ class Folder:
 
     def _is_of(self, job: Job, metadata: dict) -> bool:
         """Whether predictions say that they are of a job, and of the suite's encoders."""
-        fine = get_variant(job.variant).fine
+        fine, values = get_variant(job.variant).fine, self.manifest["recipes"].get(job.recipe, {"values": {}})["values"]
         if fine == "fine":
-            fine = self.manifest["recipes"].get(job.recipe, {"values": {}})["values"].get("fine_stream")
+            fine = values.get("fine_stream")
         expected = {name: getattr(job, name) for name in JOB} | {
+            "recipe_values": values,
             "synthetic": self.samples[job.benchmark][1].get("synthetic"),
             "encoders": {"coarse": self.identity("coarse"), "fine": self.identity(fine)},
             "text_encoder": self.identity(self.config["text_encoder"]),

@@ -1,42 +1,52 @@
-"""What users get wrong, through the command line: refused in one line, or counted; never half done."""
+"""What users get wrong, through the command line: refused in one line, or counted; never half done.
+
+The line that refuses each of `BAD` stands in docs/robustness.md, and is read from there.
+"""
 
 import csv
-import json
+import io
 import os
+import pickle
+import re
+import shutil
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import yaml
 from click.testing import CliRunner, Result
+from layouts import LAYOUTS
+from openpyxl import load_workbook
 from PIL import Image
+from safetensors.torch import save_file
+from scipy.io import savemat
+from small_study import SmallStudy
 
 from mstclipiqa.cli import main
 from mstclipiqa.config import read_yaml
-from mstclipiqa.features import load_texts
-from mstclipiqa.files import read_table
+from mstclipiqa.features import load_features, load_texts, read_store, write_store
+from mstclipiqa.files import read_table, write_table
 
 REPOSITORY = Path(__file__).parents[1]
+PAGE = REPOSITORY / "docs" / "robustness.md"
 ENCODER = ("--model", "mst-small-32", "--weights", "random:32")
 NAMES = [f"{generator}_normal_{i:03d}.jpg" for generator in ("AttnGAN", "DALLE2", "glide", "sd1.5") for i in (0, 1)]
-BAD = NAMES[5]
+BAD_NAME = NAMES[5]
 
-Spoil = Callable[[Path], object]
+RESULTS = "study/results/small"
+
+Words = list[object]
 
 
 def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def assert_one_line(done: Result, *words: object) -> None:
-    """One `Error:` line that holds `words`, exit status 1, and nothing that escaped as an exception."""
-    assert isinstance(done.exception, SystemExit), repr(done.exception)
-    assert done.exit_code == 1
-    lines = done.stderr.splitlines()
-    assert [line for line in lines if line.startswith("Error: ")] == lines[-1:], done.stderr
-    assert "Traceback" not in done.output
-    assert [word for word in map(str, words) if word not in lines[-1]] == [], lines[-1]
 
 
 def label_rows() -> pd.DataFrame:
@@ -53,147 +63,849 @@ def write_labels(root: Path, frame: pd.DataFrame) -> None:
     frame.to_csv(root / "data.csv", index=False, quoting=csv.QUOTE_MINIMAL)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "data" / "agiqa-3k"
-    (root / "images").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for name in NAMES:
-        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(root / "images" / name)
-    write_labels(root, label_rows())
-    return root
+@dataclass
+class Place:
+    """The folder that a command is run in: a benchmark, a configuration, and a study where one is asked for."""
+
+    folder: Path
+    small: SmallStudy
+    trained: Path
+
+    @property
+    def root(self) -> Path:
+        """The benchmark's folder as a command line names it."""
+        return Path("data/agiqa-3k")
+
+    @property
+    def table(self) -> Path:
+        return self.root / "data.csv"
+
+    @property
+    def image(self) -> Path:
+        return self.root / "images" / BAD_NAME
+
+    def samples(self) -> Words:
+        return self.reading("agiqa-3k", self.root)
+
+    def reading(self, benchmark: str, root: Path) -> Words:
+        return ["samples", benchmark, "--root", root, "--out", "out/samples.parquet"]
+
+    def extracting(self, model: str = "mst-small-32", weights: object = "random:32") -> Words:
+        """Extraction of the folder's images, as they are."""
+        done = invoke("samples", "agiqa-3k", "--root", self.root, "--out", "samples.parquet")
+        assert done.exit_code == 0, done.output
+        encoder = ("--encoder", model, weights, "out/coarse.safetensors")
+        return ["extract", *encoder, "--samples", "samples.parquet", "--root", self.root, "--batch-size", 2]
+
+    def layout(self, name: str) -> tuple[Path, Words]:
+        """A valid folder of one of the layouts, to be spoilt, and the command that reads it."""
+        layout = LAYOUTS[name]
+        root = Path("data") / layout.benchmark_name
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
+        layout.make(root)
+        return root, self.reading(layout.benchmark_name, root)
+
+    def configured(self, **changes: object) -> Words:
+        config = read_yaml("config/agiqa-3k.yaml") | {"data_root": "data"} | changes
+        Path("my.yaml").write_text(yaml.safe_dump(config))
+        return ["doctor", "--config", "my.yaml"]
+
+    def study(self) -> SmallStudy:
+        """A finished study in `study`, to be spoilt."""
+        self.small.copy(self.folder / "study")
+        return SmallStudy(Path("study"))
+
+    def training(self, **changes: object) -> Words:
+        features = Path(RESULTS) / "agiqa-3k"
+        options = {
+            "samples": features / "samples.parquet",
+            "splits": features / "splits.parquet",
+            **{name: features / "features" / f"{name}.safetensors" for name in ("coarse", "fine", "prompts")},
+            "levels": f"{RESULTS}/levels/slow.safetensors",
+            "recipe": "study/config/recipes/slow.yaml",
+            "variant": "mst-clipiqa",
+            "target": "quality",
+            "seed": 0,
+            "out": "out/runs.parquet",
+            **changes,
+        }
+        return ["train", *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+    def head(self) -> Path:
+        return Path(shutil.copy(self.trained, "head.safetensors"))
+
+    def scoring(self, *words: object) -> Words:
+        return ["score", *words, "--out", "out/scores.csv"]
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """A folder for outputs, to be found empty where a step was refused."""
-    folder = tmp_path / "out"
-    folder.mkdir()
-    return folder
+Make = Callable[[Place], Words]
 
 
-def read_samples(root: Path, out: Path) -> Result:
-    return invoke("samples", "agiqa-3k", "--root", root, "--out", out / "samples.parquet")
+@dataclass(frozen=True)
+class Bad:
+    """One bad input: what it is, how it is made (giving the command line), and the exit status."""
+
+    kind: str
+    what: str
+    make: Make
+    code: int = 1
 
 
-def cell(column: str, value: str) -> Spoil:
-    """Set one cell in the row of the image BAD."""
+def after(spoil: Callable[[Place], object], command: Callable[[Place], Words]) -> Make:
+    """Spoil something, and give the command that is to meet it."""
 
-    def spoil(root: Path) -> None:
+    def make(here: Place) -> Words:
+        spoil(here)
+        return command(here)
+
+    return make
+
+
+# How benchmark folders are spoilt
+
+
+def cell(column: str, value: str) -> Make:
+    """One cell in the row of the image BAD_NAME."""
+
+    def make(here: Place) -> Words:
         frame = label_rows()
-        frame.loc[frame["name"] == BAD, column] = value
-        write_labels(root, frame)
+        frame.loc[frame["name"] == BAD_NAME, column] = value
+        write_labels(here.root, frame)
+        return here.samples()
 
-    return spoil
+    return make
 
 
-def image(write: Callable[[Path], object]) -> Spoil:
-    return lambda root: write(root / "images" / BAD)
+def rows(edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Make:
+    def make(here: Place) -> Words:
+        write_labels(here.root, edit(label_rows()))
+        return here.samples()
+
+    return make
+
+
+def table(content: bytes | Callable[[bytes], bytes]) -> Make:
+    """The label file as bytes, or made of those of a good one."""
+
+    def make(here: Place) -> Words:
+        here.table.write_bytes(content if isinstance(content, bytes) else content(here.table.read_bytes()))
+        return here.samples()
+
+    return make
+
+
+def image(write: Callable[[Path], object], command: Callable[[Place], Words] = Place.samples) -> Make:
+    return after(lambda here: write(here.image), command)
+
+
+def image_since(write: Callable[[Path], object]) -> Make:
+    """After the samples table was written."""
+
+    def make(here: Place) -> Words:
+        command = here.extracting()
+        write(here.image)
+        return command
+
+    return make
+
+
+def spoilt(layout: str, file: str, change: Callable[[Path], object]) -> Make:
+    """The label files of a layout whose name matches, changed."""
+
+    def make(here: Place) -> Words:
+        root, command = here.layout(layout)
+        for path in root.glob(file):
+            change(path)
+        return command
+
+    return make
 
 
 def halve(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def make_unreadable(path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("the superuser reads every file")
-    path.chmod(0)
+def fill_cell(value: object) -> Callable[[Path], None]:
+    """Write into the first MOS of AGIQA-1K's sheet."""
+
+    def change(path: Path) -> None:
+        book = load_workbook(path)
+        book.active["C2"] = value
+        book.save(path)
+
+    return change
 
 
-def labels(edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Spoil:
-    return lambda root: write_labels(root, edit(label_rows()))
+def lengthen(path: Path) -> None:
+    """100,001 rows of one cell."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    rows = b"<row><c t='n'><v>1</v></c></row>" * 100_002  # with the header
+    sheet = "xl/worksheets/sheet1.xml"
+    members[sheet] = re.sub(rb"(<sheetData>).*(</sheetData>)", rb"\1" + rows + rb"\2", members[sheet], flags=re.S)
+    repack(path, members)
 
 
-def twice(**changes: str) -> Spoil:
-    """The row of the image BAD, repeated with other values at the end."""
-    return labels(lambda frame: pd.concat([frame, frame[frame["name"] == BAD].assign(**changes)]))
+def repack(path: Path, members: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
-#: What is wrong with the benchmark's folder, and words of the line that says so.
-BAD_FOLDERS: dict[str, tuple[Spoil, list[str]]] = {
-    "image of no bytes": (image(lambda path: path.write_bytes(b"")), [BAD, "the file is empty"]),
-    "image that is a page": (image(lambda path: path.write_text("<html>Quota")), [BAD, "11 bytes"]),
-    "image that may not be read": (image(make_unreadable), [BAD]),
-    "label row without image": (image(Path.unlink), [BAD, "1 of 8 labelled images not found"]),
-    "two images of one name": (lambda root: Image.new("RGB", (9, 9)).save(root / BAD), [BAD, "different images"]),
-    "column missing": (labels(lambda frame: frame.drop(columns="mos_align")), ["data.csv", "mos_align"]),
-    "column renamed": (
-        labels(lambda frame: frame.rename(columns={"mos_quality": "MOS"})),
-        ["data.csv", "mos_quality", "'MOS'"],
+def zip_bomb(path: Path) -> None:
+    """300 MB in 300 kB."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/workbook.xml", "w") as member:
+        for _ in range(300):
+            member.write(bytes(10**6))
+
+
+def empty_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size, without pixels."""
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT": zlib.compress(b""), b"IEND": b""}
+    parts = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+# How other files are spoilt
+
+
+def written(path: str, content: str | bytes, command: Callable[[Place], Words]) -> Make:
+    """A file of this content, and a command that reads it."""
+    return after(lambda _: Path(path).write_bytes(content.encode() if isinstance(content, str) else content), command)
+
+
+def replaced(path: str, old: str, new: str, command: Callable[[Place], Words]) -> Make:
+    def spoil(_: Place) -> None:
+        text = Path(path).read_text()
+        assert old in text
+        Path(path).write_text(text.replace(old, new))
+
+    return after(spoil, command)
+
+
+def of_study(spoil: Callable[[SmallStudy], object], command: Callable[[Place], Words]) -> Make:
+    return after(lambda here: spoil(here.study()), command)
+
+
+def cut_short(file: str, command: Callable[[Place], Words]) -> Make:
+    """A file of the study, of which half is left."""
+    return of_study(lambda study: halve(study.results / file), command)
+
+
+def config(**changes: object) -> Make:
+    return lambda here: here.configured(**changes)
+
+
+class Evil:
+    """What an unpickler would run."""
+
+    def __reduce__(self):
+        return os.system, ("touch out/owned",)
+
+
+def pickle_bomb() -> bytes:
+    out = io.BytesIO()
+    torch.save({"state_dict": Evil()}, out)
+    return out.getvalue()
+
+
+def weights(path: str, content: bytes | Callable[[Path], object]) -> Make:
+    def make(here: Place) -> Words:
+        if callable(content):
+            content(Path(path))
+        else:
+            Path(path).write_bytes(content)
+        return here.extracting(weights=path)
+
+    return make
+
+
+def edit_store(change: Callable[[dict, dict], object], name: str = "agiqa-3k/features/coarse") -> Callable:
+    """Change tensors and metadata of a feature store in place."""
+
+    def spoil(study: SmallStudy) -> None:
+        path = study.results / f"{name}.safetensors"
+        tensors, metadata = read_store(path)
+        change(tensors, metadata)
+        write_store(path, tensors, metadata)
+
+    return spoil
+
+
+def edit_table(name: str, change: Callable[[pd.DataFrame, dict], object]) -> Callable:
+    def spoil(study: SmallStudy) -> None:
+        path = study.results / name
+        frame, metadata = read_table(path)
+        change(frame, metadata)
+        write_table(path, frame, metadata)
+
+    return spoil
+
+
+def split_file(rows: str, header: str = "benchmark,image,split,role\n") -> Make:
+    """A published split of the study's benchmark."""
+
+    def make(here: Place) -> Words:
+        here.study()
+        Path("config/splits").mkdir(exist_ok=True)
+        Path("config/splits/mine.csv").write_text(header + rows)
+        return splitting(here)
+
+    return make
+
+
+def judging(here: Place) -> Words:
+    here.study()
+    common = ["--claims", "config/claims.yaml", "--paper-tables", "config/paper_tables.csv"]
+    return ["claims", "--results", RESULTS, *common, "--out", "out/claims.json"]
+
+
+def acquiring(here: Place) -> Words:
+    return ["acquire", "agiqa-3k", "--data-root", "out/data", "--offline", "--cache", "cache"]
+
+
+def unpacking(here: Place) -> Words:
+    return [*acquiring(here), "--archive", "a.zip"]
+
+
+def verifying(here: Place) -> Words:
+    return ["verify", RESULTS]
+
+
+def planning(here: Place) -> Words:
+    return ["plan", "--config", "my.yaml"]
+
+
+def recipe(old: str, new: str) -> Make:
+    return after(Place.study, replaced("study/config/recipes/slow.yaml", old, new, Place.training))
+
+
+def splitting(here: Place) -> Words:
+    samples = f"{RESULTS}/agiqa-3k/samples.parquet"
+    return ["split", "--samples", samples, "--protocol", "file-mine", "--out", "out/splits.parquet"]
+
+
+def checking(here: Place) -> Words:
+    return ["check", "--results", RESULTS, "--reference", "reference.csv"]
+
+
+def prompting(here: Place) -> Words:
+    return here.scoring("data", "--head", here.head(), "--prompts", "prompts.csv")
+
+
+def member(name: str) -> bytes:
+    """A zip with a member of this name."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(name, b"hello")
+    return out.getvalue()
+
+
+def spoilt_head(change: Callable[[dict, dict], object]) -> Make:
+    """Tensors and card of a trained head, changed."""
+
+    def make(here: Place) -> Words:
+        path = here.head()
+        tensors, card = read_store(path)
+        change(tensors, card)
+        write_store(path, tensors, card)
+        return here.scoring("data", "--head", path, "--prompt", "a corgi")
+
+    return make
+
+
+LABELS, IMAGES, CONFIGS, RECIPES, WEIGHTS, STORES, SPLITS, CLAIMS, ARCHIVES, SCORING, LINE = (
+    "Label files", "Images", "Configurations", "Recipes", "Weights", "Stores and results", "Published splits",
+    "Claims and sources", "Archives", "Scoring", "Command line",
+)  # fmt: skip
+OFFICIAL, JSON = "aigciqa2023 official", "aigciqa2023 json"
+
+BAD: list[Bad] = [
+    Bad(LABELS, "column missing", rows(lambda frame: frame.drop(columns="mos_align"))),
+    Bad(LABELS, "column renamed", rows(lambda frame: frame.rename(columns={"mos_quality": "MOS"}))),
+    Bad(LABELS, "no rows", rows(lambda frame: frame[:0])),
+    Bad(LABELS, "MOS empty", cell("mos_quality", "")),
+    Bad(LABELS, "MOS a word", cell("mos_quality", "good")),
+    Bad(LABELS, "MOS with a comma", cell("mos_quality", "2,5")),
+    Bad(LABELS, "MOS nan", cell("mos_align", "nan")),
+    Bad(LABELS, "MOS infinite", cell("mos_align", "inf")),
+    Bad(LABELS, "MOS above the range", cell("mos_quality", "5.01")),
+    Bad(LABELS, "MOS below the range", cell("mos_align", "-0.5")),
+    Bad(LABELS, "MOS of another scale", rows(lambda frame: frame.assign(mos_quality="0.5"))),
+    Bad(LABELS, "prompt empty", cell("prompt", "")),
+    Bad(LABELS, "prompt blank", cell("prompt", "  ")),
+    Bad(LABELS, "image name empty", cell("name", "")),
+    Bad(LABELS, "file missing", after(lambda here: here.table.unlink(), Place.samples)),
+    Bad(
+        LABELS,
+        "two files of the name",
+        after(lambda here: shutil.copy(here.table, here.root / "images"), Place.samples),
     ),
-    "no rows": (labels(lambda frame: frame[:0]), ["data.csv", "no label rows"]),
-    "MOS empty": (cell("mos_quality", ""), ["data.csv", "mos_quality", "empty", "row 6"]),
-    "MOS a word": (cell("mos_quality", "good"), ["data.csv", "mos_quality", "'good'", "row 6"]),
-    "MOS with a comma": (cell("mos_quality", "2,5"), ["data.csv", "mos_quality", "'2,5'", "row 6"]),
-    "MOS nan": (cell("mos_align", "nan"), ["data.csv", "mos_align", "'nan'", "row 6"]),
-    "MOS infinite": (cell("mos_align", "inf"), ["data.csv", "mos_align", "'inf'", "row 6"]),
-    "MOS above the range": (cell("mos_quality", "5.01"), ["data.csv", "quality", "5.01", BAD, "0..5"]),
-    "MOS below the range": (cell("mos_align", "-0.5"), ["data.csv", "correspondence", "-0.5", BAD, "0..5"]),
-    "MOS of another scale": (
-        labels(lambda frame: frame.assign(mos_quality="0.5")),
-        ["data.csv", "quality", "0.5", "0 to 5"],
+    Bad(LABELS, "file of no bytes", table(b"")),
+    Bad(LABELS, "file in Latin-1", table("name,prompt\na.jpg,caf\u00e9".encode("latin-1"))),
+    Bad(LABELS, "file in UTF-16", table(lambda content: content.decode().encode("utf-16"))),
+    Bad(LABELS, "NUL bytes", table(lambda content: content.replace(b"1.5", b"1\0.5"))),
+    Bad(LABELS, "a web page", table(b"<!DOCTYPE html><html>Too many users</html>")),
+    Bad(LABELS, "a row longer than the header", table(lambda content: content + b"a,b,c,d,e,f,g,h,i,j,k,l\n")),
+    Bad(LABELS, "a quote that does not end", table(lambda content: content.replace(b"a corgi", b'"a corgi', 1))),
+    Bad(LABELS, "100,001 rows", rows(lambda frame: frame.loc[frame.index.repeat(12501)][:100_001])),
+    Bad(LABELS, "far too large", after(lambda here: os.truncate(here.table, 2**29), Place.samples)),
+    Bad(LABELS, "spreadsheet cut short", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", halve)),
+    Bad(LABELS, "spreadsheet that is another zip", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", empty_zip)),
+    Bad(LABELS, "spreadsheet that is a zip bomb", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", zip_bomb)),
+    Bad(LABELS, "spreadsheet of 100,001 rows", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", lengthen)),
+    Bad(LABELS, "formula without its value", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", fill_cell("=1+1"))),
+    Bad(LABELS, "error value in a cell", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", fill_cell("#DIV/0!"))),
+    Bad(LABELS, "MATLAB file cut short", spoilt(OFFICIAL, "mosz1.mat", halve)),
+    Bad(
+        LABELS,
+        "MATLAB file of another variable",
+        spoilt(OFFICIAL, "mosz1.mat", lambda path: savemat(path, {"MOS": [1.0]})),
     ),
-    "prompt empty": (cell("prompt", ""), ["data.csv", "prompt", "empty", "row 6"]),
-    "prompt blank": (cell("prompt", "  "), ["data.csv", "prompt", "empty", "row 6"]),
-    "name empty": (cell("name", ""), ["data.csv", "name", "empty", "row 6"]),
-    "labels missing": (lambda root: (root / "data.csv").unlink(), ["data.csv", "not found"]),
-    "labels of no bytes": (lambda root: (root / "data.csv").write_bytes(b""), ["data.csv", "cannot be read"]),
-    "labels not in UTF-8": (lambda root: (root / "data.csv").write_bytes(b"\xff"), ["data.csv", "cannot be read"]),
-    "labels that may not be read": (lambda root: make_unreadable(root / "data.csv"), ["data.csv", "cannot be read"]),
-    "labels twice": (lambda root: (root / "images" / "data.csv").write_text("x"), ["images/data.csv", "keep one"]),
-}  # fmt: skip
+    Bad(
+        LABELS,
+        "MATLAB file of another shape",
+        spoilt(OFFICIAL, "mosz1.mat", lambda path: savemat(path, {"MOSz": np.ones((8, 3))})),
+    ),
+    Bad(
+        LABELS,
+        "MATLAB file of text",
+        spoilt(OFFICIAL, "mosz1.mat", lambda path: savemat(path, {"MOSz": list("abcdefgh")})),
+    ),
+    Bad(
+        LABELS,
+        "MATLAB file with NaN",
+        spoilt(OFFICIAL, "mosz1.mat", lambda path: savemat(path, {"MOSz": [np.nan] * 8})),
+    ),
+    Bad(LABELS, "a MATLAB file missing", spoilt(OFFICIAL, "mosz2.mat", Path.unlink)),
+    Bad(LABELS, "index sheet missing", spoilt(OFFICIAL, "pic-index.xlsx", Path.unlink)),
+    Bad(LABELS, "JSON cut short", spoilt(JSON, "AIGIQA2023.json", halve)),
+    Bad(
+        LABELS,
+        "JSON of another shape",
+        spoilt(JSON, "AIGIQA2023.json", lambda path: path.write_text('{"a": {"b": 1}}')),
+    ),
+    Bad(LABELS, "JSON nested without end", spoilt(JSON, "AIGIQA2023.json", lambda path: path.write_text("[" * 10**5))),
+    Bad(LABELS, "one part of two", spoilt("pku-aigiqa-4k parts", "t2i_part*.csv", Path.unlink)),
+    Bad(LABELS, "folder missing", after(lambda here: shutil.rmtree(here.root), Place.samples)),
+    Bad(IMAGES, "none for a label row", image(Path.unlink)),
+    Bad(
+        IMAGES,
+        "two of one name",
+        after(lambda here: Image.new("RGB", (9, 9)).save(here.root / BAD_NAME), Place.samples),
+    ),
+    Bad(IMAGES, "no bytes", image(lambda path: path.write_bytes(b""))),
+    Bad(IMAGES, "a web page", image(lambda path: path.write_text("<html>Quota"))),
+    Bad(IMAGES, "16 bits of grey", image(lambda path: Image.new("I;16", (30, 30)).save(path, "PNG"))),
+    Bad(IMAGES, "absurd dimensions", image(lambda path: path.write_bytes(png_header(60_000, 60_000)))),
+    Bad(IMAGES, "large dimensions", image(lambda path: path.write_bytes(png_header(12_000, 12_000)))),
+    Bad(IMAGES, "cut short", image(halve, Place.extracting)),
+    Bad(IMAGES, "header without pixels", image(lambda path: path.write_bytes(png_header(30, 30)), Place.extracting)),
+    Bad(IMAGES, "changed since", image_since(lambda path: Image.new("RGB", (9, 9)).save(path))),
+    Bad(IMAGES, "removed since", image_since(Path.unlink)),
+    Bad(CONFIGS, "key misspelt", config(recipies=["main_text"])),
+    Bad(CONFIGS, "value of another type", config(seeds="zero")),
+    Bad(CONFIGS, "unknown benchmark", config(benchmarks=["koniq"])),
+    Bad(CONFIGS, "unknown protocol", config(protocols=["random-walk"])),
+    Bad(CONFIGS, "unknown recipe", config(recipes=["blog_post"])),
+    Bad(CONFIGS, "unknown variant", config(variants=["clip"])),
+    Bad(CONFIGS, "unknown encoder", config(text_encoder="middle")),
+    Bad(CONFIGS, "unknown open_clip model", lambda here: here.extracting("ViT-Z", "openai")),
+    Bad(CONFIGS, "unknown weights", lambda here: here.extracting(weights="openai")),
+    Bad(CONFIGS, "weights of another activation", lambda here: here.extracting("ViT-B-32", "openai")),
+    Bad(CONFIGS, "data_root missing", after(config(data_root="nowhere"), planning)),
+    Bad(CONFIGS, "benchmark missing", after(config(benchmarks=["agiqa-1k"]), planning)),
+    Bad(CONFIGS, "no YAML", written("my.yaml", "suite: [", planning)),
+    Bad(CONFIGS, "not UTF-8", written("my.yaml", b"suite: caf\xe9", planning)),
+    Bad(CONFIGS, "control characters", written("my.yaml", b"suite: \x00", planning)),
+    Bad(CONFIGS, "a list", written("my.yaml", "- suite", planning)),
+    Bad(CONFIGS, "empty", written("my.yaml", "", planning)),
+    Bad(CONFIGS, "key twice", written("my.yaml", "suite: a\nsuite: b\n", planning)),
+    Bad(CONFIGS, "nested without end", written("my.yaml", "[" * 10_000, planning)),
+    Bad(RECIPES, "value misspelt", recipe("epochs:", "epoch:")),
+    Bad(RECIPES, "key misspelt", recipe("place:", "plaec:")),
+    Bad(RECIPES, "number that YAML reads as text", recipe("value: 0.0002", "value: 2e-4")),
+    Bad(RECIPES, "number out of range", recipe("value: 0.0002", "value: -1")),
+    Bad(RECIPES, "not a number", recipe("value: 0.0002", "value: .nan")),
+    Bad(RECIPES, "diverging", recipe("value: 0.0002", "value: 1.0e+30")),
+    Bad(
+        RECIPES,
+        "released one missing",
+        of_study(lambda study: (study.config / "recipes" / "released_code.yaml").unlink(), Place.training),
+    ),
+    Bad(
+        WEIGHTS,
+        "safetensors cut short",
+        weights("a.safetensors", lambda path: (save_file({"a": torch.ones(9)}, path), halve(path))),
+    ),
+    Bad(
+        WEIGHTS,
+        "safetensors of another architecture",
+        weights("a.safetensors", lambda path: save_file({"a": torch.ones(9)}, path)),
+    ),
+    Bad(WEIGHTS, "a web page", weights("a.pt", b"<html>Quota")),
+    Bad(WEIGHTS, "no bytes", weights("a.pt", b"")),
+    Bad(WEIGHTS, "pickle with code", weights("a.pt", pickle_bomb())),
+    Bad(WEIGHTS, "bare pickle with code", weights("a.pt", pickle.dumps(Evil()))),
+    Bad(WEIGHTS, "a list", weights("a.pt", lambda path: torch.save([1, 2], path))),
+    Bad(WEIGHTS, "a folder", lambda here: here.extracting(weights="config")),
+    Bad(STORES, "cut short", cut_short("agiqa-3k/features/coarse.safetensors", Place.training)),
+    Bad(
+        STORES,
+        "no bytes",
+        of_study(
+            lambda study: (study.results / "agiqa-3k/features/coarse.safetensors").write_bytes(b""), Place.training
+        ),
+    ),
+    Bad(
+        STORES,
+        "of other images",
+        of_study(edit_store(lambda tensors, metadata: metadata["images"].reverse()), Place.training),
+    ),
+    Bad(
+        STORES,
+        "fewer features than images",
+        of_study(edit_store(lambda tensors, _: tensors.update(features=tensors["features"][:5])), Place.training),
+    ),
+    Bad(
+        STORES,
+        "features that are not finite",
+        of_study(edit_store(lambda tensors, _: tensors["features"].fill(np.nan)), Place.training),
+    ),
+    Bad(
+        STORES,
+        "metadata of another shape",
+        of_study(edit_store(lambda _, metadata: metadata.pop("sha256")), Place.training),
+    ),
+    Bad(
+        STORES,
+        "texts for images",
+        after(Place.study, lambda here: here.training(coarse=f"{RESULTS}/agiqa-3k/features/prompts.safetensors")),
+    ),
+    Bad(
+        STORES,
+        "a prompt not encoded",
+        of_study(
+            edit_store(lambda _, metadata: metadata["texts"].__setitem__(0, "other"), "agiqa-3k/features/prompts"),
+            Place.training,
+        ),
+    ),
+    Bad(
+        STORES,
+        "offsets of tokens out of order",
+        of_study(
+            edit_store(lambda tensors, _: tensors["offsets"].__imul__(-1), "agiqa-3k/features/prompts"), Place.training
+        ),
+    ),
+    Bad(STORES, "samples cut short", cut_short("agiqa-3k/samples.parquet", Place.training)),
+    Bad(
+        STORES,
+        "splits for samples",
+        after(Place.study, lambda here: here.training(samples=f"{RESULTS}/agiqa-3k/splits.parquet")),
+    ),
+    Bad(
+        STORES,
+        "split of other images",
+        of_study(
+            edit_table("agiqa-3k/splits.parquet", lambda frame, _: frame.__setitem__("image", "x" + frame["image"])),
+            Place.training,
+        ),
+    ),
+    Bad(
+        STORES,
+        "predictions edited",
+        of_study(
+            edit_table(
+                "agiqa-3k/runs/quality/slow/mst-clipiqa.parquet",
+                lambda frame, _: frame.__setitem__("prediction", -frame["prediction"]),
+            ),
+            verifying,
+        ),
+    ),
+    Bad(STORES, "no manifest", of_study(lambda study: (study.results / "manifest.json").unlink(), verifying)),
+    Bad(STORES, "manifest no JSON", cut_short("manifest.json", verifying)),
+    Bad(
+        STORES,
+        "no predictions at all",
+        after(
+            Place.study,
+            lambda here: ["evaluate", f"{RESULTS}/agiqa-3k/samples.parquet", "--results", RESULTS, "--out", "out/a"],
+        ),
+    ),
+    Bad(SPLITS, "file missing", after(Place.study, splitting)),
+    Bad(SPLITS, "column missing", split_file("", header="image,split,role\n")),
+    Bad(SPLITS, "no row of the benchmark", split_file("agiqa-1k,a.jpg,0,test\n")),
+    Bad(SPLITS, "unknown image", split_file("agiqa-3k,a.jpg,0,test\n")),
+    Bad(SPLITS, "unknown role", split_file("agiqa-3k,AttnGAN_normal_000.jpg,0,exam\n")),
+    Bad(SPLITS, "an image twice", split_file("agiqa-3k,AttnGAN_normal_000.jpg,0,test\n" * 2)),
+    Bad(SPLITS, "numbered from 1", split_file("agiqa-3k,AttnGAN_normal_000.jpg,1,test\n")),
+    Bad(SPLITS, "number a word", split_file("agiqa-3k,AttnGAN_normal_000.jpg,one,test\n")),
+    Bad(SPLITS, "a row too long", split_file("a,b,c,d,e\na,b,c,d,e,f\n")),
+    Bad(CLAIMS, "claims.yaml misspelt", replaced("config/claims.yaml", "like_for_like:", "like_to_like:", judging)),
+    Bad(
+        CLAIMS,
+        "claims.yaml with an unknown variant",
+        replaced("config/claims.yaml", "mst-clipiqa-star", "mst-clipiqa-moon", judging),
+    ),
+    Bad(CLAIMS, "claims.yaml no YAML", written("config/claims.yaml", "a: b: c", judging)),
+    Bad(CLAIMS, "paper_tables.csv without a column", replaced("config/paper_tables.csv", "value", "number", judging)),
+    Bad(
+        CLAIMS,
+        "paper_tables.csv with a word for a number",
+        written("config/paper_tables.csv", "table,method,benchmark,target,metric,value\nI,a,b,c,d,high\n", judging),
+    ),
+    Bad(
+        CLAIMS,
+        "paper_tables.csv without rows",
+        written("config/paper_tables.csv", "table,method,benchmark,target,metric,value\n", judging),
+    ),
+    Bad(
+        CLAIMS, "sources.yaml misspelt", replaced("config/sources.yaml", "licence: MIT\n", "license: MIT\n", acquiring)
+    ),
+    Bad(CLAIMS, "reference missing", after(Place.study, checking)),
+    Bad(CLAIMS, "reference no table", after(Place.study, written("reference.csv", "hello", checking))),
+    Bad(ARCHIVES, "a web page", written("a.zip", "<!doctype html>Quota", unpacking)),
+    Bad(ARCHIVES, "no bytes", written("a.zip", "", unpacking)),
+    Bad(ARCHIVES, "cut short", after(lambda _: Path("a.zip").write_bytes(member("a.jpg")[:50]), unpacking)),
+    Bad(ARCHIVES, "a name that leads out", written("a.zip", member("../a.jpg"), unpacking)),
+    Bad(ARCHIVES, "7z", written("a.zip", b"7z\xbc\xaf\x27\x1c\x00\x04", unpacking)),
+    Bad(ARCHIVES, "bundle that is none", written("a.zip", member("a.jpg"), lambda here: ["verify", "a.zip"])),
+    Bad(
+        SCORING,
+        "head that is none",
+        written("head.safetensors", "hello", lambda here: here.scoring("data", "--head", "head.safetensors")),
+    ),
+    Bad(
+        SCORING,
+        "features for a head",
+        after(
+            Place.study, lambda here: here.scoring("data", "--head", f"{RESULTS}/agiqa-3k/features/coarse.safetensors")
+        ),
+    ),
+    Bad(SCORING, "head of an unknown variant", spoilt_head(lambda _, card: card.update(variant="clip"))),
+    Bad(SCORING, "head of other sizes", spoilt_head(lambda _, card: card["recipe"].update(gate_hidden=3))),
+    Bad(SCORING, "head without a weight", spoilt_head(lambda tensors, _: tensors.popitem())),
+    Bad(
+        SCORING,
+        "released checkpoint with code",
+        written("a.pth", pickle_bomb(), lambda here: here.scoring("data", "--released", "a.pth")),
+    ),
+    Bad(SCORING, "no head", lambda here: here.scoring("data")),
+    Bad(SCORING, "no such image", lambda here: here.scoring("nowhere.png", "--head", here.head())),
+    Bad(SCORING, "no image in the folder", lambda here: here.scoring("config", "--head", here.head())),
+    Bad(
+        SCORING,
+        "an image cut short",
+        image(halve, lambda here: ["score", here.image, "--head", here.head(), "--prompt", "a corgi"]),
+    ),
+    Bad(SCORING, "no prompt", lambda here: here.scoring("data", "--head", here.head())),
+    Bad(SCORING, "prompts without a column", written("prompts.csv", "a,b\n", prompting)),
+    Bad(SCORING, "an image twice in the prompts", written("prompts.csv", "image,prompt\na,b\na,c\n", prompting)),
+    Bad(SCORING, "prompts of no bytes", written("prompts.csv", "", prompting)),
+    Bad(SCORING, "weights without a model", lambda here: here.scoring("data", "--weights", "a.pt")),
+    Bad(SCORING, "scores of another format", lambda here: ["score", "data", "--out", "out/scores.xlsx"]),
+    Bad(LINE, "unknown verb", lambda here: ["trian"], code=2),
+    Bad(LINE, "option missing", lambda here: ["samples", "agiqa-3k", "--root", "data"], code=2),
+    Bad(LINE, "file missing", lambda here: ["plan", "--config", "nowhere.yaml"], code=2),
+    Bad(LINE, "folder for a file", lambda here: ["plan", "--config", "data"], code=2),
+    Bad(LINE, "file for a folder", lambda here: ["claims", "--results", here.table, "--out", "out/a"], code=2),
+    Bad(LINE, "unknown benchmark", lambda here: here.reading("koniq", here.root)),
+    Bad(LINE, "seed out of range", lambda here: ["draw", "agiqa-3k", "--root", "out/a", "--seed", -1], code=2),
+    Bad(LINE, "scale out of range", lambda here: ["draw", "agiqa-3k", "--root", "out/a", "--scale", 0]),
+    Bad(LINE, "drawing over other files", lambda here: ["draw", "agiqa-3k", "--root", "data/agiqa-3k"]),
+    Bad(LINE, "output that is a folder", lambda here: ["samples", "agiqa-3k", "--root", here.root, "--out", "config"]),
+    Bad(
+        LINE,
+        "output below a file",
+        lambda here: ["samples", "agiqa-3k", "--root", here.root, "--out", here.table / "a"],
+    ),
+    Bad(
+        LINE,
+        "configuration no JSON",
+        lambda here: ["manifest", "--config", "suite: a", "--results", "data", "--out", "out/a"],
+    ),
+    Bad(
+        LINE,
+        "template without a place",
+        lambda here: ["encode-texts", *ENCODER, "--template", "a photo", "--out", "out/a"],
+    ),
+]
 
 
-@pytest.mark.parametrize("mistake", BAD_FOLDERS)
-def test_bad_benchmark_folder_is_one_line(mistake: str, root: Path, out: Path):
-    spoil, words = BAD_FOLDERS[mistake]
-    spoil(root)
-    assert_one_line(read_samples(root, out), root, *words)
-    assert list(out.iterdir()) == []
+@pytest.fixture(scope="module")
+def trained(small_study: SmallStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained head of quality that reads the prompt."""
+    out = tmp_path_factory.mktemp("trained") / "head.safetensors"
+    done = invoke(
+        "train-head", "agiqa-3k", "--results", small_study.results, "--out", out, "--protocol", "lab-seed1",
+        "--recipe", small_study.config / "recipes" / "slow.yaml", "--variant", "mst-clipiqa-star",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return out
 
+
+@pytest.fixture
+def here(tmp_path: Path, small_study: SmallStudy, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    place = Place(tmp_path, small_study, trained)
+    monkeypatch.chdir(tmp_path)
+    (place.root / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(place.root / "images" / name)
+    write_labels(place.root, label_rows())
+    shutil.copytree(REPOSITORY / "config", "config")
+    Path("out").mkdir()
+    return place
+
+
+def listed() -> dict[tuple[str, str], str]:
+    """The lines of docs/robustness.md, by kind and what is bad. In them, `…` stands for anything."""
+    found, kind = {}, ""
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if len(cells) == 2 and cells[1] == "refused with":
+            kind = cells[0]
+        elif len(cells) == 2 and kind and not set(cells[0]) <= {"-"}:
+            found[kind, cells[0]] = re.sub(r"\\([|*<\\])", r"\1", cells[1])
+        elif not cells:
+            kind = ""
+    return found
+
+
+def test_the_page_lists_what_is_tried_here():
+    assert list(listed()) == [(bad.kind, bad.what) for bad in BAD]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad.kind}: {bad.what}")
+def test_bad_input_is_refused_in_its_line(bad: Bad, here: Place):
+    command = bad.make(here)
+    before = contents(here.folder)
+    done = invoke(*command)
+    assert isinstance(done.exception, SystemExit), repr(done.exception)
+    assert done.exit_code == bad.code and "Traceback" not in done.output
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if line.startswith("Error: ")] == lines[-1:], done.stderr
+    said = lines[-1].removeprefix("Error: ").replace(f"{here.folder}/", "")
+    assert re.fullmatch(".+".join(map(re.escape, listed()[bad.kind, bad.what].split("…"))), said), said
+    assert contents(here.folder) == before
+
+
+def contents(folder: Path) -> dict[str, bytes | int]:
+    """What lies in a folder, without parts to resume from: the bytes, or of a large file their number."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {
+        name: path.read_bytes() if path.stat().st_size < 2**24 else path.stat().st_size
+        for name, path in files.items()
+        if ".parts/" not in name
+    }
+
+
+def twice(**changes: str) -> Make:
+    """The row of the image BAD_NAME, repeated with other values at the end."""
+    return rows(lambda frame: pd.concat([frame, frame[frame["name"] == BAD_NAME].assign(**changes)]))
+
+
+def animated(path: Path) -> None:
+    first, *others = (Image.new("RGB", (9, 9), (shade, 0, 0)) for shade in (0, 100, 200))
+    first.save(path, "PNG", save_all=True, append_images=others)
+
+
+def see_through(path: Path) -> None:
+    Image.new("P", (9, 9)).save(path, "PNG", transparency=0)
+
+
+def rotated(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (9, 7)).save(path, "JPEG", exif=exif)
+
+
+CONVERTED = "converted to RGB, transparency is dropped"
 
 #: What is odd about the benchmark's folder, how many images remain, and the line that counts it.
-ODDITIES: dict[str, tuple[Spoil, int, str]] = {
+ODDITIES: dict[str, tuple[Make, int, str]] = {
     "image without its row": (
-        lambda root: Image.new("RGB", (9, 9)).save(root / "images" / "spare.png"),
+        after(lambda here: Image.new("RGB", (9, 9)).save(here.root / "images" / "spare.png"), Place.samples),
         8,
         "1 images without a label row: not used (e.g. spare.png)",
     ),
-    "row twice": (twice(), 8, f"1 label rows repeated with equal values: kept once (e.g. {BAD})"),
+    "row twice": (twice(), 8, f"1 label rows repeated with equal values: kept once (e.g. {BAD_NAME})"),
     "row twice, conflicting": (
         twice(mos_quality="0.125"),
         7,
-        f"2 label rows of one image name with different values: all excluded: nothing says which is right (e.g. {BAD})",
+        "2 label rows of one image name with different values: all excluded: nothing says which is right "
+        f"(e.g. {BAD_NAME})",
     ),
     "white space": (cell("prompt", " a corgi "), 8, "1 prompts with white space at an edge: stripped (e.g.  a corgi )"),
-}
+    "animated image": (image(animated), 8, f"1 images of several frames: the first is used (e.g. {BAD_NAME})"),
+    "grey image": (
+        image(lambda path: Image.new("L", (9, 9)).save(path)), 8, f"1 images of mode L: {CONVERTED} (e.g. {BAD_NAME})"
+    ),
+    "CMYK image": (
+        image(lambda path: Image.new("CMYK", (9, 9)).save(path)),
+        8,
+        f"1 images of mode CMYK: {CONVERTED} (e.g. {BAD_NAME})",
+    ),
+    "palette with transparency": (image(see_through), 8, f"1 images of mode P: {CONVERTED} (e.g. {BAD_NAME})"),
+    "image to be turned": (image(rotated), 8, f"1 images marked to be turned: not turned (e.g. {BAD_NAME})"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("oddity", ODDITIES)
-def test_oddity_is_counted_and_said(oddity: str, root: Path, out: Path):
-    spoil, images, counted = ODDITIES[oddity]
-    spoil(root)
-    done = read_samples(root, out)
+def test_oddity_is_counted_and_said(oddity: str, here: Place):
+    make, images, counted = ODDITIES[oddity]
+    done = invoke(*make(here))
     assert done.exit_code == 0, done.output
     first, *others = done.output.splitlines()
     assert first.startswith(f"AGIQA-3K: {images} images, ")
     assert others == [f"  {counted}"]
-    frame, card = read_table(out / "samples.parquet")
+    frame, card = read_table("out/samples.parquet")
     assert len(frame) == card["images"] == images
-    assert (BAD in frame["image"].tolist()) == (images == 8)
+    assert (BAD_NAME in frame["image"].tolist()) == (images == 8)
     assert [f"{defect['count']} {defect['what']}" for defect in card["defects"]] == [counted.split(":")[0]]
+    done = invoke(*here.extracting())
+    assert done.exit_code == 0, done.output
+    assert len(load_features("out/coarse.safetensors").features) == images
 
 
-def test_nothing_odd_is_said_of_good_input(root: Path, out: Path):
-    done = read_samples(root, out)
+def test_marked_image_is_not_turned(here: Place):
+    """As the released code's loader reads it; its size is the stored one."""
+    rotated(here.image)
+    assert invoke(*here.samples()).exit_code == 0
+    frame, _ = read_table("out/samples.parquet")
+    row = frame.set_index("image").loc[BAD_NAME]
+    assert (row["width"], row["height"]) == (9, 7)
+
+
+def test_formula_with_its_value_is_a_number(here: Place):
+    """As a spreadsheet program saves it: openpyxl writes the formula alone."""
+    root, command = here.layout("agiqa-1k")
+    path = root / "AIGC_MOS_Zscore.xlsx"
+    fill_cell("=1+1")(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    assert b"<v></v>" in members[sheet] or b"<v />" in members[sheet] or b"<v/>" in members[sheet]
+    members[sheet] = re.sub(rb"<v></v>|<v ?/>", b"<v>2</v>", members[sheet])
+    repack(path, members)
+    done = invoke(*command)
+    assert done.exit_code == 0, done.output
+    assert read_table("out/samples.parquet")[0]["quality"].iloc[0] == 2
+
+
+def test_nothing_odd_is_said_of_good_input(here: Place):
+    done = invoke(*here.samples())
     assert done.output == "AGIQA-3K: 8 images, 4 prompts, 8 label rows\n"
-    assert [path.name for path in out.iterdir()] == ["samples.parquet"]
-
-
-def test_unknown_folder_is_one_line(tmp_path: Path, out: Path):
-    assert_one_line(read_samples(tmp_path / "nowhere", out), tmp_path / "nowhere", "AGIQA-3K", "data_root")
-    assert list(out.iterdir()) == []
+    assert [path.name for path in Path("out").iterdir()] == ["samples.parquet"]
 
 
 #: What happens to an image, and whether after the samples table was written.
@@ -204,70 +916,43 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], bool]] = {
     "a page since": (lambda path: path.write_text("<html>Quota"), True),
     "another image since": (lambda path: Image.new("RGB", (9, 9)).save(path), True),
     "removed since": (Path.unlink, True),
-    "unreadable since": (make_unreadable, True),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_image_that_does_not_decode_is_one_line(damage: str, root: Path, out: Path, tmp_path: Path):
+def test_extraction_that_meets_a_bad_image_keeps_the_other_batches(damage: str, here: Place):
     spoil, since = DAMAGE[damage]
-    samples = tmp_path / "samples"
-    samples.mkdir()
-    if not since:
-        spoil(root / "images" / BAD)
-    assert read_samples(root, samples).exit_code == 0, "the header is whole"
-    if since:
-        spoil(root / "images" / BAD)
-    store = out / "coarse.safetensors"
-    table = samples / "samples.parquet"
-    done = invoke("extract", *ENCODER, "--samples", table, "--root", root, "--batch-size", 2, "--out", store)
-    assert_one_line(done, root / "images" / BAD)
-    assert not store.exists()
-    kept = sorted(path.name for path in out.rglob("*") if path.is_file())
+    make = image_since(spoil) if since else image(spoil, Place.extracting)
+    done = invoke(*make(here))
+    assert done.exit_code == 1 and str(here.image) in done.stderr.splitlines()[-1]
+    kept = sorted(path.name for path in Path("out").rglob("*") if path.is_file())
     assert [name[:6] for name in kept] == ["000000", "000001", "000003"], "to resume from"
 
 
-def test_every_unreadable_image_is_counted(root: Path, out: Path):
+def test_every_unreadable_image_is_counted(here: Place):
     for name in NAMES[:3]:
-        halve(root / "images" / name)
-    assert read_samples(root, out).exit_code == 0
-    store = out / "coarse.safetensors"
-    done = invoke("extract", *ENCODER, "--samples", out / "samples.parquet", "--root", root, "--out", store)
-    assert_one_line(done, NAMES[0], "3 such images", NAMES[1])
-    assert not store.exists()
+        halve(here.root / "images" / name)
+    done = invoke(*here.extracting())
+    last = done.stderr.splitlines()[-1]
+    assert done.exit_code == 1 and all(word in last for word in (NAMES[0], "3 such images", NAMES[1]))
+    assert not Path("out/coarse.safetensors").exists()
 
 
-def test_prompt_beyond_the_context_is_counted(root: Path, out: Path):
+def test_weights_with_code_are_not_run(here: Place):
+    for content in (pickle_bomb(), pickle.dumps(Evil())):
+        assert invoke(*weights("a.pt", content)(here)).exit_code == 1
+        Path("a.pth").write_bytes(content)
+        assert invoke(*here.scoring("data", "--released", "a.pth")).exit_code == 1
+    assert list(Path("out").iterdir()) == []
+
+
+def test_prompt_beyond_the_context_is_counted(here: Place):
     long = "word " * 100
-    cell("prompt", long.strip())(root)
-    assert read_samples(root, out).exit_code == 0
-    done = invoke("encode-texts", *ENCODER, "--samples", out / "samples.parquet", "--out", out / "prompts.safetensors")
+    assert invoke(*cell("prompt", long.strip())(here)).exit_code == 0
+    out = Path("out/prompts.safetensors")
+    done = invoke("encode-texts", *ENCODER, "--samples", "out/samples.parquet", "--out", out)
     assert done.exit_code == 0, done.output
-    store = load_texts(out / "prompts.safetensors")
+    store = load_texts(out)
     assert store.metadata["truncated"] == [long.strip()]
     row = store.index[long.strip()]
     assert store.offsets[row + 1] - store.offsets[row] == 77
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"data_root": "nowhere"}, ["data_root", "nowhere", "does not exist"]),
-        ({"data_root": "{root}", "benchmarks": ["agiqa-1k"]}, ["agiqa-1k", "when_missing"]),
-        ({"benchmarks": ["koniq"]}, ["koniq", "agiqa-3k"]),
-        ({"variants": ["clip"]}, ["clip", "mst-clipiqa-star"]),
-        ({"protocols": ["random-walk"]}, ["random-walk", "groupedN"]),
-        ({"recipes": ["blog_post"]}, ["blog_post.yaml", "no such file"]),
-        ({"text_encoder": "middle"}, ["text_encoder", "middle", "coarse"]),
-    ],
-)
-def test_bad_configuration_is_one_line(changes: dict, words: list[str], root: Path, out: Path):
-    """A misspelt key is the schema's to find: see test_config.py, and tests/workflow for the real Snakefile."""
-    config = read_yaml(REPOSITORY / "config" / "agiqa-3k.yaml") | {"data_root": str(root.parent)} | changes
-    config["data_root"] = config["data_root"].format(root=root.parent)
-    done = invoke(
-        "manifest", "--config", json.dumps(config), "--recipes", REPOSITORY / "config" / "recipes",
-        "--results", out, "--out", out / "manifest.json",
-    )  # fmt: skip
-    assert_one_line(done, *words)
-    assert list(out.iterdir()) == []

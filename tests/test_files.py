@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import SafetensorError
 
 from mstclipiqa.errors import InputError
 from mstclipiqa.files import Parts, atomic, digest, read_table, sha256, write_json, write_table, write_text
@@ -188,3 +192,23 @@ def test_files_have_the_permissions_that_the_users_umask_gives(tmp_path):
     with atomic(tmp_path / "ours") as temporary:
         temporary.touch(mode=0o600)
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_a_killed_process_left_is_removed_when_its_file_is_written(tmp_path):
+    """Not what it left of other files, nor what a process that lives is writing."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = [f".a.csv.{dead.pid}.tmp", f".b.csv.{dead.pid}.tmp", f".a.csv.{os.getppid()}.tmp", ".a.csv.mine.tmp"]
+    for name in left:
+        (tmp_path / name).write_text("half")
+    write_text(tmp_path / "a.csv", "whole")
+    assert files(tmp_path) == sorted(["a.csv", *left[1:]])
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")])
+def test_full_disk_is_one_line_whoever_writes(error, tmp_path):
+    refused = pytest.raises(InputError, match=r"a.csv: cannot be written \(No space left on device\); make room")
+    with refused, atomic(tmp_path / "a.csv") as temporary:
+        temporary.write_text("half")
+        raise error
+    assert files(tmp_path) == []

@@ -4,11 +4,12 @@ The same labels circulate in three layouts and on three scales; each is read ont
 into the official order, in which row i of the index sheet is the image i.png.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 
 from mstclipiqa.benchmarks.base import (
     TARGETS,
@@ -128,13 +129,14 @@ def _read_csv(root: Path, index: pd.DataFrame) -> Labels:
 
 def _read_mat(path: Path, key: str, rows: int) -> np.ndarray:
     with parsing(path):
-        content = loadmat(str(path))
-    if key not in content:
-        names = ", ".join(name for name in content if not name.startswith("__"))
-        raise InputError(f"{path}: no variable {key}, found {names or 'none'}; replace it from the source")
-    values = pd.Series(np.ravel(content[key]))
-    if len(values) != rows:
-        raise InputError(f"{path}: {len(values)} values, but {INDEX} has {rows} rows; replace both from the source")
+        shapes = {name: shape for name, shape, _ in whosmat(str(path))}
+    if key not in shapes:
+        raise InputError(f"{path}: no variable {key}, found {', '.join(shapes) or 'none'}; replace it from the source")
+    count = math.prod(shapes[key])  # looked at first: a few bytes may unpack to any number of values
+    if count != rows:
+        raise InputError(f"{path}: {count} values, but {INDEX} has {rows} rows; replace both from the source")
+    with parsing(path):
+        values = pd.Series(np.ravel(loadmat(str(path), variable_names=[key])[key]))
     return to_numbers(path, key, values).to_numpy()
 
 

@@ -6,6 +6,7 @@ import fnmatch
 import json
 import os
 import warnings
+import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,12 @@ from mstclipiqa.files import sha256
 
 TARGETS = ("quality", "authenticity", "correspondence")
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+#: What a label file may have, unpacked. The largest of the benchmarks has 20,000 rows in 3 MB.
+MOST_ROWS, MOST_BYTES = 100_000, 2**28
+
+#: Where an image's header says how it is to be turned.
+ORIENTATION = 0x0112
 
 #: A drawn benchmark carries this file; whatever is computed from it is labelled synthetic.
 SYNTHETIC_MARK = "SYNTHETIC.md"
@@ -137,9 +144,10 @@ def read_sheet(path: Path, columns: Sequence[str], header: bool = True) -> pd.Da
 
     Every cell is text, so that a prompt that reads `NA` or `1984` stays what it is; numbers go through
     `to_numbers`. Without a header row `columns` names all columns in their order.
-    Raises InputError where the file cannot be parsed, lacks a column, or has an empty cell in one.
+    Raises InputError where the file cannot be parsed, is too large, lacks a column, or has an empty cell in one.
     """
-    options = {"header": 0 if header else None, "dtype": str, "keep_default_na": False}
+    options = {"header": 0 if header else None, "dtype": str, "keep_default_na": False, "nrows": MOST_ROWS + 1}
+    _check_size(path)
     with parsing(path), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows longer than the header
         if path.suffix == ".xlsx":
@@ -149,6 +157,8 @@ def read_sheet(path: Path, columns: Sequence[str], header: bool = True) -> pd.Da
         else:
             plain = {"sep": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".txt" else {}
             frame = pd.read_csv(path, encoding="utf-8-sig", index_col=False, **plain, **options)
+    if len(frame) > MOST_ROWS:
+        raise InputError(f"{path}: more than {MOST_ROWS:,} rows; no benchmark has so many, replace it from the source")
     if not header:
         if frame.shape[1] != len(columns):
             raise InputError(f"{path}: {frame.shape[1]} columns; expected {len(columns)}: {', '.join(columns)}")
@@ -164,6 +174,19 @@ def read_sheet(path: Path, columns: Sequence[str], header: bool = True) -> pd.Da
                 "fill it in or remove the row"
             )
     return frame
+
+
+def _check_size(path: Path) -> None:
+    """Raise InputError for a label file that would not fit into memory. A spreadsheet is a zip."""
+    size = path.stat().st_size
+    if path.suffix == ".xlsx":
+        with parsing(path), zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    if size > MOST_BYTES:
+        raise InputError(
+            f"{path}: {size / 1e6:,.0f} MB unpacked; no benchmark's labels have more than "
+            f"{MOST_BYTES / 1e6:,.0f} MB, replace it from the source"
+        )
 
 
 def require_columns(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> None:
@@ -270,14 +293,39 @@ def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list
 
 
 def check_image(path: Path) -> tuple[int, int]:
-    """Width and height from the image's header. Raises InputError where the file is no readable image."""
+    """Width and height from the image's header.
+
+    Raises InputError where the file is no readable image, one of absurd dimensions, or one of more than 8 bits of grey,
+    which Pillow would cut off at 255.
+    """
     try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.mode[0] in "IF":
+                    raise InputError(f"{path}: more than 8 bits of grey (mode {image.mode}); save it with 8 bits")
+                return image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(".")
+        raise InputError(f"{path}: too large an image ({reason}); replace it from the source") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         size = path.stat().st_size
         reason = "the file is empty" if size == 0 else f"not a readable image of {size} bytes"
         raise InputError(f"{path}: {reason} ({type(error).__name__}); replace it from the source") from None
+
+
+def find_oddities(path: Path) -> dict[str, str]:
+    """What is odd about an image that is read nevertheless, and what is done about it. Looks at the header."""
+    with Image.open(path) as image:
+        odd = {
+            "images of several frames": ("the first is used", getattr(image, "is_animated", False)),
+            f"images of mode {image.mode}": ("converted to RGB, transparency is dropped", image.mode != "RGB"),
+            # without the first condition Pillow reads a PNG to its end in search of the mark
+            "images marked to be turned": (
+                "not turned", "exif" in image.info and image.getexif().get(ORIENTATION, 1) != 1
+            ),
+        }  # fmt: skip
+        return {what: rule for what, (rule, holds) in odd.items() if holds}
 
 
 def normalise_prompt(prompt: str) -> str:
@@ -304,6 +352,11 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
     if unlabelled:
         labels.defects.append(Defect.of("images without a label row", unlabelled, "not used"))
     sizes = [check_image(paths[name]) for name in frame["image"]]
+    odd: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in frame["image"]:
+        for oddity in find_oddities(paths[name]).items():
+            odd[oddity].append(name)
+    labels.defects += [Defect.of(what, names, rule) for (what, rule), names in sorted(odd.items())]
     samples = pd.DataFrame(
         {
             "benchmark": benchmark.name,

@@ -22,7 +22,7 @@ from scipy.io import savemat
 
 from mstclipiqa.benchmarks.base import SYNTHETIC_MARK, TARGETS
 from mstclipiqa.errors import InputError
-from mstclipiqa.files import write_text
+from mstclipiqa.files import write_text, writing
 from mstclipiqa.scenes import (
     ARTEFACTS,
     FAULTS,
@@ -182,13 +182,14 @@ def draw_benchmark(name: str, root: Path, seed: int, scale: float = 1.0) -> None
     draft, old = (root.with_name(f".{root.name}.{what}") for what in ("draft", "old"))
     for folder in (draft, old):
         shutil.rmtree(folder, ignore_errors=True)
-    draft.mkdir(parents=True)
     try:
-        MINIATURES[name](Studio(draft, name, seed, scale))
-        write_text(draft / SYNTHETIC_MARK, NOTICE.format(name=name, seed=seed, scale=scale))
-        if root.exists():
-            os.replace(root, old)
-        os.replace(draft, root)
+        with writing(root):
+            draft.mkdir(parents=True)
+            MINIATURES[name](Studio(draft, name, seed, scale))
+            write_text(draft / SYNTHETIC_MARK, NOTICE.format(name=name, seed=seed, scale=scale))
+            if root.exists():
+                os.replace(root, old)
+            os.replace(draft, root)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
