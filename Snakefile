@@ -15,12 +15,16 @@ min_version("9.14")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/heads.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/curves.smk"
+include: "workflow/rules/efficiency.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/report.smk"
 

@@ -28,7 +28,7 @@ CRATE = "ro-crate-metadata.json"
 LOCK = "requirements-lock.txt"
 
 #: What is packed of a report.
-REPORT_PARTS = ("index.html", "tables/*", "figures/*")
+REPORT_PARTS = ("index.html", "summary.md", "tables/*", "figures/*")
 
 MEDIA_TYPES = {
     ".csv": "text/csv",
@@ -39,6 +39,7 @@ MEDIA_TYPES = {
     ".png": "image/png",
     ".safetensors": "application/octet-stream",
     ".svg": "image/svg+xml",
+    ".tex": "text/x-tex",
     ".txt": "text/plain",
 }
 
@@ -114,6 +115,7 @@ def _pack(archive: zipfile.ZipFile, name: str, path: Path) -> None:
 def _report_files(reports: Path) -> list[Path]:
     """The page, tables and figures. Raises InputError where there is no page, and for files of another kind."""
     found = sorted(path for pattern in REPORT_PARTS for path in reports.glob(pattern) if path.is_file())
+    found = [path for path in found if path.name != ".snakemake_timestamp"]  # in folders that Snakemake has written
     if reports / "index.html" not in found:
         raise InputError(
             f"{reports}: no index.html; name a folder reports/<suite>, or write it with `mstclipiqa report`"

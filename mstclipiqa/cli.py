@@ -3,6 +3,7 @@
 The verbs import what they run when they run it, so that help and checks answer at once.
 """
 
+import errno
 import json
 import re
 from datetime import datetime
@@ -24,6 +25,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 WRITE = click.Path(path_type=Path)
 SEED = click.IntRange(0, 2**32 - 1)
 
+#: What the system refuses for want of room or rights, wherever that happens.
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
 #: What a table must have to be the one that an option asks for.
 SAMPLES = ("benchmark", "image", "path", "sha256", "prompt", "prompt_group")
 SPLITS = ("protocol", "split", "image", "role")
@@ -37,6 +41,11 @@ class OneLineErrors(click.Group):
             return super().invoke(context)
         except MstclipiqaError as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.errno not in REFUSALS:
+                raise
+            place = error.filename or "the disk"
+            raise click.ClickException(f"{place}: {error.strerror}; make room or give rights, and run again") from None
 
 
 @click.group(cls=OneLineErrors, context_settings={"show_default": True})
@@ -195,18 +204,24 @@ def encoder_options(command: click.Command) -> click.Command:
 
 
 @main.command()
-@encoder_options
+@click.option(
+    "--encoder", "encoders", type=(str, str, WRITE), multiple=True, required=True, metavar="MODEL WEIGHTS OUT",
+    help="An open_clip model, its weights (a pretrained tag, a file, embedded, or random:SEED) and the feature store "
+    "(safetensors) to write. Repeatable: images are decoded once for all.",
+)  # fmt: skip
 @click.option("--samples", type=READ, required=True)
 @click.option("--root", type=FOLDER, required=True, help="The folder that the samples' paths start from.")
-@click.option("--batch-size", type=click.IntRange(1), default=32, help="Images per forward pass.")
-@click.option("--threads", type=click.IntRange(1), default=1, help="Batches decoded and encoded at once.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, help="Images per forward pass on a CPU.")
+@click.option("--gpu-batch-size", type=click.IntRange(1), default=256, help="The same on a GPU.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="Batches at once: decoded, and on a CPU encoded.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of the encoders.")
 @click.option("--recipe", type=READ, help="Encode this recipe's augmented views of every image, not the image.")
-@click.option("--out", type=WRITE, required=True, help="Feature store (safetensors) to write.")
 def extract(
-    model: str, weights: str, samples: Path, root: Path, batch_size: int, threads: int, recipe: Path | None, out: Path
-) -> None:
+    encoders: tuple[tuple[str, str, Path], ...], samples: Path, root: Path, batch_size: int, gpu_batch_size: int,
+    threads: int, precision: str, recipe: Path | None,
+) -> None:  # fmt: skip
     """Encode every image of a benchmark, on a GPU where there is one. Resumes where it was killed."""
-    from mstclipiqa.clip import load_encoder
+    from mstclipiqa.clip import default_device, load_encoder
     from mstclipiqa.extraction import extract_features
     from mstclipiqa.files import read_table
     from mstclipiqa.recipes import load_recipe
@@ -216,7 +231,12 @@ def extract(
     if loaded and not loaded.views:
         raise InputError(f"{recipe}: trains on no augmented views; leave --recipe out")
     views = {"augmentation": loaded.augmentation, "views": loaded.views} if loaded else {}
-    extract_features(load_encoder(model, weights), frame, root, out, batch_size, threads, **views)
+    if len(stores := {out for _, _, out in encoders}) < len(encoders):
+        raise InputError(f"--encoder: {len(encoders)} encoders for {len(stores)} stores; give each a file of its own")
+    device = default_device()
+    batch_size = gpu_batch_size if device.type == "cuda" else batch_size
+    loaded_encoders = {out: load_encoder(model, weights, device, precision) for model, weights, out in encoders}
+    extract_features(loaded_encoders, frame, root, batch_size, threads, **views)
 
 
 @main.command("encode-texts")
@@ -233,7 +253,7 @@ def encode_texts(
     from mstclipiqa.clip import load_encoder
     from mstclipiqa.extraction import extract_texts
     from mstclipiqa.files import read_table
-    from mstclipiqa.model import LEVELS
+    from mstclipiqa.recipes import LEVELS
 
     if (samples is not None) + (template is not None) + zero_shot != 1:
         raise click.UsageError("give one of --samples, --template and --zero-shot")
@@ -260,17 +280,19 @@ def encode_texts(
 @click.option("--variant", required=True)
 @click.option("--target", required=True)
 @click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
+@click.option("--workers", type=click.IntRange(1), default=1, help="Processes on a CPU; changes the speed only.")
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
     coarse_views: Path | None, fine_views: Path | None, recipe: Path, variant: str, target: str,
-    seeds: tuple[int, ...], out: Path,
+    seeds: tuple[int, ...], workers: int, out: Path,
 ) -> None:  # fmt: skip
     """Train every split and seed of one target, recipe and variant. Resumes at the first unfinished run."""
     from mstclipiqa.features import load_features, load_texts
     from mstclipiqa.files import read_table
+    from mstclipiqa.jobs import train_job
     from mstclipiqa.recipes import load_recipe
-    from mstclipiqa.training import assemble_dataset, train_job
+    from mstclipiqa.training import assemble_dataset
     from mstclipiqa.variants import get_variant
 
     get_variant(variant)
@@ -284,6 +306,7 @@ def train(
         "benchmark": card["benchmark"],
         "target": target,
         "recipe": loaded.name,
+        "recipe_values": loaded.values,
         "variant": variant,
         "synthetic": card["synthetic"],
         "encoders": {role: stores[role].metadata["encoder"] for role in ("coarse", "fine")},
@@ -291,7 +314,7 @@ def train(
     }
     table, _ = read_table(splits, SPLITS)
     own_levels = load_texts(fine_levels) if fine_levels else None
-    train_job(out, data, table, variant, loaded, load_texts(levels), list(seeds), metadata, own_levels)
+    train_job(out, data, table, variant, loaded, load_texts(levels), list(seeds), metadata, own_levels, workers)
 
 
 @main.command()
@@ -356,7 +379,7 @@ def measure(samples: Path, root: Path, threads: int, out: Path) -> None:
     from mstclipiqa.files import read_table
 
     frame, _ = read_table(samples, SAMPLES)
-    extract_features(StatisticsEncoder(), frame, root, out, threads=threads)
+    extract_features({out: StatisticsEncoder()}, frame, root, threads=threads)
 
 
 @main.command()
@@ -590,6 +613,34 @@ def claims(results: Path, path: Path, paper_tables: Path, recipes: Path, out: Pa
     click.echo(f"Verdicts under {document['like_for_like']}: {shown}")
 
 
+def read_json_config(text: str) -> dict:
+    """A configuration given as JSON on the command line."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--config: not JSON ({error})") from None
+
+
+@main.command()
+@click.option("--config", required=True, help="The configuration as JSON.")
+@click.option("--recipes", type=FOLDER, default="config/recipes", help="Folder of recipe files.")
+@click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")
+def efficiency(config: str, recipes: Path, out: Path) -> None:
+    """What each model costs from image to score: parameters, operations, time on this machine."""
+    from mstclipiqa.clip import load_encoder
+    from mstclipiqa.efficiency import measure_efficiency
+    from mstclipiqa.experiments import Study
+    from mstclipiqa.files import write_table
+
+    study = Study(read_json_config(config), recipes)
+    precision = study.config["extraction"]["precision"]
+    encoders = {
+        name: load_encoder(encoder["model"], encoder["weights"], precision=precision)
+        for name, encoder in study.config["encoders"].items()
+    }
+    write_table(out, *measure_efficiency(study, encoders))
+
+
 @main.command()
 @click.option("--config", required=True, help="The configuration as JSON.")
 @click.option("--recipes", type=FOLDER, default="config/recipes", help="Folder of recipe files.")
@@ -601,11 +652,7 @@ def manifest(config: str, recipes: Path, results: Path, out: Path) -> None:
     from mstclipiqa.files import write_json
     from mstclipiqa.manifest import build_manifest
 
-    try:
-        document = json.loads(config)
-    except json.JSONDecodeError as error:
-        raise InputError(f"--config: not JSON ({error})") from None
-    write_json(out, build_manifest(Study(document, recipes), results))
+    write_json(out, build_manifest(Study(read_json_config(config), recipes), results))
 
 
 @main.command()

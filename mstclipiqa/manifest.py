@@ -42,7 +42,7 @@ BENCHMARK_TABLES = ("samples", "splits", "baselines")
 PROBE_TABLES = ("readout", "gates")
 
 #: Of the whole suite, where it has them: what the controls write, and the verdicts.
-CONTROLS = ("levels/zero_shot.safetensors", "curves.parquet", "transfer.parquet", "claims.json")
+CONTROLS = ("levels/zero_shot.safetensors", "curves.parquet", "transfer.parquet", "efficiency.parquet", "claims.json")
 
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "numpy", "scipy", "pandas", "pyarrow", "pillow", "snakemake",

@@ -71,8 +71,8 @@ def build(folder: Path) -> SmallStudy:
     run("split", "--samples", samples, *(w for name in PROTOCOLS for w in ("--protocol", name)), "--out", splits)
     encoders = {role: ("--model", model, "--weights", "embedded") for role, model in ENCODERS.items()}
     stores = {name: features / f"{name}.safetensors" for name in (*ENCODERS, "prompts", "statistics")}
-    for role, encoder in encoders.items():
-        run("extract", *encoder, "--samples", samples, "--root", data, "--out", stores[role])
+    pair = [word for role, model in ENCODERS.items() for word in ("--encoder", model, "embedded", stores[role])]
+    run("extract", *pair, "--samples", samples, "--root", data)
     run("encode-texts", *encoders["coarse"], "--samples", samples, "--out", stores["prompts"])
     run("measure", "--samples", samples, "--root", data, "--out", stores["statistics"])
     zero_shot = results / "levels" / "zero_shot.safetensors"

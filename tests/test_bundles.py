@@ -182,6 +182,13 @@ def test_folder_without_a_page_is_no_report(study: SmallStudy, tmp_path: Path):
         write_bundle(study.results, tmp_path, tmp_path / "b.zip")
 
 
+def test_snakemakes_marks_of_its_folders_are_left_out(study: SmallStudy, tmp_path: Path):
+    copy = study.copy(tmp_path / "copy")
+    (copy.reports / "figures" / ".snakemake_timestamp").touch()
+    write_bundle(copy.results, copy.reports, tmp_path / "b.zip")
+    assert not any("snakemake_timestamp" in name for name in zipfile.ZipFile(tmp_path / "b.zip").namelist())
+
+
 def test_photograph_among_the_figures_is_refused(study: SmallStudy, tmp_path: Path):
     copy = study.copy(tmp_path / "copy")
     (copy.reports / "figures" / "photo.jpg").write_bytes(b"\xff\xd8")

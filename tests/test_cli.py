@@ -1,6 +1,7 @@
 """The command line: the whole chain by hand, and what a mistake looks like."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -21,9 +22,10 @@ from mstclipiqa.probe import probe_scenes
 REPOSITORY = Path(__file__).parents[1]
 VERBS = ["draw", "samples", "split", "extract", "encode-texts", "measure", "baselines", "train", "probe", "evaluate"]
 VERBS += ["curves", "transfer", "compare", "claims", "manifest", "report", "pretrain", "plan", "train-head", "score"]
-VERBS += ["check", "bless", "verify", "bundle", "acquire", "doctor"]
+VERBS += ["efficiency", "check", "bless", "verify", "bundle", "acquire", "doctor"]
 COARSE = ("--model", "mst-small-32", "--weights", "random:32")
 FINE = ("--model", "mst-small-16", "--weights", "random:16")
+EXTRACT = ("extract", "--encoder", "mst-small-32", "random:32", "{tmp}/store")
 VARIANTS = ["mst-clipiqa", "mst-clipiqa-star"]
 TARGETS = ["quality", "correspondence"]
 
@@ -147,8 +149,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     )  # fmt: skip
     for role, encoder in (("coarse", COARSE), ("fine", FINE)):
         step(
-            "extract", *encoder, "--samples", samples, "--root", chain.data, "--threads", 2,
-            "--out", features / f"{role}.safetensors",
+            "extract", "--encoder", *encoder[1::2], features / f"{role}.safetensors", "--samples", samples,
+            "--root", chain.data, "--threads", 2,
         )  # fmt: skip
     step("encode-texts", *COARSE, "--samples", samples, "--out", features / "prompts.safetensors")
     levels = chain.results / "levels" / "tiny.safetensors"
@@ -177,6 +179,19 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     step("evaluate", *runs, "--results", chain.results, "--out", metrics)
     step("compare", "--metrics", metrics, "--results", chain.results, "--out", chain.results)
     return chain
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completes_every_verb(shell: str):
+    def completed(instruction: str, **variables: str) -> str:
+        environment = {"_MSTCLIPIQA_COMPLETE": f"{shell}_{instruction}", **variables}
+        done = CliRunner(env=environment).invoke(main, prog_name="mstclipiqa")
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "_MSTCLIPIQA_COMPLETE" in completed("source")
+    verbs = completed("complete", COMP_WORDS="mstclipiqa ", COMP_CWORD="" if shell == "fish" else "1")
+    assert set(VERBS) <= set(re.split(r"[\s,]", verbs))
 
 
 def test_help_lists_every_verb_and_imports_no_torch():
@@ -345,11 +360,11 @@ def test_file_of_another_step_is_one_line(changes: dict, chain: Chain):
 def test_table_of_another_step_is_one_line(verb: str, chain: Chain):
     splits, out = chain.benchmark / "splits.parquet", chain.folder / "unwanted"
     options = {
-        "extract": [*COARSE, "--root", chain.data],
-        "encode-texts": COARSE,
-        "split": ["--protocol", "lab-seed1"],
+        "extract": ["--encoder", *COARSE[1::2], out, "--root", chain.data],
+        "encode-texts": [*COARSE, "--out", out],
+        "split": ["--protocol", "lab-seed1", "--out", out],
     }
-    assert_one_line(invoke(verb, *options[verb], "--samples", splits, "--out", out), splits)
+    assert_one_line(invoke(verb, *options[verb], "--samples", splits), splits)
     assert not out.exists()
 
 
@@ -427,8 +442,8 @@ def test_protocol_named_twice_splits_once(chain: Chain, tmp_path: Path):
     [
         (["samples", "koniq", "--root", "."], ["koniq", "agiqa-3k"]),
         (["draw", "koniq", "--root", "nowhere"], ["koniq", "agiqa-3k"]),
-        (["extract", "--model", "ViT-B-33", "--weights", "random:0", "--root", "."], ["ViT-B-33"]),
-        (["extract", "--model", "ViT-B-32", "--weights", "openai", "--root", "."], ["ViT-B-32-quickgelu"]),
+        (["extract", "--encoder", "ViT-B-33", "random:0", "{out}", "--root", "."], ["ViT-B-33"]),
+        (["extract", "--encoder", "ViT-B-32", "openai", "{out}", "--root", "."], ["ViT-B-32-quickgelu"]),
         (["encode-texts", "--model", "mst-small-32", "--weights", "random:one", "--template", "{}"], ["random:one"]),
         (["split", "--protocol", "random-walk"], ["random-walk", "lab-seedN"]),
         (["split", "--protocol", "grouped0"], ["grouped0"]),
@@ -439,9 +454,10 @@ def test_protocol_named_twice_splits_once(chain: Chain, tmp_path: Path):
 def test_unknown_name_is_one_line(arguments: list[str], words: list[str], chain: Chain, tmp_path: Path):
     if arguments[0] in ("split", "extract"):
         arguments = [*arguments, "--samples", chain.benchmark / "samples.parquet"]
-    if arguments[0] != "draw":
-        arguments = [*arguments, "--out", tmp_path / "out" / "unwanted"]
-    assert_one_line(invoke(*arguments), *words)
+    out = tmp_path / "out" / "unwanted"
+    if arguments[0] not in ("draw", "extract"):
+        arguments = [*arguments, "--out", out]
+    assert_one_line(invoke(*(str(word).replace("{out}", str(out)) for word in arguments)), *words)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -458,8 +474,11 @@ def test_template_without_one_place_for_the_level_is_one_line(template: str, tmp
         ["draw", "agiqa-3k", "--seed", "-1", "--root", "{tmp}/drawn"],
         ["draw", "agiqa-3k", "--scale", "0", "--root", "{tmp}/drawn"],
         ["draw", "agiqa-3k", "--scale", "0.1", "--root", "{tmp}/file"],
-        ["extract", *COARSE, "--samples", "{samples}", "--root", "{tmp}", "--batch-size", "0", "--out", "{tmp}/store"],
-        ["extract", *COARSE, "--samples", "{samples}", "--root", "{tmp}", "--threads", "0", "--out", "{tmp}/store"],
+        [*EXTRACT, "--samples", "{samples}", "--root", "{tmp}", "--batch-size", "0"],
+        [*EXTRACT, "--samples", "{samples}", "--root", "{tmp}", "--gpu-batch-size", "0"],
+        [*EXTRACT, "--samples", "{samples}", "--root", "{tmp}", "--threads", "0"],
+        [*EXTRACT, "--samples", "{samples}", "--root", "{tmp}", "--precision", "float16"],
+        [*EXTRACT, *EXTRACT[1:], "--samples", "{samples}", "--root", "{tmp}"],
     ],
     ids=" ".join,
 )

@@ -85,7 +85,8 @@ def test_every_page_is_linked_from_another():
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_a_page_is_short(page):
     lines = page.read_text(encoding="utf-8").splitlines()
-    assert lines[0].startswith("# ") and len(lines) < 80
+    prose = [line for line in lines if not line.startswith("|")]
+    assert lines[0].startswith("# ") and len(prose) < 80
 
 
 @documents

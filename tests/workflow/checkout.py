@@ -47,7 +47,7 @@ class Checkout:
         """Every result and report by path, without logs, the drawn data, and timings and what shows them."""
         files = [*(self.folder / "results" / suite).rglob("*"), *(self.folder / "reports" / suite).rglob("*")]
         kept = {path.relative_to(self.folder): path for path in files if path.is_file()}
-        left_out = {"logs", "timings", "data", "timings.csv", "timings.md", "index.html"}
+        left_out = {"logs", "timings", "data", "timings.csv", "timings.md", "timings.tex", "index.html"}
         return {str(name): path.read_bytes() for name, path in kept.items() if not left_out & set(name.parts)}
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     # and on both of its targets 2 more
     assert jobs["train"] == 10 * 2 + 3 * 2 + 8 + 2 * 2
     assert jobs["draw"] == jobs["samples"] == jobs["splits"] == 5
-    assert jobs["extract"] == 5 * 2 + 1 and jobs["extract_views"] == 2
+    # one job encodes with coarse and fine; the appendix's one encoder, retokenised, and its views are AGIQA-3K's alone
+    assert (jobs["extract"], jobs["extract_other"], jobs["extract_views_agiqa-3k_appendix"]) == (5, 1, 1)
     assert jobs["probe"] == jobs["curves"] == jobs["transfer"] == 1
     assert jobs.items() >= DOWNSTREAM.items()
 
@@ -64,6 +66,19 @@ def test_page_and_tables_are_there(finished: Checkout):
     assert list((reports / "tables").glob("*.csv"))
     assert list((reports / "tables").glob("*.md"))
     assert list((reports / "figures").glob("*.png"))
+
+
+def test_snakemakes_own_report_holds_page_tables_and_figures(finished: Checkout, tmp_path: Path):
+    done = finished.snakemake("--report", str(tmp_path / "report.zip"), *SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    reports = finished.folder / "reports" / "reduced"
+    shown = [reports / "index.html", *reports.glob("tables/*.csv"), *reports.glob("figures/*.svg")]
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        packed = {Path(name).name: archive.read(name) for name in archive.namelist()}
+    start = packed.pop("report.html").decode()
+    assert packed == {path.name: path.read_bytes() for path in shown}
+    captions = ("every number is", "verdict on every claim", "A table of the page", "A figure of the page")
+    assert [caption for caption in captions if caption not in start] == []
 
 
 def test_manifest_hashes_are_those_of_the_files(finished: Checkout):

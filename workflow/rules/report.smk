@@ -75,6 +75,7 @@ rule manifest:
         expand(f"{RESULTS}/probe/{{recipe}}/{{table}}.parquet", recipe=study.probed, table=["readout", "gates"]),
         CURVES,
         TRANSFER,
+        f"{RESULTS}/efficiency.parquet",
     output:
         f"{RESULTS}/manifest.json",
     params:
@@ -98,10 +99,19 @@ rule report:
         statistics=STATISTICS,
         claims=f"{RESULTS}/claims.json",
         paper_tables="config/paper_tables.csv",
+        # The page shows drawn images beside the largest errors, and no others.
+        images=expand(f"{DATA}/{{benchmark}}", benchmark=study.benchmarks) if study.drawn else [],
     output:
-        f"{REPORTS}/index.html",
-        directory(f"{REPORTS}/tables"),
-        directory(f"{REPORTS}/figures"),
+        report(f"{REPORTS}/index.html", caption="../report/page.rst", category="The page"),
+        f"{REPORTS}/summary.md",
+        report(
+            directory(f"{REPORTS}/tables"),
+            patterns=["{table}.csv"], caption="../report/table.rst", category="Tables", labels={"table": "{table}"},
+        ),
+        report(
+            directory(f"{REPORTS}/figures"),
+            patterns=["{figure}.svg"], caption="../report/figure.rst", category="Figures", labels={"figure": "{figure}"},
+        ),
     params:
         results=lambda wildcards, input: Path(input.manifest).parent,
         reports=lambda wildcards, output: Path(output[0]).parent,
