@@ -209,6 +209,10 @@ def encoder_options(command: click.Command) -> click.Command:
     help="An open_clip model, its weights (a pretrained tag, a file, embedded, or random:SEED) and the feature store "
     "(safetensors) to write. Repeatable: images are decoded once for all.",
 )  # fmt: skip
+@click.option(
+    "--text-encoder", type=(str, str, WRITE), metavar="MODEL WEIGHTS OUT",
+    help="Encode the distinct prompts too, by the text tower of this model, into a store of their own.",
+)  # fmt: skip
 @click.option("--samples", type=READ, required=True)
 @click.option("--root", type=FOLDER, required=True, help="The folder that the samples' paths start from.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, help="Images per forward pass on a CPU.")
@@ -217,12 +221,14 @@ def encoder_options(command: click.Command) -> click.Command:
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of the encoders.")
 @click.option("--recipe", type=READ, help="Encode this recipe's augmented views of every image, not the image.")
 def extract(
-    encoders: tuple[tuple[str, str, Path], ...], samples: Path, root: Path, batch_size: int, gpu_batch_size: int,
-    threads: int, precision: str, recipe: Path | None,
+    encoders: tuple[tuple[str, str, Path], ...], text_encoder: tuple[str, str, Path] | None, samples: Path, root: Path,
+    batch_size: int, gpu_batch_size: int, threads: int, precision: str, recipe: Path | None,
 ) -> None:  # fmt: skip
     """Encode every image of a benchmark, on a GPU where there is one. Resumes where it was killed."""
+    from functools import cache
+
     from mstclipiqa.clip import default_device, load_encoder
-    from mstclipiqa.extraction import extract_features
+    from mstclipiqa.extraction import extract_features, extract_texts
     from mstclipiqa.files import read_table
     from mstclipiqa.recipes import load_recipe
 
@@ -231,11 +237,15 @@ def extract(
     if loaded and not loaded.views:
         raise InputError(f"{recipe}: trains on no augmented views; leave --recipe out")
     views = {"augmentation": loaded.augmentation, "views": loaded.views} if loaded else {}
-    if len(stores := {out for _, _, out in encoders}) < len(encoders):
-        raise InputError(f"--encoder: {len(encoders)} encoders for {len(stores)} stores; give each a file of its own")
-    device = default_device()
+    outputs = [out for _, _, out in [*encoders, *([text_encoder] if text_encoder else [])]]
+    if len(stores := set(outputs)) < len(outputs):
+        raise InputError(f"--encoder: {len(outputs)} encoders for {len(stores)} stores; give each a file of its own")
+    device, load = default_device(), cache(load_encoder)
     batch_size = gpu_batch_size if device.type == "cuda" else batch_size
-    loaded_encoders = {out: load_encoder(model, weights, device, precision) for model, weights, out in encoders}
+    loaded_encoders = {out: load(model, weights, device, precision) for model, weights, out in encoders}
+    if text_encoder:
+        model, weights, out = text_encoder
+        extract_texts(load(model, weights, device, "float32"), frame["prompt"], out)  # only images are rounded
     extract_features(loaded_encoders, frame, root, batch_size, threads, **views)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,15 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from mstclipiqa.clip import Encoder
 from mstclipiqa.errors import InputError
 from mstclipiqa.features import read_store, write_store
 from mstclipiqa.files import Parts, digest, sha256
 from mstclipiqa.fingerprint import fingerprint
 from mstclipiqa.image_statistics import NAMES, image_statistics
 from mstclipiqa.progress import progress
+
+if TYPE_CHECKING:  # open_clip takes seconds to import, and image statistics need none of it
+    from mstclipiqa.clip import Encoder
 
 #: Pixels of an augmented view: what CLIP's encoders take.
 VIEW_SIZE = 224
@@ -31,6 +34,8 @@ def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
             raise InputError(f"{path}: changed since the samples table was written; run the samples step again")
         with Image.open(path) as image:
             return image.convert("RGB")
+    except FileNotFoundError:
+        raise InputError(f"{path}: is gone since the samples table was written; run the samples step again") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: does not decode ({error}); replace it from the source") from None
 
@@ -78,11 +83,16 @@ class StatisticsEncoder:
         return statistics
 
 
+def is_complete(output: Path, metadata: dict) -> bool:
+    """Whether the store is there and says of itself what is to be said."""
+    return output.is_file() and digest(read_store(output)[1]) == digest(metadata)
+
+
 class Store:
     """The store of one encoder's image features while it is filled, batch by batch; at `output` when complete."""
 
     def __init__(
-        self, output: Path, encoder: Encoder | StatisticsEncoder, samples: pd.DataFrame, batch_size: int, views: dict
+        self, output: Path, encoder: "Encoder | StatisticsEncoder", samples: pd.DataFrame, batch_size: int, views: dict
     ):
         self.output, self.encoder = output, encoder
         known = {"encoder": encoder.identity, "code": fingerprint(__name__), "device": encoder.device.type, **views}
@@ -92,10 +102,6 @@ class Store:
             "sha256": samples["sha256"].tolist(),
         }
         self.parts = Parts(output, known)
-
-    def is_complete(self) -> bool:
-        """Whether the file is there and says of itself what this store would."""
-        return self.output.is_file() and digest(read_store(self.output)[1]) == digest(self.metadata)
 
     def lacks(self, name: str) -> bool:
         """Whether the batch is still to be encoded."""
@@ -123,7 +129,7 @@ class Store:
 
 
 def extract_features(
-    encoders: Mapping[Path, Encoder | StatisticsEncoder],
+    encoders: "Mapping[Path, Encoder | StatisticsEncoder]",
     samples: pd.DataFrame,
     root: Path,
     batch_size: int = 32,
@@ -144,7 +150,7 @@ def extract_features(
     torch.set_num_threads(1)
     settings = {} if augmentation is None else {"augmentation": augmentation, "views": views}
     stores = [Store(output, encoder, samples, batch_size, settings) for output, encoder in encoders.items()]
-    missing = [store for store in stores if not store.is_complete()]
+    missing = [store for store in stores if not is_complete(store.output, store.metadata)]
     batches = [samples.iloc[start : start + batch_size] for start in range(0, len(samples), batch_size)]
     # A part is known by its images: mending one of them costs its own batch.
     names = [
@@ -202,19 +208,14 @@ def draw_views(image: Image.Image, content: str, augmentation: dict, views: int)
     return [augment(image, augmentation, VIEW_SIZE, np.random.default_rng(seed)) for seed in seeds]
 
 
-def extract_texts(encoder: Encoder, texts: Iterable[str], output: Path, batch_size: int = 32) -> None:
-    """Encode every distinct text once into the store `output`; texts beyond the context are counted."""
+def extract_texts(encoder: "Encoder", texts: Iterable[str], output: Path, batch_size: int = 32) -> None:
+    """Encode every distinct text once into the store `output`; texts beyond the context are counted.
+
+    A store that is already complete is left as it is.
+    """
     torch.set_num_threads(1)
     texts = list(dict.fromkeys(texts))
-    states: list[Tensor] = []
-    pooled: list[Tensor] = []
-    starts = range(0, len(texts), batch_size)
-    for start in progress(starts, len(starts), f"encode texts {encoder.identity['model']}", "batches"):
-        batch_states, batch_pooled = encoder.encode_texts(texts[start : start + batch_size])
-        states += batch_states
-        pooled.append(batch_pooled)
-    counts = encoder.token_counts(texts)
-    limit = encoder.identity["context_length"]
+    counts, limit = encoder.token_counts(texts), encoder.identity["context_length"]
     metadata = {
         "encoder": encoder.identity,
         "code": fingerprint(__name__),
@@ -222,6 +223,15 @@ def extract_texts(encoder: Encoder, texts: Iterable[str], output: Path, batch_si
         "texts": texts,
         "truncated": [text for text, count in zip(texts, counts, strict=True) if count > limit],
     }
+    if is_complete(output, metadata):
+        return
+    states: list[Tensor] = []
+    pooled: list[Tensor] = []
+    starts = range(0, len(texts), batch_size)
+    for start in progress(starts, len(starts), f"encode texts {encoder.identity['model']}", "batches"):
+        batch_states, batch_pooled = encoder.encode_texts(texts[start : start + batch_size])
+        states += batch_states
+        pooled.append(batch_pooled)
     tensors = {
         "tokens": torch.cat(states).numpy(),
         "offsets": np.cumsum([0, *(len(state) for state in states)]),

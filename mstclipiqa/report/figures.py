@@ -79,6 +79,7 @@ def _finish(canvas: Canvas, name: str, caption: str, alt: str) -> Figure:
     png, svg = io.BytesIO(), io.StringIO()
     canvas.get_layout_engine().set(h_pad=0.09)
     canvas.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    canvas.set_layout_engine("none")  # laid out already, which takes as long as drawing
     no_metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])
     canvas.savefig(svg, format="svg", dpi=200, transparent=True, metadata=no_metadata)
     text = svg.getvalue().replace(INK, "currentColor")

@@ -70,6 +70,12 @@ def encoders_into(stores, names, benchmark):
     )
 
 
+def prompts_into(stores, benchmark):
+    """The option that names the text encoder and the file of a benchmark's prompts, as `encoders_into` does."""
+    encoder = config["encoders"][config["text_encoder"]]
+    return f"--text-encoder {encoder['model']} {encoder['weights']} {stores.format(benchmark=benchmark, encoder='prompts')}"
+
+
 def reader_code(wildcards):
     """The code that reads one benchmark: editing one reader leaves the other benchmarks alone."""
     return fingerprint("mstclipiqa.benchmarks.base", get_benchmark(wildcards.benchmark).read.__module__)

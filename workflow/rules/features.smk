@@ -1,8 +1,8 @@
-# samples.parquet and images -> features/<encoder>.safetensors, views of them -> features/<encoder>-<recipe>.safetensors;
-# texts -> prompts and levels
+# samples.parquet and images -> features/<encoder>.safetensors and prompts.safetensors; augmented views of the images ->
+# features/<encoder>-<recipe>.safetensors; texts of the quality levels -> levels/
 
 
-# A job starts once and decodes an image once for all of its encoders. `update` leaves the stores that are there to the
+# A job starts once for all of its encoders and the prompts, and decodes an image once. `update` leaves the stores that are there to the
 # command, which encodes what they lack: with another fine encoder, the coarse one's store stays as it is.
 
 STORES = f"{RESULTS}/{{benchmark}}/features/{{encoder}}.safetensors"
@@ -12,11 +12,13 @@ rule extract:
     input:
         samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
         root=f"{DATA}/{{benchmark}}",
-        weights=[weights_file(name) for name in PAIR],
+        weights=[weights_file(name) for name in dict.fromkeys([*PAIR, config["text_encoder"]])],
     output:
-        update(expand(STORES, encoder=PAIR, allow_missing=True)),
+        update(expand(STORES, encoder=[*PAIR, "prompts"], allow_missing=True)),
     params:
-        encoders=lambda wildcards: encoders_into(STORES, PAIR, wildcards.benchmark),
+        encoders=lambda wildcards: " ".join(
+            [encoders_into(STORES, PAIR, wildcards.benchmark), prompts_into(STORES, wildcards.benchmark)]
+        ),
         extraction=EXTRACTION,
         code=FEATURES_CODE,
     log:
@@ -80,24 +82,6 @@ for (benchmark, recipe), encoders in study.views.items():
         shell:
             "python -m mstclipiqa extract {params.encoders} --samples {input.samples:q} --root {input.root:q}"
             " --recipe {params.recipe:q} {params.extraction} --threads {threads} 2>&1 | tee {log:q}"
-
-
-rule encode_prompts:
-    input:
-        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
-        weights=weights_file(config["text_encoder"]),
-    output:
-        f"{RESULTS}/{{benchmark}}/features/prompts.safetensors",
-    params:
-        encoder=encoder_spec(config["text_encoder"]),
-        code=FEATURES_CODE,
-    log:
-        f"{RESULTS}/logs/encode_prompts/{{benchmark}}.log",
-    conda:
-        "../../environment.yml"
-    shell:
-        "python -m mstclipiqa encode-texts {params.encoder} --samples {input.samples:q} --out {output:q}"
-        " 2>&1 | tee {log:q}"
 
 
 rule encode_levels:
