@@ -291,13 +291,16 @@ def encode_texts(
 @click.option("--target", required=True)
 @click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
 @click.option("--workers", type=click.IntRange(1), default=1, help="Processes on a CPU; changes the speed only.")
+@click.option("--device", type=click.Choice(["cpu", "auto"]), default="cpu", help="auto: a GPU, where there is one.")
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
     coarse_views: Path | None, fine_views: Path | None, recipe: Path, variant: str, target: str,
-    seeds: tuple[int, ...], workers: int, out: Path,
+    seeds: tuple[int, ...], workers: int, device: str, out: Path,
 ) -> None:  # fmt: skip
     """Train every split and seed of one target, recipe and variant. Resumes at the first unfinished run."""
+    import torch
+
     from mstclipiqa.features import load_features, load_texts
     from mstclipiqa.files import read_table
     from mstclipiqa.jobs import train_job
@@ -324,7 +327,8 @@ def train(
     }
     table, _ = read_table(splits, SPLITS)
     own_levels = load_texts(fine_levels) if fine_levels else None
-    train_job(out, data, table, variant, loaded, load_texts(levels), list(seeds), metadata, own_levels, workers)
+    chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
+    train_job(out, data, table, variant, loaded, load_texts(levels), list(seeds), metadata, own_levels, workers, chosen)
 
 
 @main.command()

@@ -48,16 +48,18 @@ class Job:
             raise FailedRunError(f"{run}: {error}") from None
 
 
+CPU = torch.device("cpu")
+
+
 def train_runs(
-    job: Job, runs: Sequence[Run], workers: int = 1, device: torch.device | None = None
+    job: Job, runs: Sequence[Run], workers: int = 1, device: torch.device = CPU
 ) -> Iterator[tuple[Run, pd.DataFrame]]:
     """Every run and what `train_run` returns, as they finish.
 
     On a GPU all runs are trained as one (mstclipiqa/stacked.py); the parameters of one are too few to keep it busy. On
-    a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache.
-    `device`: the first GPU where there is one, otherwise the CPU. A recipe with dropout cannot be stacked.
+    a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache. So
+    do runs of a recipe with dropout, which cannot be stacked, wherever they are asked for.
     """
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type != "cpu" and not job.recipe.regression_dropout:
         from mstclipiqa.stacked import train_stacked
 
@@ -99,11 +101,12 @@ def train_job(
     metadata: dict,
     fine_levels: TextFeatures | None = None,
     workers: int = 1,
+    device: torch.device = CPU,
 ) -> None:
     """Train every (protocol, split, seed) run of one job and write all test predictions to `output`.
 
     Every run depends on its own seed and split alone, so the grouping of runs into jobs, and on a CPU the `workers`,
-    change nothing. A killed job resumes at its first unfinished run.
+    change nothing. On a GPU a run's neighbours change its last bits. A killed job resumes at its first unfinished run.
     """
     prepare_process()
     if recipe.views and (data.views_c is None or data.views_f is None):
@@ -115,6 +118,7 @@ def train_job(
     metadata = {
         **metadata,
         "code": fingerprint(__name__, *filter(None, [get_variant(variant).module])),
+        "device": device.type,
         "versions": {package: version(package) for package in ("torch", "numpy", "scipy")},
     }
     labels = [data.images, data.mos.tolist(), data.low, data.high]
@@ -131,7 +135,7 @@ def train_job(
     todo = [run for run in runs if not part(run).exists()]
     description = f"train {metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
     try:
-        for run, table in progress(train_runs(job, todo, workers), len(todo), description, "runs"):
+        for run, table in progress(train_runs(job, todo, workers, device), len(todo), description, "runs"):
             for position, key in enumerate(("protocol", "split", "seed")):
                 table.insert(position, key, getattr(run, key))
             write_table(part(run), table, {})

@@ -18,6 +18,7 @@ rule train:
         values=lambda wildcards: json.dumps(study.recipes[wildcards.recipe].values, sort_keys=True),
         recipe=lambda wildcards: RECIPES / f"{wildcards.recipe}.yaml",
         seeds=" ".join(f"--seed {seed}" for seed in config["seeds"]),
+        device=config["training"]["device"],
         optional=lambda wildcards: " ".join(f"--{name} {path}" for name, path in optional_stores(wildcards).items()),
         code=lambda wildcards: fingerprint("mstclipiqa.jobs", *filter(None, [get_variant(wildcards.variant).module])),
     log:
@@ -25,13 +26,15 @@ rule train:
     benchmark:
         f"{RESULTS}/timings/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.tsv"
     threads: config["training"]["workers"]
+    resources:
+        gpu=int(config["training"]["device"] != "cpu"),
     conda:
         "../../environment.yml"
     shell:
         "python -m mstclipiqa train --samples {input.samples:q} --splits {input.splits:q} --coarse {input.coarse:q}"
         " --fine {input.fine:q} --prompts {input.prompts:q} --levels {input.levels:q} --recipe {params.recipe:q}"
         " {params.optional} --variant {wildcards.variant} --target {wildcards.target} {params.seeds}"
-        " --workers {threads} --out {output:q} 2>&1 | tee {log:q}"
+        " --workers {threads} --device {params.device} --out {output:q} 2>&1 | tee {log:q}"
 
 
 # The models themselves, for `mstclipiqa score`: `snakemake --cores all heads` -> heads/*.safetensors, the paper's two
