@@ -332,34 +332,31 @@ def costs(results: Results) -> Figure | None:
     full = full.dropna(subset=["srcc", "relative_32"])
     if full.empty:
         return None
-    recipes = results.among("recipe", full)
-    unit = results.title("variants", efficiency.UNIT)
-    axes = {"trained": "trained parameters", "relative_32": f"time an image ({unit} = 1)"}
+    recipes, unit = results.among("recipe", full), results.title("variants", efficiency.UNIT)
+    full["millions"] = full["trained"] / 1e6
+    titles = {name: results.title("variants", name) for name in MODELS}
+    full["model"] = full["variant"].map(titles).fillna("others")
+    axes = {"millions": "trained parameters, millions", "relative_32": f"time an image ({unit} = 1)"}
+    colours = dict(zip(recipes, COLOURS, strict=False))
+    markers = dict(zip([*titles.values(), "others"], MARKERS, strict=False))
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(7.6, 3.4), layout="constrained")
         panels = canvas.subplots(1, len(axes), sharey=True)
         for ax, (column, label) in zip(panels, axes.items(), strict=True):
             sns.scatterplot(
-                full, x=column, y="srcc", hue="recipe", hue_order=recipes, palette=COLOURS[: len(recipes)],
-                style="recipe", style_order=recipes, markers=MARKERS[: len(recipes)], s=28, legend=False, ax=ax,
+                full, x=column, y="srcc", hue="recipe", palette=colours, style="model", markers=markers, s=30,
+                legend=False, ax=ax,
             )  # fmt: skip
-            for row in full[full["variant"].isin(MODELS)].itertuples():
-                ax.annotate(
-                    results.title("variants", row.variant), (getattr(row, column), row.srcc), fontsize=6,
-                    xytext=(4, 3), textcoords="offset points",
-                )  # fmt: skip
-            ax.set(xlabel=label, ylabel=f"SRCC ({metadata['target']})")
-            ax.margins(x=0.2)
+            ax.set(xlabel=label, ylabel=f"SRCC ({metadata['target']})", xlim=(0, 1.1 * full[column].max()))
             sns.despine(ax=ax)
-        panels[0].set_xscale("log")
         legend = {
-            results.title("recipes", name): Line2D([], [], color=colour, marker=marker, linestyle="")
-            for name, colour, marker in zip(recipes, COLOURS, MARKERS, strict=False)
-        }
-        canvas.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=len(legend), frameon=False)
+            results.title("recipes", name): Line2D([], [], color=colour, marker=".", markersize=10, linestyle="")
+            for name, colour in colours.items()
+        } | {name: Line2D([], [], color=INK, marker=marker, linestyle="") for name, marker in markers.items()}
+        canvas.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=4, frameon=False)
         caption = (
             f"SRCC ({efficiency.describe_place(results, metadata)}) against what a model trains, and against the time "
-            f"from image to score, 32 at once on {metadata['machine']}. The paper's two models are named."
+            f"from image to score, 32 at once on {metadata['machine']}."
         )
         alt = "Two scatter plots of SRCC against trained parameters and against time. The numbers are in the table."
         return _finish(canvas, "costs", caption, alt)
