@@ -498,6 +498,15 @@ def test_seed_out_of_range_is_refused(seed: int, chain: Chain):
     assert not (chain.folder / "unwanted.parquet").exists()
 
 
+def test_prompts_encoded_beside_images_are_those_encoded_alone(chain: Chain, tmp_path: Path):
+    texts = ("--text-encoder", *COARSE[1::2], tmp_path / "prompts.safetensors")
+    images = ("--samples", chain.benchmark / "samples.parquet", "--root", chain.data)
+    run("extract", "--encoder", *COARSE[1::2], tmp_path / "coarse.safetensors", *texts, *images)
+    for name in ("prompts", "coarse"):
+        alone = chain.benchmark / "features" / f"{name}.safetensors"
+        assert (tmp_path / alone.name).read_bytes() == alone.read_bytes()
+
+
 def test_texts_come_from_one_place(chain: Chain, tmp_path: Path):
     out = ("--out", tmp_path / "texts")
     both = ("--samples", chain.benchmark / "samples.parquet", "--template", "{}")

@@ -576,3 +576,13 @@ def test_bfloat16_features_point_where_float32_ones_do(model: str, drawn: tuple[
     assert cosines.min() > 0.999
     np.testing.assert_allclose(norms[1], norms[0], rtol=0.02)
     assert rounded.metadata["encoder"]["precision"] == "bfloat16"
+
+
+def test_a_complete_text_store_is_left_as_it_is(encoder: Encoder, tmp_path: Path):
+    watched = Watched.of(encoder)
+    extract_texts(watched, TEXTS, tmp_path / "texts")
+    before = (tmp_path / "texts").stat().st_mtime_ns
+    extract_texts(watched, TEXTS, tmp_path / "texts")
+    assert len(watched.seen) == 1 and (tmp_path / "texts").stat().st_mtime_ns == before
+    extract_texts(watched, [*TEXTS, "another"], tmp_path / "texts")
+    assert len(watched.seen) == 2 and "another" in load_texts(tmp_path / "texts").index
