@@ -638,8 +638,9 @@ def read_json_config(text: str) -> dict:
 @main.command()
 @click.option("--config", required=True, help="The configuration as JSON.")
 @click.option("--recipes", type=FOLDER, default="config/recipes", help="Folder of recipe files.")
-@click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")
-def efficiency(config: str, recipes: Path, out: Path) -> None:
+@click.option("--out", type=WRITE, required=True, help="Table (Parquet) of what is counted.")
+@click.option("--timings", type=WRITE, required=True, help="Table (Parquet) of what is timed, other every time.")
+def efficiency(config: str, recipes: Path, out: Path, timings: Path) -> None:
     """What each model costs from image to score: parameters, operations, time on this machine."""
     from mstclipiqa.clip import load_encoder
     from mstclipiqa.efficiency import measure_efficiency
@@ -652,7 +653,9 @@ def efficiency(config: str, recipes: Path, out: Path) -> None:
         name: load_encoder(encoder["model"], encoder["weights"], precision=precision)
         for name, encoder in study.config["encoders"].items()
     }
-    write_table(out, *measure_efficiency(study, encoders))
+    counted, timed, metadata = measure_efficiency(study, encoders)
+    write_table(timings, timed, metadata)
+    write_table(out, counted, {"encoders": metadata["encoders"]})
 
 
 @main.command()

@@ -39,12 +39,12 @@ class Part:
     parameters: int
 
 
-def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.DataFrame, dict]:
-    """A row per recipe and variant of a study, and what it was timed on.
+def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
+    """What is counted and what is timed, a row each per recipe and variant of a study, and what it was timed on.
 
-    Columns: encoders (the names of those in use, joined by +), prompt (whether a prompt is read), trained and total
-    (parameters), gflops (of one image and its prompt, a multiply-add being two; products and convolutions alone), and
-    ms_1 and ms_32 (milliseconds an image, one or 32 at a time: the median over ROUNDS; decoding is left out).
+    Counted: encoders (the names of those in use, joined by +), prompt (whether a prompt is read), trained and total
+    (parameters), gflops (of one image and its prompt, a multiply-add being two; products and convolutions alone).
+    Timed: ms_1 and ms_32 (milliseconds an image, one or 32 at a time: the median over ROUNDS; decoding is left out).
 
     Times are of one thread on a CPU, or of the GPU where there is one. `encoders` are the configuration's, by name.
     """
@@ -62,20 +62,20 @@ def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.D
     gflops = {name: count_flops(part) / 1e9 for name, part in parts.items()}
     times = time_parts(parts, device)
 
-    rows = []
+    counted, timed = [], []
     for key, model in models.items():
         streams = ("coarse", study.fine_encoder(*key))
         used = [name for name, looked in zip(streams, used_streams(model, dim, width), strict=True) if looked]
         needed = [*dict.fromkeys(used), *(["text"] if model.uses_prompt else []), key]
         row = dict(zip(("recipe", "variant"), key, strict=True))
+        timed.append(row | {f"ms_{size}": times.loc[size, needed].sum(axis=1).median() for size in BATCHES})
         row |= {"encoders": "+".join(used), "prompt": model.uses_prompt, "trained": count_trainable(model)}
         row |= {"total": sum(parts[name].parameters for name in needed)}
-        row |= {"gflops": sum(gflops[name] for name in needed)}
-        row |= {f"ms_{size}": times.loc[size, needed].sum(axis=1).median() for size in BATCHES}
-        rows.append(row)
+        counted.append(row | {"gflops": sum(gflops[name] for name in needed)})
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else "one CPU thread"
     labels = {name: encoder.identity["label"] for name, encoder in encoders.items()}
-    return pd.DataFrame(rows), {"device": device.type, "machine": machine, "rounds": ROUNDS, "encoders": labels}
+    metadata = {"device": device.type, "machine": machine, "rounds": ROUNDS, "encoders": labels}
+    return pd.DataFrame(counted), pd.DataFrame(timed), metadata
 
 
 def image_part(encoder: Encoder) -> Part:

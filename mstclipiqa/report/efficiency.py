@@ -7,7 +7,9 @@ from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 from mstclipiqa.report.tables import number, summarise
 
-COLUMNS = ["recipe", "variant", "encoders", "prompt", "trained", "total", "gflops", "ms_1", "ms_32"]
+KEYS = ["recipe", "variant"]
+COUNTED = [*KEYS, "encoders", "prompt", "trained", "total", "gflops"]
+TIMED = [*KEYS, "ms_1", "ms_32"]
 
 #: What times are given in on a CPU, where they mean nothing alone: this model's.
 UNIT = "mst-clipiqa"
@@ -16,17 +18,17 @@ UNIT = "mst-clipiqa"
 def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
     """A row per recipe and variant: its cost, its mean `srcc` (with `sd`, `runs`, `undefined`) where it was run on the
     benchmark, target and protocol that most of them were (in the metadata), and times relative to UNIT's."""
-    found = read(results, "efficiency", COLUMNS)
-    if found is None:
+    counted, timed = read(results, "efficiency", COUNTED), read(results, "timings/efficiency", TIMED)
+    if counted is None or timed is None:
         return None
-    full, metadata = found
+    full, metadata = counted[0].merge(timed[0], how="left", on=KEYS), timed[1]
     summary = summarise(results.metrics[results.is_main(results.metrics)])
     summary = summary[summary["metric"] == "srcc"]
     place = ["benchmark", "target", "protocol", "selection"]
     counts = summary[place].value_counts(sort=False)
     chosen = counts[counts == counts.max()].index[-1]  # the last protocol: those by prompt come after those by image
     summary = summary[(summary[place] == list(chosen)).all(axis=1)].rename(columns={"mean": "srcc"})
-    full = full.merge(summary[["recipe", "variant", "srcc", "sd", "runs", "undefined"]], how="left")
+    full = full.merge(summary[[*KEYS, "srcc", "sd", "runs", "undefined"]], how="left", on=KEYS)
     unit = full[full["variant"] == UNIT].drop_duplicates("variant")
     for size in (1, 32):
         full[f"relative_{size}"] = full[f"ms_{size}"] / unit[f"ms_{size}"].squeeze() if len(unit) else float("nan")

@@ -47,7 +47,8 @@ class Checkout:
         """Every result and report by path, without logs, the drawn data, and timings and what shows them."""
         files = [*(self.folder / "results" / suite).rglob("*"), *(self.folder / "reports" / suite).rglob("*")]
         kept = {path.relative_to(self.folder): path for path in files if path.is_file()}
-        left_out = {"logs", "timings", "data", "timings.csv", "timings.md", "timings.tex", "index.html"}
+        timed = {f"{table}.{suffix}" for table in ("timings", "efficiency") for suffix in ("csv", "md", "tex")}
+        left_out = {"logs", "timings", "data", "index.html", "costs.svg", "costs.png"} | timed
         return {str(name): path.read_bytes() for name, path in kept.items() if not left_out & set(name.parts)}
 
 

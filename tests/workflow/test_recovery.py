@@ -29,7 +29,7 @@ CONFIG = os.environ.get("MSTCLIPIQA_KILLS_CONFIG", "config/reduced.yaml")
 #: How long nothing may be finished, in seconds.
 PATIENCE = 1800
 
-STARTED = re.compile(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    jobid: (\d+)$", re.M)
+STARTED = re.compile(r"^(?:local)?rule ([\w-]+):\n(?:    .*\n)*?    jobid: (\d+)$", re.M)
 FINISHED = re.compile(r"^Finished jobid: (\d+) ", re.M)
 
 

@@ -99,7 +99,7 @@ def test_changed_recipe_value_reruns_what_depends_on_it(edited: Checkout):
     counted = {"claims": 1, "manifest": 1, "report": 1}
     assert edited.planned(*SMALL) == counted, "the small suite does not run main_text, but counts its parameters"
     edit(recipes / "released_code.yaml", "weight_decay: {value: 1.0e-3", "weight_decay: {value: 1.0e-2")
-    assert edited.planned(*SMALL) == {"train": 4, "probe": 1, "curves": 1, **DOWNSTREAM}
+    assert edited.planned(*SMALL) == {"train": 4, "probe": 1, "curves": 1, "efficiency": 1, **DOWNSTREAM}
 
 
 def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout: Checkout):
@@ -119,9 +119,9 @@ def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout
     [
         ("report/page.py", {"report": 1}),
         ("evaluation.py", DOWNSTREAM),
-        ("training.py", {"train": 8, "probe": 1, "curves": 1, **DOWNSTREAM}),
-        ("fusions/gff.py", {"train": 6, "probe": 1, "curves": 1, **DOWNSTREAM}),
-        ("fusions/mlp.py", {"claims": 1, "manifest": 1, "report": 1}),
+        ("training.py", {"train": 8, "probe": 1, "curves": 1, "efficiency": 1, **DOWNSTREAM}),
+        ("fusions/gff.py", {"train": 6, "probe": 1, "curves": 1, "efficiency": 1, **DOWNSTREAM}),
+        ("fusions/mlp.py", {"claims": 1, "efficiency": 1, "manifest": 1, "report": 1}),
         ("probe.py", {"probe": 1, "manifest": 1, "report": 1}),
         ("claims.py", {"claims": 1, "manifest": 1, "report": 1}),
         ("benchmarks/aigciqa2023.py", {"manifest": 1, "report": 1}),
