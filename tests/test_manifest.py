@@ -38,7 +38,7 @@ def write_store(path: Path, tensors: dict[str, np.ndarray], metadata: dict) -> N
 
 
 def write_texts(path: Path, texts: list[str], truncated: list[str]) -> None:
-    tensors = {"tokens": np.zeros((9, 4), np.float32), "offsets": np.arange(3), "pooled": np.zeros((2, 4), np.float32)}
+    tensors = {"tokens": np.zeros((2, 4), np.float32), "offsets": np.arange(3), "pooled": np.zeros((2, 4), np.float32)}
     write_store(path, tensors, {"texts": texts, "truncated": truncated, "encoder": ENCODERS["coarse"]})
 
 

@@ -49,8 +49,12 @@ def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
 
 
 def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
-    configuration = ("--configfile", "config/agiqa-3k.yaml", "--config", f"data_root={shared_data}")
-    assert checkout.planned(*configuration)["train"] == 2 * (4 * 2 + 2) + 8
+    data_root = ("--config", f"data_root={shared_data}")
+    # two targets, three recipes, two models
+    assert checkout.planned("--configfile", "config/agiqa-3k.yaml", *data_root)["train"] == 2 * 3 * 2
+    # two recipes on both targets, two on quality (one of them without the prompt), the ablations
+    study = checkout.planned("--configfile", "config/agiqa-3k-study.yaml", *data_root)
+    assert study["train"] == 2 * 2 * 2 + (1 + 2) + (8 + 2 * 2)
 
 
 def test_heads_are_planned_only_when_asked_for(checkout: Checkout):
