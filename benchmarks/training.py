@@ -21,7 +21,6 @@ import scipy
 import torch
 from torch import Tensor
 
-from mstclipiqa.clip import load_encoder
 from mstclipiqa.jobs import Job, train_runs
 from mstclipiqa.model import MSTCLIPIQA, PromptHead, count_trainable
 from mstclipiqa.recipes import LEVELS, load_recipe
@@ -246,6 +245,8 @@ def main(
 def time_encoding(count: int, threads: int, device: torch.device) -> dict[str, float]:
     """Seconds an image costs both full-size encoders: in the released code's batches of 8, and in batches of 32. Of
     ready pixels; decoding would add to both."""
+    from mstclipiqa.clip import load_encoder  # not above: workers would import open_clip, which training does not
+
     torch.set_num_threads(threads)
     encoders = [load_encoder(model, "random:0", device) for model in ("ViT-B-32-quickgelu", "ViT-B-16-quickgelu")]
     pixels = torch.randn(count, 3, 224, 224)

@@ -20,3 +20,8 @@ def shared_data() -> Path:
 def small_study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
     """A small study, run once for all tests; `copy` it before changing anything."""
     return build(tmp_path_factory.mktemp("small") / "study")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The workflow's tests first: the longest, which would leave one of two processes idle at the end."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
