@@ -1,12 +1,15 @@
 """All runs of one job: (benchmark, target, recipe, variant) x splits x seeds. Thousands of short jobs would only start
 Python."""
 
+import os
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
@@ -79,10 +82,17 @@ def train_runs(
 
 
 def _share(job: Job, runs: Sequence[Run]) -> None:
-    """Give a worker process what all its runs need, once."""
+    """Give a worker process what all its runs need, once. It ends with the process that started it, also if that is
+    killed: nobody would take what it trains."""
     global shared
     prepare_process()
     shared = job, runs
+    threading.Thread(target=_end_with, args=[parent_process()], daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _train_number(number: int) -> pd.DataFrame:

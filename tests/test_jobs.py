@@ -1,8 +1,13 @@
 """Many runs in one job: each is what it is alone, whatever was killed, changed or trained beside it."""
 
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 from small_benchmark import (
@@ -305,6 +310,27 @@ def test_a_job_with_two_towers_needs_both_texts(job, levels):
 
 def test_workers_change_nothing(job):
     assert sha256(job("one")) == sha256(job("two", workers=2))
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    """Killed without warning, it takes them along, though they have work for hours."""
+    code = (
+        "from dataclasses import replace; from small_benchmark import *; from mstclipiqa.jobs import train_job; from pathlib import Path;"
+        "from mstclipiqa.training import assemble_dataset; from mstclipiqa.splits import split_samples;"
+        "samples = make_samples(); data = assemble_dataset(samples, RANGES, 'quality', **make_stores(samples));"
+        "splits = split_samples(samples, ['random2'])[0]; recipe = replace(RECIPE, epochs=10**6);"
+        "train_job(Path('runs'), data, splits, B, recipe, make_levels(), [0], "
+        "{'benchmark': 'toy', 'target': 'quality'}, workers=2)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [*map(str, sys.path)]))}
+    started = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    process, deadline = psutil.Process(started.pid), time.monotonic() + 120
+    while len(busy := [child for child in process.children() if child.cpu_times().user > 4]) < 2:
+        assert started.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    started.kill()
+    started.wait()
+    assert psutil.wait_procs(busy, timeout=30)[1] == []
 
 
 def test_a_run_that_fails_in_a_worker_is_named(job):
