@@ -315,7 +315,8 @@ def test_workers_change_nothing(job):
 def test_workers_end_with_the_process_that_started_them(tmp_path):
     """Killed without warning, it takes them along, though they have work for hours."""
     code = (
-        "from dataclasses import replace; from small_benchmark import *; from mstclipiqa.jobs import train_job; from pathlib import Path;"
+        "from dataclasses import replace; from small_benchmark import *; from mstclipiqa.jobs import train_job;"
+        "from pathlib import Path;"
         "from mstclipiqa.training import assemble_dataset; from mstclipiqa.splits import split_samples;"
         "samples = make_samples(); data = assemble_dataset(samples, RANGES, 'quality', **make_stores(samples));"
         "splits = split_samples(samples, ['random2'])[0]; recipe = replace(RECIPE, epochs=10**6);"
