@@ -21,10 +21,9 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from mstclipiqa.clip import PRECISIONS, Encoder, default_device, load_encoder, open_clip
+from mstclipiqa.efficiency import count_flops, image_part
 from mstclipiqa.extraction import extract_features, read_image
 from mstclipiqa.features import load_features
 from mstclipiqa.files import sha256
@@ -101,7 +100,7 @@ def compare(
     )
     decoding, flops = (
         decode_rate(encoders["float32"], samples, root, threads),
-        sum(map(count_flops, encoders["float32"])),
+        sum(count_flops(image_part(encoder)) for encoder in encoders["float32"]),
     )
     table = []
     for name in sides:
@@ -153,18 +152,6 @@ def _print(title: str, rows: list[dict]) -> None:
 def limit(decoding: float, encoding: float) -> float:
     """Images/s where decoding and encoding, in images/s each alone, share the cores, or overlap beside a GPU."""
     return min(decoding, encoding) if torch.cuda.is_available() else 1 / (1 / decoding + 1 / encoding)
-
-
-def count_flops(encoder: Encoder) -> int:
-    """Floating-point operations of one image's matrix products and convolutions (a multiply-add is two)."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not see into fused attention
-    try:
-        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-            encoder.encode_images(torch.zeros(1, 3, *encoder.model.visual.image_size))
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-    return counter.get_total_flops()
 
 
 def product_rate(precision: str, threads: int, seconds: float = 1.0) -> float:
