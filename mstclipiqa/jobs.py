@@ -1,15 +1,12 @@
 """All runs of one job: (benchmark, target, recipe, variant) x splits x seeds. Thousands of short jobs would only start
 Python."""
 
-import os
-import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib.metadata import version
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +22,7 @@ from mstclipiqa.progress import progress
 from mstclipiqa.recipes import Recipe
 from mstclipiqa.training import Dataset, Run, assign_roles, level_embeddings, prepare_process, train_run
 from mstclipiqa.variants import get_variant
+from mstclipiqa.workers import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -82,17 +80,11 @@ def train_runs(
 
 
 def _share(job: Job, runs: Sequence[Run]) -> None:
-    """Give a worker process what all its runs need, once. It ends with the process that started it, also if that is
-    killed: nobody would take what it trains."""
+    """Give a worker process what all its runs need, once."""
     global shared
+    end_with_parent()
     prepare_process()
     shared = job, runs
-    threading.Thread(target=_end_with, args=[parent_process()], daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _train_number(number: int) -> pd.DataFrame:

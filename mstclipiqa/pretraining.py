@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ from mstclipiqa.image_statistics import image_statistics
 from mstclipiqa.metrics import srcc
 from mstclipiqa.progress import progress
 from mstclipiqa.recipes import LEVELS
+from mstclipiqa.workers import end_with_parent
 
 LEVEL_TEXTS = [f"a photo with {level} quality" for level in LEVELS]
 ARTEFACTS = list(ARTEFACT_WORDS)
@@ -84,7 +85,8 @@ def pretrain_pair(output: Path, work: Path, seed: int, images: int, workers: int
     """
     measure(draw_corpus(work, TRAINING_SEED, images, workers), work, workers)
     draw_corpus(work, HELD_OUT_SEED, HELD_OUT, workers)
-    with ProcessPoolExecutor(1 if torch.cuda.is_available() else min(workers, len(PAIR)), get_context("spawn")) as pool:
+    processes = 1 if torch.cuda.is_available() else min(workers, len(PAIR))
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
         futures = [pool.submit(_pretrain, name, output, work, seed, images, share) for name in PAIR]
         for future in futures:
             future.result()
@@ -247,8 +249,6 @@ def pretrain_encoder(
     steps = range(start, settings.steps)
     fixed = tokenize(LEVEL_TEXTS + ARTEFACT_TEXTS)
     for step, rows in zip(progress(steps, len(steps), f"pretrain {name}", "steps"), rows_of, strict=True):
-        if (parent := parent_process()) and not parent.is_alive():
-            raise SystemExit("the process that began this training is gone; start it again to go on")
         rng = np.random.default_rng([seed, step, 1])
         torch.manual_seed(int(rng.integers(2**31)))  # of the patch dropout
         dropout = settings.patch_dropout if step < settings.dropout_until * settings.steps else 0.0

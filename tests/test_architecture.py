@@ -39,7 +39,7 @@ LAYERS = (
     {"fusions"},
     {"benchmarks", "clip", "features", "recipes", "variants", "image_statistics"},
     {"scenes", "config", "embedded", "fingerprint", "archives"},
-    {"files", "progress"},
+    {"files", "progress", "workers"},
     {"errors", "__init__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
