@@ -220,9 +220,13 @@ def encoder_options(command: click.Command) -> click.Command:
 @click.option("--threads", type=click.IntRange(1), default=1, help="Batches at once: decoded, and on a CPU encoded.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of the encoders.")
 @click.option("--recipe", type=READ, help="Encode this recipe's augmented views of every image, not the image.")
+@click.option(
+    "--shard", type=(click.IntRange(1), click.IntRange(1)), default=(1, 1), metavar="K N",
+    help="Encode the K-th of N shares of the batches, for a call without this option to put together.",
+)  # fmt: skip
 def extract(
     encoders: tuple[tuple[str, str, Path], ...], text_encoder: tuple[str, str, Path] | None, samples: Path, root: Path,
-    batch_size: int, gpu_batch_size: int, threads: int, precision: str, recipe: Path | None,
+    batch_size: int, gpu_batch_size: int, threads: int, precision: str, recipe: Path | None, shard: tuple[int, int],
 ) -> None:  # fmt: skip
     """Encode every image of a benchmark, on a GPU where there is one. Resumes where it was killed."""
     from functools import cache
@@ -238,6 +242,8 @@ def extract(
         raise InputError(f"{recipe}: trains on no augmented views; leave --recipe out")
     views = {"augmentation": loaded.augmentation, "views": loaded.views} if loaded else {}
     outputs = [out for _, _, out in [*encoders, *([text_encoder] if text_encoder else [])]]
+    if shard[0] > shard[1]:
+        raise InputError(f"--shard: there is no {shard[0]} of {shard[1]}; give a number from 1 to {shard[1]} first")
     if len(stores := set(outputs)) < len(outputs):
         raise InputError(f"--encoder: {len(outputs)} encoders for {len(stores)} stores; give each a file of its own")
     device, load = default_device(), cache(load_encoder)
@@ -246,7 +252,7 @@ def extract(
     if text_encoder:
         model, weights, out = text_encoder
         extract_texts(load(model, weights, device, "float32"), frame["prompt"], out)  # only images are rounded
-    extract_features(loaded_encoders, frame, root, batch_size, threads, **views)
+    extract_features(loaded_encoders, frame, root, batch_size, threads, **views, shard=shard)
 
 
 @main.command("encode-texts")

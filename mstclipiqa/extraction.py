@@ -136,6 +136,7 @@ def extract_features(
     threads: int = 1,
     augmentation: dict | None = None,
     views: int = 0,
+    shard: tuple[int, int] = (1, 1),
 ) -> None:
     """Encode every image of `samples` (paths relative to `root`) with each encoder into the store that is its key.
 
@@ -145,6 +146,9 @@ def extract_features(
     An image is decoded once, and prepared once for all encoders that prepare it alike. Batches are fixed by the
     samples' order, and every batch runs on one thread, so a store's bytes depend neither on `threads` nor on the other
     encoders. A killed extraction resumes at its first missing batch; a store that is already complete is left as it is.
+    As shard (k, n) of several, on as many machines as one likes, this encodes every n-th batch from the k-th and leaves
+    it for the call without a shard, which does what is missing and writes the stores.
+
     Every image is tried before the InputError that counts the unreadable ones is raised.
     """
     torch.set_num_threads(1)
@@ -180,9 +184,9 @@ def extract_features(
                     if store.encoder.preprocess == preprocess:
                         store.add(name, stacked, len(batch))
 
-    todo = [
-        (name, batch) for name, batch in zip(names, batches, strict=True) if any(store.lacks(name) for store in missing)
-    ]
+    number, shards = shard
+    mine = list(zip(names, batches, strict=True))[number - 1 :: shards]
+    todo = [(name, batch) for name, batch in mine if any(store.lacks(name) for store in missing)]
     with ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(encode, *arguments) for arguments in todo]
         try:
@@ -196,6 +200,8 @@ def extract_features(
     if unreadable:
         more = f" ({len(unreadable)} such images; the next: {sorted(unreadable)[1]})" if len(unreadable) > 1 else ""
         raise InputError(f"{sorted(unreadable)[0]}{more}")
+    if shards > 1:
+        return
     for store in missing:
         store.write(names)
     for store in stores:  # after all are written: a kill between two costs no batch

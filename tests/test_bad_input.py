@@ -519,6 +519,7 @@ BAD: list[Bad] = [
     Bad(CONFIGS, "unknown recipe", config(recipes=["blog_post"])),
     Bad(CONFIGS, "unknown variant", config(variants=["clip"])),
     Bad(CONFIGS, "unknown encoder", config(text_encoder="middle")),
+    Bad(CONFIGS, "shard beyond the last", lambda here: [*here.extracting(), "--shard", 3, 2]),
     Bad(CONFIGS, "unknown open_clip model", lambda here: here.extracting("ViT-Z", "openai")),
     Bad(CONFIGS, "unknown weights", lambda here: here.extracting(weights="openai")),
     Bad(CONFIGS, "weights of another activation", lambda here: here.extracting("ViT-B-32", "openai")),

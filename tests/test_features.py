@@ -457,6 +457,20 @@ def alone(encoders: dict[str, Encoder], drawn: tuple[pd.DataFrame, Path], tmp_pa
     return read_folder(folder)
 
 
+def test_shards_share_the_batches_and_the_whole_puts_them_together(
+    encoders: dict[str, Encoder], drawn: tuple[pd.DataFrame, Path], alone: dict[str, bytes], tmp_path: Path
+):
+    for number, batches in (2, 1), (1, 2):
+        watched = {name: Watched.of(encoder) for name, encoder in encoders.items()}
+        extract_features(stores_in(tmp_path, watched), *drawn, 4, shard=(number, 2))
+        assert [encoder.seen for encoder in watched.values()] == [[4] * batches] * len(watched)
+        assert not any((tmp_path / name).exists() for name in encoders)
+    watched = {name: Watched.of(encoder) for name, encoder in encoders.items()}
+    extract_features(stores_in(tmp_path, watched), *drawn, 4)
+    assert [encoder.seen for encoder in watched.values()] == [[]] * len(watched)
+    assert read_folder(tmp_path) == alone
+
+
 def test_encoders_together_write_what_each_writes_alone(
     encoders: dict[str, Encoder], alone: dict[str, bytes], drawn: tuple[pd.DataFrame, Path], tmp_path: Path
 ):

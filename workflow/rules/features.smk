@@ -1,15 +1,35 @@
 # samples.parquet and images -> features/<encoder>.safetensors and prompts.safetensors; augmented views of the images ->
 # features/<encoder>-<recipe>.safetensors; texts of the quality levels -> levels/
 
-
-# A job starts once for all of its encoders and the prompts, and decodes an image once. `update` leaves the stores that are there to the
-# command, which encodes what they lack: with another fine encoder, the coarse one's store stays as it is.
+# A job starts once for all of its encoders and the prompts, and decodes an image once. `update` leaves the stores that
+# are there to the command, which encodes what they lack: with another fine encoder, the coarse one's stays as it is.
 
 STORES = f"{RESULTS}/{{benchmark}}/features/{{encoder}}.safetensors"
+
+#: The jobs that share an extraction, where `extraction: shards` asks for some: each leaves its batches where the job
+#: that writes the stores finds them, and a mark, gone with it, that it is done.
+COUNT = config["extraction"]["shards"]
+SHARDS = [f"{number}-of-{COUNT}" for number in range(1, COUNT + 1)] if COUNT > 1 else []
+
+
+def mark(name, benchmark="{benchmark}", shard="{shard}"):
+    """The mark of one shard of the stores `name`."""
+    return f"{RESULTS}/{benchmark}/features/{name}.shards/{shard}"
+
+
+def marks(name, benchmark="{benchmark}"):
+    """The marks of all shards of the stores `name`."""
+    return [mark(name, benchmark, shard) for shard in SHARDS]
+
+
+def share(shard):
+    """The option of the command that names a shard; nothing for the job that is not one."""
+    return shard and f"--shard {shard.replace('-of-', ' ')}"
 
 
 rule extract:
     input:
+        marks("pair"),
         samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
         root=f"{DATA}/{{benchmark}}",
         weights=[weights_file(name) for name in dict.fromkeys([*PAIR, config["text_encoder"]])],
@@ -20,6 +40,7 @@ rule extract:
             [encoders_into(STORES, PAIR, wildcards.benchmark), prompts_into(STORES, wildcards.benchmark)]
         ),
         extraction=EXTRACTION,
+        shard="",
         code=FEATURES_CODE,
     log:
         f"{RESULTS}/logs/extract/{{benchmark}}.log",
@@ -32,12 +53,29 @@ rule extract:
         "../../environment.yml"
     shell:
         "python -m mstclipiqa extract {params.encoders} --samples {input.samples:q} --root {input.root:q}"
-        " {params.extraction} --threads {threads} 2>&1 | tee {log:q}"
+        " {params.extraction} {params.shard} --threads {threads} 2>&1 | tee {log:q}"
+
+
+use rule extract as extract_shard with:
+    input:
+        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
+        root=f"{DATA}/{{benchmark}}",
+        weights=[weights_file(name) for name in PAIR],
+    output:
+        temp(touch(mark("pair"))),
+    params:
+        encoders=lambda wildcards: encoders_into(STORES, PAIR, wildcards.benchmark),
+        shard=lambda wildcards: share(wildcards.shard),
+    log:
+        f"{RESULTS}/logs/extract/{{benchmark}}-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/timings/extract/{{benchmark}}-{'-'.join(PAIR)}-{{shard}}.tsv"
 
 
 # Encoders that only some recipes and variants need
 use rule extract as extract_other with:
     input:
+        marks("{encoder}"),
         samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
         root=f"{DATA}/{{benchmark}}",
         weights=lambda wildcards: weights_file(wildcards.encoder),
@@ -45,43 +83,62 @@ use rule extract as extract_other with:
         update(STORES),
     params:
         encoders=lambda wildcards: encoders_into(STORES, [wildcards.encoder], wildcards.benchmark),
-        extraction=EXTRACTION,
-        code=FEATURES_CODE,
     log:
         f"{RESULTS}/logs/extract/{{benchmark}}-{{encoder}}.log",
     benchmark:
         f"{RESULTS}/timings/extract/{{benchmark}}-{{encoder}}.tsv"
 
 
-# Which encoders see a recipe's augmented views differs between benchmarks: a rule for each
-for (benchmark, recipe), encoders in study.views.items():
-    views = f"{RESULTS}/{{benchmark}}/features/{{encoder}}-{recipe}.safetensors"
+use rule extract_other as extract_other_shard with:
+    input:
+        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
+        root=f"{DATA}/{{benchmark}}",
+        weights=lambda wildcards: weights_file(wildcards.encoder),
+    output:
+        temp(touch(mark("{encoder}"))),
+    params:
+        shard=lambda wildcards: share(wildcards.shard),
+    log:
+        f"{RESULTS}/logs/extract/{{benchmark}}-{{encoder}}-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/timings/extract/{{benchmark}}-{{encoder}}-{{shard}}.tsv"
 
-    rule:
-        name:
-            f"extract_views_{benchmark}_{recipe}"
-        input:
-            samples=f"{RESULTS}/{benchmark}/samples.parquet",
-            root=f"{DATA}/{benchmark}",
-            weights=[weights_file(name) for name in encoders],
-        output:
-            update(expand(views, benchmark=benchmark, encoder=encoders)),
-        params:
-            encoders=encoders_into(views, encoders, benchmark),
-            extraction=EXTRACTION,
-            augmentation=json.dumps([study.recipes[recipe].views, study.recipes[recipe].augmentation]),
-            recipe=RECIPES / f"{recipe}.yaml",
-            code=FEATURES_CODE,
-        log:
-            f"{RESULTS}/logs/extract_views/{benchmark}-{recipe}.log",
-        threads: config["extraction"]["threads"]
-        resources:
-            gpu=1,
-        conda:
-            "../../environment.yml"
-        shell:
-            "python -m mstclipiqa extract {params.encoders} --samples {input.samples:q} --root {input.root:q}"
-            " --recipe {params.recipe:q} {params.extraction} --threads {threads} 2>&1 | tee {log:q}"
+
+# Which encoders see a recipe's augmented views differs between benchmarks: a rule for each, and one for each shard
+for (benchmark, recipe), encoders in study.views.items():
+    for shard in ["", *SHARDS]:
+        views = f"{RESULTS}/{{benchmark}}/features/{{encoder}}-{recipe}.safetensors"
+        job = f"{benchmark}-{recipe}{shard and '-'}{shard}"
+
+        rule:
+            name:
+                f"extract_views_{job}".replace("-", "_")
+            input:
+                [] if shard else marks(f"views-{recipe}", benchmark),
+                samples=f"{RESULTS}/{benchmark}/samples.parquet",
+                root=f"{DATA}/{benchmark}",
+                weights=[weights_file(name) for name in encoders],
+            output:
+                temp(touch(mark(f"views-{recipe}", benchmark, shard)))
+                if shard
+                else update(expand(views, benchmark=benchmark, encoder=encoders)),
+            params:
+                encoders=encoders_into(views, encoders, benchmark),
+                extraction=EXTRACTION,
+                shard=share(shard),
+                augmentation=json.dumps([study.recipes[recipe].views, study.recipes[recipe].augmentation]),
+                recipe=RECIPES / f"{recipe}.yaml",
+                code=FEATURES_CODE,
+            log:
+                f"{RESULTS}/logs/extract_views/{job}.log",
+            threads: config["extraction"]["threads"]
+            resources:
+                gpu=1,
+            conda:
+                "../../environment.yml"
+            shell:
+                "python -m mstclipiqa extract {params.encoders} --samples {input.samples:q} --root {input.root:q}"
+                " --recipe {params.recipe:q} {params.extraction} {params.shard} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule encode_levels:
@@ -110,7 +167,5 @@ use rule encode_levels as encode_fine_levels with:
         f"{RESULTS}/levels/{{recipe}}-fine.safetensors",
     params:
         encoder=encoder_spec("fine"),
-        template=lambda wildcards: study.recipes[wildcards.recipe].template,
-        code=FEATURES_CODE,
     log:
         f"{RESULTS}/logs/encode_fine_levels/{{recipe}}.log",
