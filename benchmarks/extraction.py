@@ -7,8 +7,6 @@ draws its images from a seed, runs both side by side and interleaved, and prints
 
 import multiprocessing
 import os
-import platform
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,9 +18,11 @@ import click
 import numpy as np
 import pandas as pd
 import torch
+from measuring import describe_machine, peak_memory, plain_model, product_rate, show, spread
 from PIL import Image
+from torch import nn
 
-from mstclipiqa.clip import PRECISIONS, Encoder, default_device, load_encoder, open_clip
+from mstclipiqa.clip import PRECISIONS, Encoder, default_device, load_encoder
 from mstclipiqa.efficiency import count_flops, image_part
 from mstclipiqa.extraction import extract_features, read_image
 from mstclipiqa.features import load_features
@@ -41,8 +41,8 @@ DISTINCT = 64
 #: Images of a batch of the plain loop.
 PLAIN_BATCH = 32
 
-#: Side of the drawn images, and of the matrices whose product is timed.
-SIDE, MATRIX = 512, 2048
+#: Side of the drawn images.
+SIDE = 512
 
 
 def draw_images(folder: Path, count: int, seed: int) -> pd.DataFrame:
@@ -62,16 +62,23 @@ def draw_images(folder: Path, count: int, seed: int) -> pd.DataFrame:
 # The two sides
 
 
-def plain_loop(encoders: list[Encoder], samples: pd.DataFrame, root: Path, outputs: list[Path], threads: int) -> None:
+def plain_loop(
+    models: list[nn.Module],
+    encoders: list[Encoder],
+    samples: pd.DataFrame,
+    root: Path,
+    outputs: list[Path],
+    threads: int,
+) -> None:
     """open_clip's own calls, eagerly: each encoder decodes for itself, torch spreads a batch over the cores."""
     torch.set_num_threads(threads)
-    for encoder, output in zip(encoders, outputs, strict=True):
+    for model, encoder, output in zip(models, encoders, outputs, strict=True):
         features = []
         for start in range(0, len(samples), PLAIN_BATCH):
             paths = [root / path for path in samples["path"][start : start + PLAIN_BATCH]]
             pixels = torch.stack([encoder.preprocess(Image.open(path)) for path in paths])
             with torch.no_grad():
-                features.append(encoder.model.encode_image(pixels.to(encoder.device)).cpu().numpy())
+                features.append(model.encode_image(pixels.to(encoder.device)).cpu().numpy())
         np.save(output, np.concatenate(features))
 
 
@@ -80,6 +87,7 @@ def compare(
 ) -> None:
     """Time all sides in turn, `repeats` times, and print ratios, cosines and the share of what the machine can do."""
     encoders = {precision: [load_encoder(m, weights, precision=precision) for m in models] for precision in PRECISIONS}
+    plain = [plain_model(model, weights) for model in models]
     root, threads, batch_size = folder / "images", options["threads"], options["batch_size"]
 
     def ours(precision: str, table: pd.DataFrame) -> None:
@@ -90,7 +98,7 @@ def compare(
 
     outputs = [folder / f"plain-{n}.npy" for n in range(len(models))]
     sides: dict[str, Callable[[pd.DataFrame], None]] = {
-        "plain": lambda table: plain_loop(encoders["float32"], table, root, outputs, threads),
+        "plain": lambda table: plain_loop(plain, encoders["float32"], table, root, outputs, threads),
         **{precision: partial(ours, precision) for precision in PRECISIONS},
     }
     for side in sides.values():  # the first call sets up what later ones find
@@ -98,30 +106,26 @@ def compare(
     seconds = pd.DataFrame(
         {name: _seconds(partial(side, samples)) for name, side in sides.items()} for _ in range(options["repeats"])
     )
-    decoding, flops = (
-        decode_rate(encoders["float32"], samples, root, threads),
-        sum(count_flops(image_part(encoder)) for encoder in encoders["float32"]),
-    )
+    decoding = decode_rate(encoders["float32"], samples, root, threads)
+    flops = sum(count_flops(image_part(encoder)) for encoder in encoders["float32"])
     table = []
     for name in sides:
         ratios = seconds["plain"] / seconds[name]
         cosines = [_cosines(np.load(path), _features(folder, name, n)) for n, path in enumerate(outputs)]
-        rate, bound = (
-            len(samples) / seconds[name].median(),
-            limit(decoding, products.get(name, products["float32"]) / flops),
-        )
+        rate = len(samples) / seconds[name].median()
+        bound = limit(decoding, products.get(name, products["float32"]) / flops)
         table.append(
             {
                 "side": name,
                 "images/s": f"{rate:.1f}",
-                "faster, median (min to max)": f"{ratios.median():.2f} ({ratios.min():.2f} to {ratios.max():.2f})",
+                "faster, median (min to max)": spread(ratios),
                 "least cosine to plain": f"{min(map(np.min, cosines)):.6f}",
                 "limit, images/s": f"{bound:.1f}",
                 "of the limit": f"{100 * rate / bound:.0f} %",
             }
         )
     click.echo(f"\nDecoded and prepared once: {decoding:,.0f} images/s. Products: {flops / 1e9:.1f} GFLOP an image.")
-    _print(f"{' + '.join(models)}, {len(samples)} images, batches of {batch_size}, {threads} threads", table)
+    show(f"{' + '.join(models)}, {len(samples)} images, batches of {batch_size}, {threads} threads", table)
 
 
 def _features(folder: Path, side: str, number: int) -> np.ndarray:
@@ -142,34 +146,12 @@ def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
-def _print(title: str, rows: list[dict]) -> None:
-    click.echo(f"\n{title}\n\n{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}")
-
-
 # What bounds them
 
 
 def limit(decoding: float, encoding: float) -> float:
     """Images/s where decoding and encoding, in images/s each alone, share the cores, or overlap beside a GPU."""
     return min(decoding, encoding) if torch.cuda.is_available() else 1 / (1 / decoding + 1 / encoding)
-
-
-def product_rate(precision: str, threads: int, seconds: float = 1.0) -> float:
-    """Floating-point operations per second of matrix products, one at a time per thread."""
-    torch.set_num_threads(1)
-    a, b = (torch.randn(MATRIX, MATRIX, device=default_device()).to(PRECISIONS[precision]) for _ in range(2))
-
-    def multiply(_: int) -> int:
-        count, end = 0, time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            (a @ b)[0, 0].item()  # waits for a GPU
-            count += 1
-        return count
-
-    multiply(0)
-    with ThreadPoolExecutor(threads) as pool:
-        start = time.perf_counter()
-        return 2 * MATRIX**3 * sum(pool.map(multiply, range(threads))) / (time.perf_counter() - start)
 
 
 def decode_rate(encoders: list[Encoder], samples: pd.DataFrame, root: Path, threads: int) -> float:
@@ -189,13 +171,13 @@ def decode_rate(encoders: list[Encoder], samples: pd.DataFrame, root: Path, thre
 # Memory
 
 
-def peak_memory(models: tuple[str, ...], weights: str, folder: Path, samples: pd.DataFrame, options: dict) -> dict:
-    """Extract in this process; its peak memory in MiB and its seconds."""
+def grow(models: tuple[str, ...], weights: str, folder: Path, samples: pd.DataFrame, options: dict) -> dict:
+    """Extract in this process; its peak memory and its seconds."""
     stores = {folder / f"memory-{len(samples)}-{n}": load_encoder(model, weights) for n, model in enumerate(models)}
     extract = partial(extract_features, stores, samples, folder / "images", options["batch_size"], options["threads"])
-    seconds = _seconds(extract)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"images": f"{len(samples):,}", "peak MiB": f"{peak:,.0f}", "seconds": f"{seconds:.1f}"}
+    taken = []
+    peak = peak_memory(lambda: taken.append(_seconds(extract)))
+    return {"images": f"{len(samples):,}", "peak MiB": f"{peak:,.0f}", "seconds": f"{taken[0]:.1f}"}
 
 
 @click.command(context_settings={"show_default": True})
@@ -203,18 +185,16 @@ def peak_memory(models: tuple[str, ...], weights: str, folder: Path, samples: pd
 @click.option("--images", type=click.IntRange(1), default=128, help="Images to time on.")
 @click.option("--repeats", type=click.IntRange(1), default=5, help="Times that all sides run, one after another.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="Of every side.")
-@click.option("--batch-size", type=click.IntRange(1), default=32, help="Of our side.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, help="Of our side.")
 @click.option("--memory", type=click.IntRange(1), multiple=True, help="Images to measure peak memory at. Repeatable.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Draws the images.")
 def main(pairs: tuple[str, ...], images: int, memory: tuple[int, ...], seed: int, **options: int) -> None:
     """Measure feature extraction on this machine."""
-    versions = f"torch {torch.__version__}, open_clip {open_clip.__version__}, Python {platform.python_version()}"
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
-    click.echo(f"{versions}; {os.cpu_count()} cores, {device}")
+    click.echo(describe_machine())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         samples = draw_images(folder / "images", max([images, *memory]), seed)
-        products = {precision: product_rate(precision, options["threads"]) for precision in PRECISIONS}
+        products = {name: product_rate(kind, options["threads"], default_device()) for name, kind in PRECISIONS.items()}
         shown = ", ".join(f"{precision} {rate / 1e9:,.0f} GFLOP/s" for precision, rate in products.items())
         click.echo(f"Matrix products: {shown}")
         for pair in pairs:
@@ -223,9 +203,9 @@ def main(pairs: tuple[str, ...], images: int, memory: tuple[int, ...], seed: int
             rows = []
             for count in memory:
                 context = multiprocessing.get_context("spawn")
-                with ProcessPoolExecutor(1, mp_context=context) as pool:  # a peak is a process's own
-                    rows.append(pool.submit(peak_memory, *PAIRS[pair], folder, samples[:count], options).result())
-            _print(f"Peak memory of {' + '.join(PAIRS[pair][0])}", rows)
+                with ProcessPoolExecutor(1, mp_context=context) as pool:  # without what was measured before
+                    rows.append(pool.submit(grow, *PAIRS[pair], folder, samples[:count], options).result())
+            show(f"Peak memory of {' + '.join(PAIRS[pair][0])}", rows)
 
 
 if __name__ == "__main__":

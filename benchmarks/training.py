@@ -7,11 +7,11 @@ of a sample of the epochs: the time of the whole is start-up, measured beside it
 """
 
 import os
-import platform
-import resource
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import scipy
 import torch
+from measuring import describe_machine, peak_memory, plain_model, product_rate, show, spread
 from torch import Tensor
 
 from mstclipiqa.jobs import Job, train_runs
@@ -36,8 +37,8 @@ IMAGES, TRAINING, DIM, WIDTH, LENGTH, CONTEXT = 2982, 2386, 512, 512, 16, 77
 #: The study: ten splits with five seeds each.
 SPLITS, SEEDS = 10, 5
 
-#: Side of the matrices whose product is timed; bytes of the copy that is.
-MATRIX, COPY = 2048, 1 << 28
+#: Bytes of the copy that is timed.
+COPY = 1 << 28
 
 
 def make_job(variant: str, epochs: int) -> Job:
@@ -137,13 +138,6 @@ def start_up(job: Job, workers: int, device: torch.device) -> float:
 # What bounds them
 
 
-def product_rate(threads: int, device: torch.device) -> float:
-    """FLOP/s of a large float32 matrix product."""
-    torch.set_num_threads(threads)
-    a = torch.randn(MATRIX, MATRIX, device=device)
-    return 2 * MATRIX**3 / min(seconds(device, torch.mm, a, a) for _ in range(10))
-
-
 def bandwidth(threads: int, device: torch.device) -> float:
     """Bytes/s read and written together by a copy too large for any cache."""
     torch.set_num_threads(threads)
@@ -156,15 +150,6 @@ def least_seconds(parameters: int, steps: int, rate: float, speed: float) -> tup
     """The least time of training steps by products alone (6 FLOP a parameter and image), and by memory alone: Adam
     reads four and writes three numbers a parameter, the passes before it read two and write one."""
     return 6 * parameters * RECIPE.batch_size * steps / rate, 40 * parameters * steps / speed
-
-
-def show(title: str, rows: list[dict]) -> None:
-    """Print a table."""
-    click.echo(f"\n{title}\n\n{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}", nl=True)
-
-
-def spread(values: pd.Series) -> str:
-    return f"{values.median():.2f} ({values.min():.2f} to {values.max():.2f})"
 
 
 @click.command()
@@ -182,11 +167,10 @@ def main(
 ) -> None:
     """Compare, print, keep nothing."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
-    click.echo(f"{name}, {workers} workers, torch {torch.__version__}, Python {platform.python_version()}")
-    rate, speed = product_rate(workers, device), bandwidth(workers, device)
+    click.echo(describe_machine())
+    rate, speed = product_rate(torch.float32, workers, device), bandwidth(workers, device)
     click.echo(f"Products: {rate / 1e9:,.0f} GFLOP/s. Copies: {speed / 1e9:,.1f} GB/s.")
-    encoding = time_encoding(encoded, workers, device) if encoded else None
+    encoding = time_encoding(encoded, workers) if encoded else None
     chosen, share = make_runs(runs), RECIPE.epochs / epochs
     steps = runs * RECIPE.epochs * -(-TRAINING // RECIPE.batch_size)
 
@@ -230,34 +214,46 @@ def main(
             )
         for count in counts:
             for number in sorted({1, workers}):
-                taken = seconds(device, ours, job, chosen[:count], number, device)
-                grown.append({"variant": variant, "runs": count, "workers": number, "s": f"{taken:.1f}"})
+                with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # a peak is a process's own
+                    grown.append(pool.submit(grow, variant, epochs, count, number, device).result())
 
     show(f"{runs} runs of {RECIPE.epochs} epochs, {TRAINING:,} images, {DIM} dimensions, batches of {RECIPE.batch_size}"
          f" (from {epochs} epochs, {repeats} comparisons)", compared)  # fmt: skip
     if studies:
         show("The whole study: every image encoded in every epoch of every run, or once", studies)
     show(f"Growth ({epochs} epochs, start-up included)", grown)
-    usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    click.echo(f"\nPeak memory: {usage[0] / 2**20:.2f} GiB here, {usage[1] / 2**20:.2f} GiB in the largest worker.")
 
 
-def time_encoding(count: int, threads: int, device: torch.device) -> dict[str, float]:
-    """Seconds an image costs both full-size encoders: in the released code's batches of 8, and in batches of 32. Of
-    ready pixels; decoding would add to both."""
+def grow(variant: str, epochs: int, count: int, workers: int, device: torch.device) -> dict:
+    """Train `count` runs; the seconds, and the peak memory of all processes together."""
+    job, runs, taken = make_job(variant, epochs), make_runs(count), []
+    peak = peak_memory(lambda: taken.append(seconds(device, ours, job, runs, workers, device)))
+    return {"variant": variant, "runs": count, "workers": workers, "s": f"{taken[0]:.1f}", "peak MiB": f"{peak:,.0f}"}
+
+
+def time_encoding(count: int, threads: int) -> dict[str, float]:
+    """Seconds an image costs both full-size encoders: open_clip's in the released code's batches of 8, ours in batches
+    of 32 as they are stored. Of ready pixels; decoding would add to both."""
     from mstclipiqa.clip import load_encoder  # not above: workers would import open_clip, which training does not
 
     torch.set_num_threads(threads)
-    encoders = [load_encoder(model, "random:0", device) for model in ("ViT-B-32-quickgelu", "ViT-B-16-quickgelu")]
-    pixels = torch.randn(count, 3, 224, 224)
+    models = [("ViT-B-32-quickgelu", "random:0"), ("ViT-B-16-quickgelu", "random:0")]
+    encoders, plain = ([load(*model) for model in models] for load in (load_encoder, plain_model))
+    pixels = torch.randn(count, 3, 224, 224, device=encoders[0].device)
 
-    def encode(size: int) -> None:
-        for part in pixels.split(size):
+    @torch.inference_mode()
+    def encode_plainly() -> None:
+        for part in pixels.split(RECIPE.batch_size):
+            for model in plain:
+                model.encode_image(part).cpu()
+
+    def encode() -> None:
+        for part in pixels.cpu().split(32):
             for encoder in encoders:
                 encoder.encode_images(part)
 
-    sizes = {"plain": RECIPE.batch_size, "ours": 32}
-    return {side: min(seconds(device, encode, size) / count for _ in range(3)) for side, size in sizes.items()}
+    sides = {"plain": encode_plainly, "ours": encode}
+    return {side: min(seconds(encoders[0].device, step) / count for _ in range(3)) for side, step in sides.items()}
 
 
 if __name__ == "__main__":

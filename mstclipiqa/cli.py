@@ -215,7 +215,7 @@ def encoder_options(command: click.Command) -> click.Command:
 )  # fmt: skip
 @click.option("--samples", type=READ, required=True)
 @click.option("--root", type=FOLDER, required=True, help="The folder that the samples' paths start from.")
-@click.option("--batch-size", type=click.IntRange(1), default=32, help="Images per forward pass on a CPU.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, help="Images per forward pass on a CPU.")
 @click.option("--gpu-batch-size", type=click.IntRange(1), default=256, help="The same on a GPU.")
 @click.option("--threads", type=click.IntRange(1), default=1, help="Batches at once: decoded, and on a CPU encoded.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of the encoders.")

@@ -132,7 +132,7 @@ def extract_features(
     encoders: "Mapping[Path, Encoder | StatisticsEncoder]",
     samples: pd.DataFrame,
     root: Path,
-    batch_size: int = 32,
+    batch_size: int = 8,
     threads: int = 1,
     augmentation: dict | None = None,
     views: int = 0,

@@ -38,7 +38,8 @@ def test_operations_are_those_counted_by_hand():
 
 def test_operations_of_an_encoder_are_those_counted_by_hand():
     """A vision transformer of width w on T tokens: per layer 4 w^2 T for attention's maps, 2 w T^2 for the attention
-    itself, 2 w m T for the MLP; before them the patches, after them the projection. A multiply-add is two."""
+    itself, 2 w m T for the MLP; before them the patches, after them the projection. In the last layer keys and values
+    alone are of all tokens, the rest of the class token. A multiply-add is two."""
     from mstclipiqa.efficiency import image_part
 
     encoder = load_encoder("mst-small-32", "random:0", torch.device("cpu"))
@@ -46,7 +47,8 @@ def test_operations_of_an_encoder_are_those_counted_by_hand():
     w, layers, side = vision["width"], vision["layers"], 224 // vision["patch_size"]
     m, tokens = round(w * vision["mlp_ratio"]), side**2 + 1
     layer = 4 * w * w * tokens + 2 * w * tokens**2 + 2 * w * m * tokens
-    by_hand = 2 * (3 * 32 * 32 * w * side**2 + layers * layer + w * encoder.identity["dim"])
+    last = 2 * w * w * tokens + 2 * w * w + 2 * w * tokens + 2 * w * m
+    by_hand = 2 * (3 * 32 * 32 * w * side**2 + (layers - 1) * layer + last + w * encoder.identity["dim"])
     assert count_flops(image_part(encoder)) == by_hand
 
 

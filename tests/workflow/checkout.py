@@ -62,3 +62,10 @@ def copy_checkout(folder: Path) -> Checkout:
 
 def read_manifest(checkout: Checkout) -> dict:
     return json.loads((checkout.folder / "results/reduced/manifest.json").read_text())
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace what a file of a checkout says."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))

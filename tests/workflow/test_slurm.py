@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkout import REPOSITORY, SMALL, Checkout
+from checkout import REPOSITORY, SMALL, Checkout, edit, read_manifest
 
 PROFILE = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())
 RULES = "\n".join(path.read_text() for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"))
@@ -63,13 +63,19 @@ def submitted() -> list[tuple[str, int, str, str]]:
 
 
 def test_cluster_computes_the_bytes_of_a_local_run(slurm: None, checkout: Checkout, request: pytest.FixtureRequest):
+    edit(checkout.folder / "config/reduced.yaml", "shards: 1", "shards: 2")
     done = subprocess.run(
         [*SNAKEMAKE, "reproduce", *SMALL],
         cwd=checkout.folder, env=checkout.environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    local, cluster = request.getfixturevalue("finished").results(), checkout.results()
+    whole = request.getfixturevalue("finished")
+    local, cluster = whole.results(), checkout.results()
     assert sorted(cluster) == sorted(local)
+    manifests = read_manifest(whole), read_manifest(checkout)
+    assert [manifest["config"]["extraction"].pop("shards") for manifest in manifests] == [1, 2]
+    assert manifests[0] == manifests[1]
+    local = {name: kept for name, kept in local.items() if Path(name).name != "manifest.json"}
     assert [name for name in local if cluster[name] != local[name]] == []
 
     # what Slurm was asked for: with one benchmark, one submission for each group, with the time of all its jobs

@@ -12,15 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkout import SMALL, Checkout, read_manifest
+from checkout import SMALL, Checkout, edit, read_manifest
 
 DOWNSTREAM = {"evaluate": 1, "compare": 1, "claims": 1, "manifest": 1, "report": 1}
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 def test_lint_is_clean(checkout: Checkout):
