@@ -22,6 +22,10 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
     return build(tmp_path_factory.mktemp("small") / "study")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The workflow's tests first: the longest, which would leave one of two processes idle at the end."""
+    """A file's tests run in one process, which makes their fixtures once; all of the workflow's in one, and first, as
+    they take the longest."""
     items.sort(key=lambda item: "workflow" not in item.path.parts)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("workflow" if "workflow" in item.path.parts else str(item.path)))

@@ -42,6 +42,27 @@ EXTRACTION = "--batch-size {batch_size} --gpu-batch-size {gpu_batch_size} --prec
     config["extraction"]
 )
 
+#: The jobs that share an extraction, where `extraction: shards` asks for some: each leaves its batches where the job
+#: that writes the stores finds them, and a mark, gone with it, that it is done.
+COUNT = config["extraction"]["shards"]
+SHARDS = [f"{number}-of-{COUNT}" for number in range(1, COUNT + 1)] if COUNT > 1 else []
+
+
+def mark(name, benchmark="{benchmark}", shard="{shard}"):
+    """The mark of one shard of the stores `name`."""
+    return f"{RESULTS}/{benchmark}/features/{name}.shards/{shard}"
+
+
+def marks(name, benchmark="{benchmark}"):
+    """The marks of all shards of the stores `name`."""
+    return [mark(name, benchmark, shard) for shard in SHARDS]
+
+
+def share(shard):
+    """The option of the command that names a shard; nothing for the job that is not one."""
+    return shard and f"--shard {shard.replace('-of-', ' ')}"
+
+
 #: What decides features: the code, and the architectures and weights that this project brings along.
 FEATURES_CODE = fingerprint("mstclipiqa.extraction", data=["model_configs", "weights"])
 

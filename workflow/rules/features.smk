@@ -6,26 +6,6 @@
 
 STORES = f"{RESULTS}/{{benchmark}}/features/{{encoder}}.safetensors"
 
-#: The jobs that share an extraction, where `extraction: shards` asks for some: each leaves its batches where the job
-#: that writes the stores finds them, and a mark, gone with it, that it is done.
-COUNT = config["extraction"]["shards"]
-SHARDS = [f"{number}-of-{COUNT}" for number in range(1, COUNT + 1)] if COUNT > 1 else []
-
-
-def mark(name, benchmark="{benchmark}", shard="{shard}"):
-    """The mark of one shard of the stores `name`."""
-    return f"{RESULTS}/{benchmark}/features/{name}.shards/{shard}"
-
-
-def marks(name, benchmark="{benchmark}"):
-    """The marks of all shards of the stores `name`."""
-    return [mark(name, benchmark, shard) for shard in SHARDS]
-
-
-def share(shard):
-    """The option of the command that names a shard; nothing for the job that is not one."""
-    return shard and f"--shard {shard.replace('-of-', ' ')}"
-
 
 rule extract:
     input:
@@ -108,11 +88,11 @@ use rule extract_other as extract_other_shard with:
 for (benchmark, recipe), encoders in study.views.items():
     for shard in ["", *SHARDS]:
         views = f"{RESULTS}/{{benchmark}}/features/{{encoder}}-{recipe}.safetensors"
-        job = f"{benchmark}-{recipe}{shard and '-'}{shard}"
+        job = "_".join([benchmark, recipe, *([shard] if shard else [])])
 
         rule:
             name:
-                f"extract_views_{job}".replace("-", "_")
+                f"extract_views_{job}"
             input:
                 [] if shard else marks(f"views-{recipe}", benchmark),
                 samples=f"{RESULTS}/{benchmark}/samples.parquet",
