@@ -65,7 +65,7 @@ def plan(config: Path, recipes: Path, data_root: Path | None) -> None:
     from mstclipiqa.planning import plan as make_plan
 
     document = read_yaml(config)
-    study = Study(document | {"data_root": str(data_root)} if data_root else document, recipes)
+    study = Study(document | ({"data_root": str(data_root)} if data_root else {}), recipes, config)
     cost = make_plan(study, Path("results") / study.suite)
     for name, reason in cost["absent"].items():
         click.echo(f"{name}: left out, {reason}")
@@ -136,7 +136,7 @@ def doctor(config: Path, recipes: Path, data_root: Path | None, sources: Path, c
     from mstclipiqa.doctor import MISSING, diagnose, render
 
     document = read_yaml(config) | ({"data_root": str(data_root)} if data_root else {})
-    findings = diagnose(document, recipes, read_sources(sources), cache, offline)
+    findings = diagnose(document, recipes, read_sources(sources), cache, offline, config)
     click.echo(render(findings))
     missing = [finding.subject for finding in findings if finding.status == MISSING]
     if missing:

@@ -45,14 +45,21 @@ class Finding:
     how: tuple[str, ...] = ()
 
 
-def diagnose(config: Mapping, recipes: Path, sources: Mapping, cache: Path, offline: bool = False) -> list[Finding]:
-    """Look at everything that the configuration needs. Nothing is downloaded, encoded or trained.
+def diagnose(
+    config: Mapping,
+    recipes: Path,
+    sources: Mapping,
+    cache: Path,
+    offline: bool = False,
+    source: Path | str = "configuration",
+) -> list[Finding]:
+    """Look at everything that the configuration, read from `source`, needs. Nothing is downloaded, encoded or trained.
 
     Raises InputError for a configuration that the workflow would refuse whatever the data.
     """
     drawn = config.get("draw") is not None
     as_if_drawn = config if drawn else {**config, "draw": {"seed": 0, "scale": 1}}
-    study = Study(as_if_drawn, recipes)  # every benchmark takes part, there or not
+    study = Study(as_if_drawn, recipes, source)  # every benchmark takes part, there or not
     root = study.data_root
     states = {}
     if not drawn:

@@ -47,18 +47,25 @@ def list_jobs(config: Mapping, benchmarks: Collection[str]) -> list[Job]:
 class Study:
     """A configuration, checked: which benchmarks are present, why others are absent, and what is to be run.
 
-    Raises InputError for a configuration that its schema refuses, for an unknown benchmark, recipe, variant,
-    protocol or text encoder, for a data_root that does not exist, and for a missing benchmark where the
-    configuration says `when_missing: stop`.
+    Raises InputError, which begins with the `source` of the configuration, where its schema refuses it, for an unknown
+    benchmark, recipe, variant, protocol or text encoder, for a data_root that does not exist, and for a missing
+    benchmark where the configuration says `when_missing: stop`.
     """
 
-    def __init__(self, config: Mapping, recipes: Path | str):
-        validate(config, CONFIG_SCHEMA, "configuration")
+    def __init__(self, config: Mapping, recipes: Path | str, source: Path | str = "configuration"):
+        validate(config, CONFIG_SCHEMA, source)
+        try:
+            self._resolve(config, Path(recipes))
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    def _resolve(self, config: Mapping, recipes: Path) -> None:
+        """Look up everything that the configuration names."""
         self.config = config
         self.suite: str = config["suite"]
         #: The main grid, and the further ones: each is every target of its benchmarks x recipes x variants.
         grids = [{name: config[name] for name in ("benchmarks", "recipes", "variants")}, *config["also"]]
-        self.recipes = {name: load_recipe(Path(recipes) / f"{name}.yaml") for grid in grids for name in grid["recipes"]}
+        self.recipes = {name: load_recipe(recipes / f"{name}.yaml") for grid in grids for name in grid["recipes"]}
         self.variants = list(dict.fromkeys(name for grid in grids for name in grid["variants"]))
         for variant in self.variants:
             get_variant(variant)

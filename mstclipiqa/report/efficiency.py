@@ -75,9 +75,10 @@ def efficiency(results: Results) -> Table | None:
         groups=groups,
         grouped_by="Recipe",
         notes=[
-            f"Operations are counted: products and convolutions of one image and its prompt, a multiply-add being two. "
-            f"Times are measured on {metadata['machine']}, all parts in turn, {metadata['rounds']} rounds, without "
-            f"decoding, and given as multiples of {unit}’s, one image or 32 at once.",
+            "Operations are counted as done here: products and convolutions of one image and its prompt, a multiply-"
+            "add being two; of an encoder’s last layer, those that its class token depends on. Times are measured on "
+            f"{metadata['machine']}, all parts in turn, {metadata['rounds']} rounds, without decoding, and given as "
+            f"multiples of {unit}’s, one image or 32 at once.",
             "All parameters are those of the encoders and text tower in use too. A fusion that looks at one stream is "
             "charged for one encoder; the prompt for the text tower, which a prompt seen before would not need.",
         ],

@@ -199,7 +199,7 @@ def test_bad_configuration_is_one_line(checkout: Checkout, arguments: list[str],
     assert done.returncode != 0
     lines = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
     assert len(lines) == 1, done.stdout + done.stderr
-    assert all(word in lines[0] for word in expected), lines[0]
+    assert all(word in lines[0] for word in ["config/config.yaml: ", *expected]), lines[0]
     assert "Traceback" not in done.stdout + done.stderr
     assert not (checkout.folder / "results").exists()
 

@@ -17,7 +17,7 @@ RECIPES = Path("config/recipes")
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 try:
-    study = Study(config, RECIPES)
+    study = Study(config, RECIPES, ", ".join(os.path.relpath(path) for path in workflow.configfiles))
 except InputError as error:
     sys.exit(f"Error: {error}")
 
