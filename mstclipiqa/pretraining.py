@@ -168,6 +168,7 @@ class Student(nn.Module):
         self.auxiliary = nn.Linear(self.clip.visual.output_dim, targets)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
+        """As open_clip's."""
         patches = self.clip.visual.grid_size[0] * self.clip.visual.grid_size[1]
         if isinstance(dropout := self.clip.visual.patch_dropout, open_clip.transformer.PatchDropout):
             patches *= 1 - dropout.prob
