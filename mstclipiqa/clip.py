@@ -216,6 +216,8 @@ def quicken(visual: nn.Module) -> None:
     Only the class token of the last block is read: there it alone asks, and it alone goes through the MLP. And torch's
     attention has a fast path for even numbers of heads only, while the small models have three. Its other path
     multiplies a transposed view by a copy of the weights per token: in bfloat16, up to ten times slower.
+
+    QuickGELU makes one new tensor instead of three, with the same bits.
     """
     if not isinstance(visual, open_clip.transformer.VisionTransformer):
         return
@@ -225,6 +227,8 @@ def quicken(visual: nn.Module) -> None:
     for block in blocks:
         if block.attn.num_heads % 2:
             block.forward = functools.partial(_first_tokens, block, None)
+        if isinstance(block.mlp.gelu, open_clip.transformer.QuickGELU):
+            block.mlp.gelu.forward = _quick_gelu
     if visual.pool_type == "tok" and visual.attn_pool is None:
         blocks[-1].forward = functools.partial(_first_tokens, blocks[-1], 1)
 
@@ -234,6 +238,10 @@ def _first_tokens(block: nn.Module, count: int | None, x: Tensor, attn_mask: Non
     tokens, x = block.ln_1(x), x[:, :count]
     x = x + block.ls_1(_attend(block.attn, tokens[:, :count], tokens))
     return x + block.ls_2(block.mlp(block.ln_2(x)))
+
+
+def _quick_gelu(x: Tensor) -> Tensor:
+    return (1.702 * x).sigmoid_().mul_(x)
 
 
 def _attend(attention: nn.MultiheadAttention, queries: Tensor, tokens: Tensor) -> Tensor:

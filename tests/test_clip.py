@@ -66,6 +66,7 @@ TOWER = {"image_size": 32, "patch_size": 8, "width": 48, "layers": 2, "mlp_ratio
         {"heads": 3, "pool_type": "avg"},
         {"heads": 2, "attentional_pool": True, "attn_pooler_heads": 2},
         {"heads": 2, "block_type": "custom"},
+        {"heads": 3, "act_layer": open_clip.transformer.QuickGELU},
     ],
     ids=str,
 )
@@ -82,6 +83,14 @@ def test_a_quickened_tower_computes_the_same_features(settings: dict, precision:
     features = tower(pixels.to(clip.PRECISIONS[precision])).float()
     tolerance = 1e-5 if precision == "float32" else 0.02 * expected.abs().max().item()
     torch.testing.assert_close(features, expected, rtol=0, atol=tolerance)
+
+
+def test_a_quickened_quick_gelu_has_the_same_bits():
+    tower = open_clip.transformer.VisionTransformer(**TOWER, heads=2, act_layer=open_clip.transformer.QuickGELU)
+    x = torch.randn(3, 17, 96)
+    expected = tower.transformer.resblocks[0].mlp.gelu(x)
+    clip.quicken(tower)
+    assert torch.equal(tower.transformer.resblocks[0].mlp.gelu(x), expected)
 
 
 def test_a_quickened_tower_takes_the_class_token_alone_through_its_last_block():

@@ -147,7 +147,7 @@ def test_unknown_name_says_what_is_known(changes: dict, words: list[str]):
 def test_data_root_that_does_not_exist_stops(tmp_path: Path):
     for when in ("stop", "skip"):
         message = refusal(draw=None, data_root=str(tmp_path / "nowhere"), when_missing=when)
-        assert message.startswith("data_root: ") and str(tmp_path / "nowhere") in message
+        assert message.startswith("configuration: data_root: ") and str(tmp_path / "nowhere") in message
 
 
 def test_drawn_suite_needs_no_data_root(tmp_path: Path):
