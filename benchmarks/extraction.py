@@ -8,7 +8,6 @@ draws its images from a seed, runs both side by side and interleaved, and prints
 import multiprocessing
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -18,7 +17,7 @@ import click
 import numpy as np
 import pandas as pd
 import torch
-from measuring import describe_machine, peak_memory, plain_model, product_rate, show, spread
+from measuring import describe_machine, peak_memory, plain_model, product_rate, seconds, show, spread
 from PIL import Image
 from torch import nn
 
@@ -103,16 +102,17 @@ def compare(
     }
     for side in sides.values():  # the first call sets up what later ones find
         side(samples[:batch_size])
-    seconds = pd.DataFrame(
-        {name: _seconds(partial(side, samples)) for name, side in sides.items()} for _ in range(options["repeats"])
+    times = pd.DataFrame(
+        {name: seconds(default_device(), partial(side, samples)) for name, side in sides.items()}
+        for _ in range(options["repeats"])
     )
     decoding = decode_rate(encoders["float32"], samples, root, threads)
     flops = sum(count_flops(image_part(encoder)) for encoder in encoders["float32"])
     table = []
     for name in sides:
-        ratios = seconds["plain"] / seconds[name]
+        ratios = times["plain"] / times[name]
         cosines = [_cosines(np.load(path), _features(folder, name, n)) for n, path in enumerate(outputs)]
-        rate = len(samples) / seconds[name].median()
+        rate = len(samples) / times[name].median()
         bound = limit(decoding, products.get(name, products["float32"]) / flops)
         table.append(
             {
@@ -134,12 +134,6 @@ def _features(folder: Path, side: str, number: int) -> np.ndarray:
         if side == "plain"
         else load_features(folder / f"{side}-{number}").features
     )
-
-
-def _seconds(step: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -165,7 +159,7 @@ def decode_rate(encoders: list[Encoder], samples: pd.DataFrame, root: Path, thre
 
     some = samples[: 8 * DISTINCT]
     with ThreadPoolExecutor(threads) as pool:
-        return len(some) / _seconds(lambda: list(pool.map(decode, some["path"], some["sha256"])))
+        return len(some) / seconds(default_device(), lambda: list(pool.map(decode, some["path"], some["sha256"])))
 
 
 # Memory
@@ -176,7 +170,7 @@ def grow(models: tuple[str, ...], weights: str, folder: Path, samples: pd.DataFr
     stores = {folder / f"memory-{len(samples)}-{n}": load_encoder(model, weights) for n, model in enumerate(models)}
     extract = partial(extract_features, stores, samples, folder / "images", options["batch_size"], options["threads"])
     taken = []
-    peak = peak_memory(lambda: taken.append(_seconds(extract)))
+    peak = peak_memory(lambda: taken.append(seconds(default_device(), extract)))
     return {"images": f"{len(samples):,}", "peak MiB": f"{peak:,.0f}", "seconds": f"{taken[0]:.1f}"}
 
 

@@ -27,13 +27,22 @@ def plain_model(name: str, weights: str) -> nn.Module:
     return model
 
 
-def product_rate(kind: torch.dtype, threads: int, device: torch.device, seconds: float = 1.0) -> float:
+def seconds(device: torch.device, step: Callable[..., object], *arguments: object) -> float:
+    """How long a step takes, its work on the device done."""
+    start = time.perf_counter()
+    step(*arguments)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def product_rate(kind: torch.dtype, threads: int, device: torch.device) -> float:
     """Floating-point operations per second of matrix products, one at a time per thread."""
     torch.set_num_threads(1)
     a, b = (torch.randn(MATRIX, MATRIX, device=device).to(kind) for _ in range(2))
 
     def multiply(_: int) -> int:
-        count, end = 0, time.perf_counter() + seconds
+        count, end = 0, time.perf_counter() + 1
         while time.perf_counter() < end:
             (a @ b)[0, 0].item()  # waits for a GPU
             count += 1

@@ -7,8 +7,7 @@ of a sample of the epochs: the time of the whole is start-up, measured beside it
 """
 
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -19,7 +18,7 @@ import numpy as np
 import pandas as pd
 import scipy
 import torch
-from measuring import describe_machine, peak_memory, plain_model, product_rate, show, spread
+from measuring import describe_machine, peak_memory, plain_model, product_rate, seconds, show, spread
 from torch import Tensor
 
 from mstclipiqa.jobs import Job, train_runs
@@ -117,15 +116,6 @@ def ours(job: Job, runs: Sequence[Run], workers: int, device: torch.device) -> N
     torch.set_num_threads(1)
     for _ in train_runs(job, runs, workers, device):
         pass
-
-
-def seconds(device: torch.device, step: Callable[..., object], *arguments: object) -> float:
-    """How long a step takes, its work on the device done."""
-    start = time.perf_counter()
-    step(*arguments)
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def start_up(job: Job, workers: int, device: torch.device) -> float:
