@@ -21,7 +21,7 @@ import torch
 from measuring import describe_machine, peak_memory, plain_model, product_rate, seconds, show, spread
 from torch import Tensor
 
-from mstclipiqa.jobs import Job, train_runs
+from mstclipiqa.jobs import Trainer, train_runs
 from mstclipiqa.model import MSTCLIPIQA, PromptHead, count_trainable
 from mstclipiqa.recipes import LEVELS, load_recipe
 from mstclipiqa.splits import TEST, TRAIN
@@ -40,8 +40,8 @@ SPLITS, SEEDS = 10, 5
 COPY = 1 << 28
 
 
-def make_job(variant: str, epochs: int) -> Job:
-    """A job of made-up features, from a seed."""
+def make_trainer(variant: str, epochs: int) -> Trainer:
+    """A trainer on made-up features, from a seed."""
     rng = np.random.default_rng(0)
 
     def noise(*shape: int) -> Tensor:
@@ -53,7 +53,7 @@ def make_job(variant: str, epochs: int) -> Job:
         [str(row) for row in range(IMAGES)], f_c, noise(IMAGES, DIM), noise(LENGTH * IMAGES, WIDTH),
         torch.arange(IMAGES) * LENGTH, torch.full((IMAGES,), LENGTH), torch.from_numpy(score), score, 1.0, 5.0,
     )  # fmt: skip
-    return Job(data, variant, replace(RECIPE, epochs=epochs), noise(len(LEVELS), DIM))
+    return Trainer(data, variant, replace(RECIPE, epochs=epochs), noise(len(LEVELS), DIM))
 
 
 def make_runs(count: int) -> list[Run]:
@@ -70,16 +70,16 @@ def make_runs(count: int) -> list[Run]:
 # The two sides
 
 
-def plain_loop(job: Job, runs: Sequence[Run], threads: int, device: torch.device) -> None:
+def plain_loop(trainer: Trainer, runs: Sequence[Run], threads: int, device: torch.device) -> None:
     """What one would write: torch.optim.Adam, all cores on one run, prompts as long as CLIP's context, every token
     projected, the test images after every epoch."""
     torch.set_num_threads(threads)
-    data, recipe = job.data, job.recipe
+    data, recipe = trainer.data, trainer.recipe
     f_c, f_f, score = (part.to(device) for part in (data.f_c, data.f_f, data.score))
     tokens = torch.nn.functional.pad(data.tokens.view(IMAGES, LENGTH, WIDTH), (0, 0, 0, CONTEXT - LENGTH)).to(device)
     padding = (torch.arange(CONTEXT) >= LENGTH).expand(IMAGES, -1).to(device)
     for run in runs:
-        model = job.build(run.seed).to(device)
+        model = trainer.build(run.seed).to(device)
         optimiser = torch.optim.Adam(
             (p for p in model.parameters() if p.requires_grad), recipe.learning_rate, weight_decay=recipe.weight_decay
         )
@@ -111,18 +111,18 @@ def plain_forward(model: MSTCLIPIQA, f_c: Tensor, f_f: Tensor, tokens: Tensor, p
     return head.w_o(hidden if head.W_2 is None else hidden + head.W_2(z)).squeeze(-1)
 
 
-def ours(job: Job, runs: Sequence[Run], workers: int, device: torch.device) -> None:
+def ours(trainer: Trainer, runs: Sequence[Run], workers: int, device: torch.device) -> None:
     """The project's own: stacked on a GPU, run by run in each of the workers on a CPU."""
     torch.set_num_threads(1)
-    for _ in train_runs(job, runs, workers, device):
+    for _ in train_runs(trainer, runs, workers, device):
         pass
 
 
-def start_up(job: Job, workers: int, device: torch.device) -> float:
+def start_up(trainer: Trainer, workers: int, device: torch.device) -> float:
     """Seconds until all workers have trained a run of next to nothing."""
     rows = np.array([TRAIN] * 8 + [TEST] * 8 + [None] * (IMAGES - 16), dtype=object)
     tiny = [Run("start-up", number, 0, rows) for number in range(workers)]
-    return seconds(device, ours, replace(job, recipe=replace(job.recipe, epochs=1)), tiny, workers, device)
+    return seconds(device, ours, replace(trainer, recipe=replace(trainer.recipe, epochs=1)), tiny, workers, device)
 
 
 # What bounds them
@@ -166,19 +166,19 @@ def main(
 
     compared, studies, grown = [], [], []
     for variant in variants:
-        job = make_job(variant, epochs)
+        trainer = make_trainer(variant, epochs)
         for side in (plain_loop, ours):  # the first call sets up what later ones find
-            side(replace(job, recipe=replace(job.recipe, epochs=1)), chosen[:1], workers, device)
+            side(replace(trainer, recipe=replace(trainer.recipe, epochs=1)), chosen[:1], workers, device)
         pairs = []
         for _ in range(repeats):
-            pair = {"start-up": start_up(job, workers, device)}
+            pair = {"start-up": start_up(trainer, workers, device)}
             for side in (plain_loop, ours):
-                pair[side.__name__] = seconds(device, side, job, chosen, workers, device)
+                pair[side.__name__] = seconds(device, side, trainer, chosen, workers, device)
             pairs.append(pair)
         found = pd.DataFrame(pairs)
         plain = found["plain_loop"] * share
         own = found["start-up"] + (found["ours"] - found["start-up"]).clip(lower=1e-3) * share
-        parameters = count_trainable(job.build(0))
+        parameters = count_trainable(trainer.build(0))
         by_products, by_memory = least_seconds(parameters, steps, rate, speed)
         compared.append(
             {
@@ -216,20 +216,22 @@ def main(
 
 def grow(variant: str, epochs: int, count: int, workers: int, device: torch.device) -> dict:
     """Train `count` runs; the seconds, and the peak memory of all processes together."""
-    job, runs, taken = make_job(variant, epochs), make_runs(count), []
-    peak = peak_memory(lambda: taken.append(seconds(device, ours, job, runs, workers, device)))
+    trainer, runs, taken = make_trainer(variant, epochs), make_runs(count), []
+    peak = peak_memory(lambda: taken.append(seconds(device, ours, trainer, runs, workers, device)))
     return {"variant": variant, "runs": count, "workers": workers, "s": f"{taken[0]:.1f}", "peak MiB": f"{peak:,.0f}"}
 
 
 def time_encoding(count: int, threads: int) -> dict[str, float]:
-    """Seconds an image costs both full-size encoders: open_clip's in the released code's batches of 8, ours in batches
-    of 32 as they are stored. Of ready pixels; decoding would add to both."""
+    """Seconds an image costs both full-size encoders: open_clip's in the released code's batches of 8, ours in as
+    many, or in 256 on a GPU. Of ready pixels; decoding would add to both."""
     from mstclipiqa.clip import load_encoder  # not above: workers would import open_clip, which training does not
 
     torch.set_num_threads(threads)
     models = [("ViT-B-32-quickgelu", "random:0"), ("ViT-B-16-quickgelu", "random:0")]
     encoders, plain = ([load(*model) for model in models] for load in (load_encoder, plain_model))
-    pixels = torch.randn(count, 3, 224, 224, device=encoders[0].device)
+    device = encoders[0].device
+    pixels = torch.randn(count, 3, 224, 224, device=device)
+    size = 256 if device.type == "cuda" else RECIPE.batch_size
 
     @torch.inference_mode()
     def encode_plainly() -> None:
@@ -238,12 +240,12 @@ def time_encoding(count: int, threads: int) -> dict[str, float]:
                 model.encode_image(part).cpu()
 
     def encode() -> None:
-        for part in pixels.cpu().split(32):
+        for part in pixels.cpu().split(size):
             for encoder in encoders:
                 encoder.encode_images(part)
 
     sides = {"plain": encode_plainly, "ours": encode}
-    return {side: min(seconds(encoders[0].device, step) / count for _ in range(3)) for side, step in sides.items()}
+    return {side: min(seconds(device, step) / count for _ in range(3)) for side, step in sides.items()}
 
 
 if __name__ == "__main__":

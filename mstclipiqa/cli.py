@@ -416,7 +416,10 @@ def baselines(
     samples: Path, splits: Path, coarse: Path, fine: Path, statistics: Path, prompts: Path, texts: Path, paired: Path,
     out: Path,
 ) -> None:  # fmt: skip
-    """What heads are held against: ridge on features and image statistics, zero-shot scores, means over groups."""
+    """What heads are held against: ridge on features and image statistics, zero-shot scores, means over groups.
+
+    Prints mean ± sample SD over the splits of a protocol.
+    """
     from mstclipiqa.baselines import PENALTY, all_predictors, score_predictors
     from mstclipiqa.features import load_features, load_texts
     from mstclipiqa.files import read_table, write_table
@@ -430,7 +433,8 @@ def baselines(
     metadata["encoders"] = {name: store.metadata["encoder"] for name, store in stores.items()}
     write_table(out, rows, metadata | {"left_out": left_out})
     for (target, protocol, source), group in rows.groupby(["target", "protocol", "source"], sort=False):
-        shown = ", ".join(f"{name.upper()} {group[name].mean():.4f}" for name in ("srcc", "plcc"))
+        spread = {name: f" ± {group[name].std():.4f}" if len(group) > 1 else "" for name in ("srcc", "plcc")}
+        shown = ", ".join(f"{name.upper()} {group[name].mean():.4f}{sd}" for name, sd in spread.items())
         click.echo(f"{card['title']} {target}, {protocol}, {len(group)} splits, {source}: {shown}")
     for entry in left_out:
         where = f"{card['title']} {entry['target']}, {entry['protocol']}, {len(entry['splits'])} splits"

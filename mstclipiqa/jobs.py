@@ -26,7 +26,7 @@ from mstclipiqa.workers import end_with_parent
 
 
 @dataclass(frozen=True)
-class Job:
+class Trainer:
     """What the runs of a job share. `levels` (5, D) are by the text tower of both streams, or of the coarse one where
     `fine_levels` are by the other's."""
 
@@ -53,7 +53,7 @@ CPU = torch.device("cpu")
 
 
 def train_runs(
-    job: Job, runs: Sequence[Run], workers: int = 1, device: torch.device = CPU
+    trainer: Trainer, runs: Sequence[Run], workers: int = 1, device: torch.device = CPU
 ) -> Iterator[tuple[Run, pd.DataFrame]]:
     """Every run and what `train_run` returns, as they finish.
 
@@ -61,15 +61,15 @@ def train_runs(
     a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache. So
     do runs of a recipe with dropout, which cannot be stacked, wherever they are asked for.
     """
-    if device.type != "cpu" and not job.recipe.regression_dropout:
+    if device.type != "cpu" and not trainer.recipe.regression_dropout:
         from mstclipiqa.stacked import train_stacked
 
-        yield from train_stacked(job.build, job.data, runs, job.recipe, device)
+        yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device)
     elif min(workers, len(runs)) <= 1:
         for run in runs:
-            yield run, job.train(run)
+            yield run, trainer.train(run)
     else:
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_share, initargs=(job, runs)) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_share, initargs=(trainer, runs)) as pool:
             futures = {pool.submit(_train_number, number): run for number, run in enumerate(runs)}
             try:
                 for future in as_completed(futures):
@@ -79,17 +79,17 @@ def train_runs(
                 raise
 
 
-def _share(job: Job, runs: Sequence[Run]) -> None:
+def _share(trainer: Trainer, runs: Sequence[Run]) -> None:
     """Give a worker process what all its runs need, once."""
     global shared
     end_with_parent()
     prepare_process()
-    shared = job, runs
+    shared = trainer, runs
 
 
 def _train_number(number: int) -> pd.DataFrame:
-    job, runs = shared
-    return job.train(runs[number])
+    trainer, runs = shared
+    return trainer.train(runs[number])
 
 
 def train_job(
@@ -114,7 +114,7 @@ def train_job(
     if recipe.views and (data.views_c is None or data.views_f is None):
         raise InputError(f"recipe {recipe.name} trains on augmented views of the images; give those of both streams")
     of_levels = [level_embeddings(store, recipe) if store else None for store in (levels, fine_levels)]
-    job = Job(data, variant, recipe, *of_levels)
+    trainer = Trainer(data, variant, recipe, *of_levels)
     tables = [data.f_c, data.f_f, data.views_c, data.views_f, data.tokens, data.starts, data.lengths, data.score]
     contents = [None if table is None else zlib.crc32(table.numpy().tobytes()) for table in [*tables, *of_levels]]
     metadata = {
@@ -137,13 +137,13 @@ def train_job(
     todo = [run for run in runs if not part(run).exists()]
     description = f"train {metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
     try:
-        for run, table in progress(train_runs(job, todo, workers, device), len(todo), description, "runs"):
+        for run, table in progress(train_runs(trainer, todo, workers, device), len(todo), description, "runs"):
             for position, key in enumerate(("protocol", "split", "seed")):
                 table.insert(position, key, getattr(run, key))
             write_table(part(run), table, {})
     except FailedRunError as error:
         raise FailedRunError(f"{description}, {error}") from None
     finished = pd.concat([read_table(part(run))[0] for run in runs], ignore_index=True)
-    metadata |= {"trainable_parameters": count_trainable(job.build(seeds[0])), "runs": len(runs)}
+    metadata |= {"trainable_parameters": count_trainable(trainer.build(seeds[0])), "runs": len(runs)}
     write_table(output, finished, metadata)
     parts.clear()

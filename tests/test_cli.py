@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -289,6 +290,16 @@ def test_controls_are_of_the_chains_benchmark_and_recipe(chain: Chain):
     baselines, metadata = read_table(chain.benchmark / "baselines.parquet")
     assert {"ridge on f_c", "CLIPScore", "generator mean"} < set(baselines["source"])
     assert {entry["source"] for entry in metadata["left_out"]} >= {"prompt mean"}
+    [said] = [
+        line.partition("ridge on f_c: ")[2]
+        for line in chain.said["baselines"].splitlines()
+        if "quality, grouped2, 2 splits, ridge on f_c: " in line
+    ]
+    rows = baselines.query("source == 'ridge on f_c' and target == 'quality' and protocol == 'grouped2'")
+    assert said == ", ".join(
+        f"{name.upper()} {statistics.mean(rows[name]):.4f} ± {statistics.stdev(rows[name]):.4f}"
+        for name in ("srcc", "plcc")
+    )
     curves, metadata = read_table(chain.results / "curves.parquet")
     assert set(curves["recipe"]) == {"tiny"} and metadata["protocol"] == "grouped2"
     transfer, _ = read_table(chain.results / "transfer.parquet")

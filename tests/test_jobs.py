@@ -29,7 +29,7 @@ from small_benchmark import (
 from mstclipiqa import jobs
 from mstclipiqa.errors import FailedRunError, InputError
 from mstclipiqa.files import read_table, sha256
-from mstclipiqa.jobs import Job, train_job, train_runs
+from mstclipiqa.jobs import Trainer, train_job, train_runs
 from mstclipiqa.metrics import srcc
 from mstclipiqa.model import build_model, count_trainable
 from mstclipiqa.splits import TEST, TRAIN, split_samples
@@ -371,7 +371,7 @@ def test_stacked_runs_are_what_they_are_alone(data, runs, levels, variant, recip
         name: getattr(data, name).double() for name in ("f_c", "f_f", "tokens", "score", "views_c", "views_f")
     })  # fmt: skip
     embeddings = level_embeddings(levels, recipe).double()
-    build = Job(data, variant, recipe, embeddings, embeddings.flip(1)).build
+    build = Trainer(data, variant, recipe, embeddings, embeddings.flip(1)).build
     stacked = {
         str(run): table
         for run, table in train_stacked(lambda seed: build(seed).double(), data, runs, recipe, torch.device("cpu"))
@@ -384,9 +384,9 @@ def test_stacked_runs_are_what_they_are_alone(data, runs, levels, variant, recip
 
 def test_stacked_runs_have_the_srcc_they_have_alone(data, runs, levels):
     recipe = replace(RECIPE, learning_rate=1e-3)
-    job = Job(data, B, recipe, level_embeddings(levels, recipe))
-    for run, found in train_stacked(job.build, data, runs, recipe, torch.device("cpu")):
-        alone = job.train(run)
+    trainer = Trainer(data, B, recipe, level_embeddings(levels, recipe))
+    for run, found in train_stacked(trainer.build, data, runs, recipe, torch.device("cpu")):
+        alone = trainer.train(run)
         assert found.drop(columns="prediction").equals(alone.drop(columns="prediction"))
         for selection, rows in found.groupby("selection"):
             expected = alone[alone["selection"] == selection]
@@ -402,13 +402,13 @@ def test_runs_of_other_batch_counts_are_stacked_apart(runs):
 
 def test_a_stacked_run_that_fails_is_named(data, runs, levels):
     recipe = replace(RECIPE, learning_rate=1e38)
-    job = Job(data, A, recipe, level_embeddings(levels, recipe))
+    trainer = Trainer(data, A, recipe, level_embeddings(levels, recipe))
     with pytest.raises(FailedRunError, match=r"^(lab-seed1|grouped2), split \d, seed \d: the training loss is"):
-        list(train_stacked(job.build, data, runs, recipe, torch.device("cpu")))
+        list(train_stacked(trainer.build, data, runs, recipe, torch.device("cpu")))
 
 
 def test_a_recipe_with_dropout_is_trained_run_by_run(data, runs, levels):
     recipe = replace(RECIPE, regression_dropout=0.5, epochs=1)
-    job = Job(data, B, recipe, level_embeddings(levels, recipe))
-    [(_, found)] = train_runs(job, runs[:1], device=torch.device("meta"))  # nothing can be trained there
-    assert found.equals(job.train(runs[0]))
+    trainer = Trainer(data, B, recipe, level_embeddings(levels, recipe))
+    [(_, found)] = train_runs(trainer, runs[:1], device=torch.device("meta"))  # nothing can be trained there
+    assert found.equals(trainer.train(runs[0]))
