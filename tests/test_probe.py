@@ -157,7 +157,9 @@ def test_readout_finds_what_the_features_hold_and_nothing_else(images: pd.DataFr
 
 def test_knowing_the_training_scenes_by_heart_helps_nothing(images: pd.DataFrame):
     """Were a scene in both, its other renderings would give it away."""
-    table = probe.read_out({"scene": one_hot(images["scene"]) + 1e-3 * noise(len(images), 240)}, images)
+    table = probe.read_out(
+        {"scene": one_hot(images["scene"]) + 1e-3 * noise(len(images), images["scene"].nunique())}, images
+    )
     of_scene = table[table["factor"].isin(["object", "style", "background"])]
     assert (of_scene.groupby("factor")["value"].mean() < 2 * of_scene.groupby("factor")["chance"].first()).all()
 

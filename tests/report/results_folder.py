@@ -243,7 +243,7 @@ def _write_probe(folder: Path, recipe: str, encoders: dict) -> None:
     shares = {"scene": 0.8, "artefact": 0.1, "strength": 0.025, "rest": 0.075}
     metadata = {
         "benchmark": "agiqa-3k", "protocol": "lab-seed1", "split": 0, "seed": 0, "target": "quality",
-        "scenes": 240, "spoiled": 60, "encoders": encoders,
+        "scenes": 640, "spoiled": 60, "encoders": encoders,
         "gates": {
             "initial": {"mean": 0.5, "moved": 0.0, "shares": shares},
             "trained": {"mean": 0.48, "moved": 0.0123, "shares": shares},

@@ -100,7 +100,7 @@ def test_every_link_leads_to_a_file_and_nothing_is_loaded(page):
 
 
 def test_the_probe_says_what_it_rests_on(page, make_page):
-    assert "240 drawn scenes, 60 of which" in page.text
+    assert "640 drawn scenes, 60 of which" in page.text
     assert "CLIP ViT-B/32, OpenAI weights for f_c and on CLIP ViT-B/16, OpenAI weights for f_f" in page.text
     assert "nothing about CLIP" not in page.text
     assert "this says nothing about CLIP" in make_page(pretrained=False, probe=True).text
