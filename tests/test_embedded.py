@@ -12,6 +12,7 @@ from mstclipiqa.clip import load_encoder, open_clip
 from mstclipiqa.corpus import Corpus, draw_example
 from mstclipiqa.embedded import EMBEDDED, FOLDER, UNKNOWN, embedded_file, is_compact, read_weights, write_weights
 from mstclipiqa.errors import InputError
+from mstclipiqa.files import sha256
 from mstclipiqa.pretraining import examine
 from mstclipiqa.scenes import ARTEFACTS
 
@@ -81,6 +82,7 @@ def test_the_pair_ships_with_its_card_in_ten_megabytes():
     card = (FOLDER / "README.md").read_text()
     for name in PAIR:
         assert load_encoder(name, EMBEDDED, CPU).identity["weights_sha256"] in card
+        assert sha256(embedded_file(name)) in card
         assert (FOLDER / f"{name}.csv").is_file()
 
 
