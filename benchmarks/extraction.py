@@ -103,7 +103,7 @@ def compare(
     for side in sides.values():  # the first call sets up what later ones find
         side(samples[:batch_size])
     times = pd.DataFrame(
-        {name: seconds(default_device(), partial(side, samples)) for name, side in sides.items()}
+        {name: seconds(default_device(), side, samples) for name, side in sides.items()}
         for _ in range(options["repeats"])
     )
     decoding = decode_rate(encoders["float32"], samples, root, threads)

@@ -16,6 +16,8 @@ from mstclipiqa import __version__
 from mstclipiqa.errors import InputError, MstclipiqaError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mstclipiqa.heads import Head
     from mstclipiqa.recipes import Recipe
     from mstclipiqa.training import Dataset
@@ -54,18 +56,23 @@ def main() -> None:
     """Reproducibility benchmark harness for MST-CLIPIQA: each verb is a step of the workflow."""
 
 
+def _read_configuration(config: Path, data_root: Path | None) -> dict:
+    """The configuration file, with `data_root` in place of its own where one is given."""
+    from mstclipiqa.config import read_yaml
+
+    return read_yaml(config) | ({"data_root": str(data_root)} if data_root else {})
+
+
 @main.command()
 @click.option("--config", type=READ, required=True, help="Configuration file, e.g. config/paper.yaml.")
 @click.option("--recipes", type=FOLDER, default="config/recipes", help="Folder of the recipe files.")
 @click.option("--data-root", type=FOLDER, help="In place of the configuration's data_root.")
 def plan(config: Path, recipes: Path, data_root: Path | None) -> None:
     """Say what a configuration will cost: jobs, runs, time on this machine, disk. Trains and encodes a trial."""
-    from mstclipiqa.config import read_yaml
     from mstclipiqa.experiments import Study
     from mstclipiqa.planning import plan as make_plan
 
-    document = read_yaml(config)
-    study = Study(document | ({"data_root": str(data_root)} if data_root else {}), recipes, config)
+    study = Study(_read_configuration(config, data_root), recipes, config)
     cost = make_plan(study, Path("results") / study.suite)
     for name, reason in cost["absent"].items():
         click.echo(f"{name}: left out, {reason}")
@@ -132,10 +139,9 @@ def acquire(
 def doctor(config: Path, recipes: Path, data_root: Path | None, sources: Path, cache: Path, offline: bool) -> None:
     """Say what a configuration needs, what of it is there, and how to get the rest. Downloads nothing."""
     from mstclipiqa.acquisition import read_sources
-    from mstclipiqa.config import read_yaml
     from mstclipiqa.doctor import MISSING, diagnose, render
 
-    document = read_yaml(config) | ({"data_root": str(data_root)} if data_root else {})
+    document = _read_configuration(config, data_root)
     findings = diagnose(document, recipes, read_sources(sources), cache, offline, config)
     click.echo(render(findings))
     missing = [finding.subject for finding in findings if finding.status == MISSING]
@@ -433,12 +439,15 @@ def baselines(
     metadata["encoders"] = {name: store.metadata["encoder"] for name, store in stores.items()}
     write_table(out, rows, metadata | {"left_out": left_out})
     for (target, protocol, source), group in rows.groupby(["target", "protocol", "source"], sort=False):
-        spread = {name: f" ± {group[name].std():.4f}" if len(group) > 1 else "" for name in ("srcc", "plcc")}
-        shown = ", ".join(f"{name.upper()} {group[name].mean():.4f}{sd}" for name, sd in spread.items())
+        shown = ", ".join(f"{name.upper()} {_mean_and_sd(group[name])}" for name in ("srcc", "plcc"))
         click.echo(f"{card['title']} {target}, {protocol}, {len(group)} splits, {source}: {shown}")
     for entry in left_out:
         where = f"{card['title']} {entry['target']}, {entry['protocol']}, {len(entry['splits'])} splits"
         click.echo(f"{where}, {entry['source']}: left out, the same for every test image")
+
+
+def _mean_and_sd(values: "pd.Series") -> str:
+    return f"{values.mean():.4f}" + (f" ± {values.std():.4f}" if len(values) > 1 else "")
 
 
 @main.command()
