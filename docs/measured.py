@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mstclipiqa.config import read_yaml
-from mstclipiqa.errors import InputError
-from mstclipiqa.files import write_text
+from mstclipiqa.base.documents import read_yaml
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import write_text
 
 SOURCE = Path(__file__).with_name("measured.yaml")
 README = SOURCE.parents[1] / "README.md"

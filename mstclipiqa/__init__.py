@@ -9,5 +9,5 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     # By name and on demand, so that importing the package loads no torch.
     if name == "Scorer":
-        return import_module("mstclipiqa.scoring").Scorer
+        return import_module("mstclipiqa.scoring.scorer").Scorer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 """`python -m mstclipiqa`: the command line, also where only the dependencies are installed."""
 
-from mstclipiqa.cli import main
+from mstclipiqa.cli.main import main
 
 main()

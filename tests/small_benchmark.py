@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mstclipiqa.features import ImageFeatures, TextFeatures
-from mstclipiqa.model import MSTCLIPIQA, build_model
-from mstclipiqa.recipes import LEVELS, load_recipe
+from mstclipiqa.base.names import LEVELS
+from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
+from mstclipiqa.model.build import MSTCLIPIQA, build_model
+from mstclipiqa.model.recipes import load_recipe
 
 RECIPES = Path(__file__).parents[1] / "config" / "recipes"
 RECIPE = replace(

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from mstclipiqa.cli import main
-from mstclipiqa.config import read_yaml
-from mstclipiqa.probe import probe_scenes
+from mstclipiqa.analyses.probe_images import probe_scenes
+from mstclipiqa.base.documents import read_yaml
+from mstclipiqa.cli.main import main
 
 REPOSITORY = Path(__file__).parents[1]
 #: By recipe, what it states beside a short training. The second is not probed, which takes longest.
@@ -96,7 +96,7 @@ def build(folder: Path) -> SmallStudy:
                 run("train", *of_recipe, "--variant", variant, "--target", target, "--out", runs[-1])
     with pytest.MonkeyPatch.context() as patch:
         few = probe_scenes(per_fold=8, spoiled=3)
-        patch.setattr("mstclipiqa.probe.probe_scenes", lambda: few)
+        patch.setattr("mstclipiqa.analyses.probe_images.probe_scenes", lambda: few)
         models = [
             word
             for role in ("coarse", "fine")

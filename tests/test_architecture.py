@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import mstclipiqa
-from mstclipiqa import metrics, training
+from mstclipiqa.evaluation import metrics
 from mstclipiqa.report import results
+from mstclipiqa.training import run as training
 
 PACKAGE = Path(mstclipiqa.__file__).parent
 
@@ -85,7 +86,7 @@ def test_the_package_knows_nothing_of_snakemake():
 
 def test_help_and_checks_need_no_heavy_library():
     script = (
-        "import sys, mstclipiqa.cli, mstclipiqa.experiments, mstclipiqa.fingerprint;"
+        "import sys, mstclipiqa.cli.main, mstclipiqa.study.study, mstclipiqa.base.fingerprint;"
         "sys.exit(', '.join({'torch', 'torchvision', 'open_clip', 'matplotlib'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run(

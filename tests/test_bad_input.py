@@ -29,10 +29,10 @@ from safetensors.torch import save_file
 from scipy.io import savemat
 from small_study import SmallStudy
 
-from mstclipiqa.cli import main
-from mstclipiqa.config import read_yaml
-from mstclipiqa.features import load_features, load_texts, read_store, write_store
-from mstclipiqa.files import read_table, write_table
+from mstclipiqa.base.documents import read_yaml
+from mstclipiqa.base.files import read_table, write_table
+from mstclipiqa.cli.main import main
+from mstclipiqa.encoders.stores import load_features, load_texts, read_store, write_store
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "docs" / "robustness.md"

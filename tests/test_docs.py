@@ -10,12 +10,12 @@ import click
 import pytest
 import yaml
 
-from mstclipiqa.benchmarks import BENCHMARKS
-from mstclipiqa.cli import main
-from mstclipiqa.config import CONFIG_SCHEMA, read_yaml
-from mstclipiqa.errors import InputError
-from mstclipiqa.splits import PROTOCOLS, get_protocol
-from mstclipiqa.variants import VARIANTS
+from mstclipiqa.base.documents import CONFIG_SCHEMA, read_yaml
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.cli.main import main
+from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.data.protocols import PROTOCOLS, get_protocol
+from mstclipiqa.model.variants import VARIANTS
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted((REPOSITORY / "docs").glob("*.md"))

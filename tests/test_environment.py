@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from mstclipiqa.clip import check_encoder
-from mstclipiqa.config import read_yaml
+from mstclipiqa.base.documents import read_yaml
+from mstclipiqa.encoders.clip import check_encoder
 
 REPOSITORY = Path(__file__).parents[1]
 NO_SUITES = {REPOSITORY / "config" / name for name in ("claims.yaml", "sources.yaml")}
 CONFIGS = sorted(set((REPOSITORY / "config").glob("*.yaml")) - NO_SUITES)
-SCHEMA = read_yaml(REPOSITORY / "mstclipiqa" / "schemas" / "config.schema.yaml")
+SCHEMA = read_yaml(REPOSITORY / "mstclipiqa" / "base" / "schemas" / "config.schema.yaml")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = read_yaml(REPOSITORY / "environment.yml")
 

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 from small_study import ENCODERS, SmallStudy
 
-from mstclipiqa.cli import main
-from mstclipiqa.probe import probe_scenes
+from mstclipiqa.analyses.probe_images import probe_scenes
+from mstclipiqa.cli.main import main
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = 4096
@@ -179,7 +179,7 @@ def test_full_disk_is_one_line_and_the_rest_is_done_later(
     stage: str, room: str, disk: Path, finished: SmallStudy, monkeypatch: pytest.MonkeyPatch
 ):
     few = probe_scenes(per_fold=8, spoiled=3)
-    monkeypatch.setattr("mstclipiqa.probe.probe_scenes", lambda: few)
+    monkeypatch.setattr("mstclipiqa.analyses.probe_images.probe_scenes", lambda: few)
     out = disk / "out"
     out.mkdir()
     try:

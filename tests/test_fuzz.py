@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 from layouts import LAYOUTS
 
-from mstclipiqa.archives import check_archive, extract
-from mstclipiqa.benchmarks.base import collect_samples
-from mstclipiqa.errors import InputError
+from mstclipiqa.base.archives import check_archive, extract
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.data.samples import collect_samples
 
 #: Of each kind of file, and the seconds that one case may take: a process that hangs is ended with a traceback.
 CASES = int(os.environ.get("MSTCLIPIQA_FUZZ_CASES", "40"))

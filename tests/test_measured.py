@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mstclipiqa.config import read_yaml
-from mstclipiqa.errors import InputError
+from mstclipiqa.base.documents import read_yaml
+from mstclipiqa.base.errors import InputError
 
 REPOSITORY = Path(__file__).parents[1]
 MEASURED = runpy.run_path(str(REPOSITORY / "docs" / "measured.py"))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mstclipiqa.cli import main
-from mstclipiqa.features import load_texts
-from mstclipiqa.files import read_table
+from mstclipiqa.base.files import read_table
+from mstclipiqa.cli.main import main
+from mstclipiqa.encoders.stores import load_texts
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mstclipiqa.features import TextFeatures
-from mstclipiqa.recipes import LEVELS, load_recipe
-from mstclipiqa.training import Dataset
+from mstclipiqa.base.names import LEVELS
+from mstclipiqa.encoders.stores import TextFeatures
+from mstclipiqa.model.recipes import load_recipe
+from mstclipiqa.training.dataset import Dataset
 
 COUNT, DIM, WIDTH = 60, 8, 6
 RELEASED = load_recipe(Path(__file__).parents[1] / "config" / "recipes" / "released_code.yaml")

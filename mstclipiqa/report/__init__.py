@@ -1,4 +1,4 @@
-"""The report of one suite: tables, figures one self-contained page, from its results folder alone."""
+"""The report of one suite: tables, figures, one self-contained page, from its results folder alone."""
 
 from mstclipiqa.report.page import write_report
 

@@ -1,8 +1,9 @@
 """The paper's ablations (Tables II, III, VI, VII) and our controls of the model, as tables of runs."""
 
-from mstclipiqa.report.results import METRICS, MODELS, Results
+from mstclipiqa.base.names import MODELS
+from mstclipiqa.report.results import METRICS, PAPER, Results
+from mstclipiqa.report.results_tables import number, summarise
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
-from mstclipiqa.report.tables import PAPER, number, summarise
 
 #: By table: what varies, and its variants in the paper's order with the paper's name for each.
 ABLATIONS: dict[str, tuple[str, dict[str, str]]] = {

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mstclipiqa.errors import InputError
-from mstclipiqa.report.results import SELECTIONS, Results, ordered
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import SELECTIONS
+from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 FORMATS = {

@@ -5,11 +5,12 @@ Each table is None where a suite has not what it shows.
 
 import pandas as pd
 
-from mstclipiqa.files import read_table
-from mstclipiqa.report.results import MODELS, SELECTIONS, Results, ordered
+from mstclipiqa.base.files import read_table
+from mstclipiqa.base.names import MODELS, SELECTIONS
+from mstclipiqa.model.variants import VARIANTS
+from mstclipiqa.report.results import PAPER, PAPER_TABLES, Results, cautions, ordered
+from mstclipiqa.report.results_tables import printed_numbers
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
-from mstclipiqa.report.tables import PAPER, PAPER_TABLES, cautions, printed_numbers
-from mstclipiqa.variants import VARIANTS
 
 #: The rival on the very features that the paper's two models are given.
 RIVAL = "ridge on f_c and f_f"

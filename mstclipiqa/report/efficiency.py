@@ -4,8 +4,8 @@ import pandas as pd
 
 from mstclipiqa.report.controls import read
 from mstclipiqa.report.results import Results
+from mstclipiqa.report.results_tables import number, summarise
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
-from mstclipiqa.report.tables import number, summarise
 
 KEYS = ["recipe", "variant"]
 COUNTED = [*KEYS, "encoders", "prompt", "trained", "total", "gflops"]

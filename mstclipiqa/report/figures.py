@@ -15,12 +15,14 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mstclipiqa.base.names import MODELS, SELECTIONS
 from mstclipiqa.report import controls, efficiency
-from mstclipiqa.report.results import MODELS, SELECTIONS, Results
-from mstclipiqa.report.tables import FUSED, KINDS, STREAMS, printed_numbers
+from mstclipiqa.report.probe_tables import FUSED, KINDS, STREAMS
+from mstclipiqa.report.results import Results
+from mstclipiqa.report.results_tables import printed_numbers
 
 #: The learning curves of the weights that ship with the package, and their columns.
-WEIGHTS = Path(__file__).parents[1] / "weights"
+WEIGHTS = Path(__file__).parents[1] / "encoders" / "weights"
 PRETRAINING = {
     "contrastive": "contrastive loss",
     "levels": "quality-level loss",

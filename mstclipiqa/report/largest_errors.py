@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from mstclipiqa.files import read_table, sha256
-from mstclipiqa.report.results import RUN, SELECTIONS, Results
+from mstclipiqa.base.files import read_table, sha256
+from mstclipiqa.base.names import SELECTIONS
+from mstclipiqa.report.results import PAPER_TABLES, RUN, Results, cautions
 from mstclipiqa.report.table import Cell, Table, frame_of
-from mstclipiqa.report.tables import PAPER_TABLES, cautions
 
 #: How many images per benchmark and target, and how large (pixels of the longer side).
 COUNT = 5

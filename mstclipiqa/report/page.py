@@ -7,12 +7,23 @@ from urllib.parse import quote
 
 import jinja2
 
-from mstclipiqa.files import atomic, write_text
-from mstclipiqa.report import ablations, claims, controls, efficiency, figures, statistics, tables
+from mstclipiqa.base.files import atomic, write_text
+from mstclipiqa.report import (
+    ablations,
+    claims,
+    controls,
+    data_tables,
+    efficiency,
+    figures,
+    probe_tables,
+    results_tables,
+    statistics,
+    training_tables,
+)
 from mstclipiqa.report.largest_errors import largest_errors
-from mstclipiqa.report.results import Results, read_results
+from mstclipiqa.report.results import PAPER, PAPER_TABLES, Results, read_results
 from mstclipiqa.report.summary import summarise_report
-from mstclipiqa.report.table import Table
+from mstclipiqa.report.table import Table, plain
 
 
 def write_report(results: Path, out: Path, paper_tables: Path | None = None) -> None:
@@ -48,20 +59,20 @@ def write_report(results: Path, out: Path, paper_tables: Path | None = None) -> 
 
 def make_tables(results: Results) -> dict[str, Table]:
     """Every table of the report by the name the template calls it."""
-    made = {target: tables.comparison(results, target) for target in tables.PAPER_TABLES}
+    made = {target: results_tables.comparison(results, target) for target in PAPER_TABLES}
     for make in (
-        tables.benchmarks,
-        tables.mos_columns,
-        tables.label_files,
-        tables.defects,
-        tables.encoders,
-        tables.timings,
-        tables.all_metrics,
-        tables.protocols,
-        tables.leakage,
-        tables.recipes,
-        tables.parameters,
-        *([tables.readout, tables.gates, tables.gate_variance] if results.probes else []),
+        data_tables.benchmarks,
+        data_tables.mos_columns,
+        data_tables.label_files,
+        data_tables.defects,
+        training_tables.encoders,
+        training_tables.timings,
+        results_tables.all_metrics,
+        data_tables.protocols,
+        data_tables.leakage,
+        training_tables.recipes,
+        training_tables.parameters,
+        *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
     ):
         made[make.__name__] = make(results)
     optional = (largest_errors, efficiency.efficiency, *controls.TABLES, *statistics.TABLES)
@@ -72,7 +83,7 @@ def make_tables(results: Results) -> dict[str, Table]:
 
 def make_figures(results: Results) -> dict[str, figures.Figure]:
     """Every figure of the report by name; targets without runs have none, nor has a suite without a probe."""
-    made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in tables.PAPER_TABLES]
+    made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in PAPER_TABLES]
     made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
     made += [figures.costs(results)]
     return {figure.name: figure for figure in made if figure is not None}
@@ -93,16 +104,16 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["plain"] = tables.plain
+    environment.filters["plain"] = plain
     environment.filters["indented_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
     return environment.get_template("page.html.j2").render(
         results=results,
         manifest=results.manifest,
         tables=all_tables,
         figures=all_figures,
-        targets=list(tables.PAPER_TABLES),
+        targets=list(PAPER_TABLES),
         ablated=[table for name, table in all_tables.items() if name.startswith("ablation_")],
         printed=printed,
-        paper=tables.PAPER,
+        paper=PAPER,
         link=lambda file: quote(f"{results_link}/{file}"),
     )

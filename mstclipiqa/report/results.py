@@ -7,26 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.benchmarks.base import TARGETS
-from mstclipiqa.errors import InputError
-from mstclipiqa.files import read_table
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import read_table
+from mstclipiqa.base.names import SELECTIONS, TARGETS
 
 METRICS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
-
-#: How the epoch of a number was chosen, as the page names it.
-SELECTIONS = {
-    "last": "last epoch",
-    "validation": "epoch chosen on validation",
-    "best-on-test": "best epoch on test",
-}
 
 #: One run; with its selection, one number.
 RUN = ["target", "protocol", "selection", "recipe", "variant", "benchmark", "split", "seed"]
 #: Runs that are averaged: over splits and seeds.
 GROUP = [key for key in RUN if key not in ("split", "seed")]
-
-#: The paper's two models.
-MODELS = ("mst-clipiqa", "mst-clipiqa-star")
 
 MANIFEST_KEYS = [
     *("suite", "title", "config", "code", "versions", "hardware", "benchmarks", "encoders"),
@@ -280,3 +270,22 @@ def _read_printed(path: Path | None) -> pd.DataFrame:
         raise InputError(f"{path}: no such file; give the paper's printed numbers or leave them out") from None
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: not a table of printed numbers ({error}); restore it") from None
+
+
+#: The paper's table of each target, and the benchmarks it has, in its order.
+PAPER_TABLES = {
+    "quality": ("IV", ["agiqa-1k", "agiqa-3k", "aigciqa2023", "aigiqa-20k", "pku-aigiqa-4k"]),
+    "authenticity": ("I", ["aigciqa2023", "pku-aigiqa-4k"]),
+    "correspondence": ("V", ["agiqa-3k", "aigciqa2023", "pku-aigiqa-4k"]),
+}
+PAPER = "arXiv 2606.16799v1"
+
+
+def cautions(results: Results, titles: dict[str, str]) -> list[str]:
+    notes = []
+    synthetic = [titles[name] for name in results.synthetic if name in titles]
+    if synthetic:
+        notes.append(f"Synthetic, not a result on the benchmark of that name: {', '.join(synthetic)}.")
+    if results.untrained:
+        notes.append("Measured with random encoder weights: no test of the paper's numbers.")
+    return notes

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from mstclipiqa.benchmarks.base import TARGETS
-from mstclipiqa.report.results import GROUP, MODELS, SELECTIONS, Results, ordered
+from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.report.results import GROUP, PAPER, Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
-from mstclipiqa.report.tables import PAPER
 
 #: Gain over LIQE in points of SRCC, mean over benchmarks, that the paper states for each target and model.
 CLAIMED_GAINS = {

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from mstclipiqa.report.results import Results
+from mstclipiqa.report.results import PAPER_TABLES, Results, cautions
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
-from mstclipiqa.report.tables import PAPER_TABLES, cautions
 
 
 def summarise_report(results: Results, tables: dict[str, Table]) -> str:

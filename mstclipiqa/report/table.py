@@ -1,5 +1,6 @@
 """What a table of the report is, and its forms: CSV for machines; Markdown and LaTeX, beside the page, for people."""
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -149,3 +150,17 @@ def frame_of(rows: Iterable[dict], columns: Iterable) -> pd.DataFrame:
     return pd.DataFrame(
         {index: [row.get(column, DASH) for row in rows] for index, column in enumerate(columns)}, dtype=object
     ).set_axis(pd.Index(columns, tupleize_cols=False), axis=1)
+
+
+def plain(value: object) -> str:
+    """A configuration value as text: words as they are, mappings as keys and values, other values as JSON."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: DASH}[value]
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {plain(entry)}" for key, entry in value.items())
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def span(values: pd.Series, pattern: str = "{:,}") -> str:
+    low, high = pattern.format(values.min()), pattern.format(values.max())
+    return low if low == high else f"{low}–{high}"

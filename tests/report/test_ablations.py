@@ -5,9 +5,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from mstclipiqa.model.variants import VARIANTS
 from mstclipiqa.report.ablations import ABLATIONS, tables
 from mstclipiqa.report.results import read_results
-from mstclipiqa.variants import VARIANTS
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mstclipiqa.files import write_table
+from mstclipiqa.base.files import write_table
 from mstclipiqa.report import controls, figures, page
 from mstclipiqa.report.results import read_results
 

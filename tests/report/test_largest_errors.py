@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from test_page import Page
 
-from mstclipiqa.files import read_table
+from mstclipiqa.base.files import read_table
 from mstclipiqa.report import write_report
 from mstclipiqa.report.largest_errors import largest_errors
 from mstclipiqa.report.results import read_results

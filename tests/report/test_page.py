@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import pytest
 from results_folder import build
 
-from mstclipiqa.errors import InputError
+from mstclipiqa.base.errors import InputError
 from mstclipiqa.report import write_report
 
 PAPER_TABLES = Path(__file__).parents[2] / "config" / "paper_tables.csv"

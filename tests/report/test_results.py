@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from mstclipiqa.errors import InputError
-from mstclipiqa.files import read_table, write_json, write_table
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import read_table, write_json, write_table
 from mstclipiqa.report.results import RUN, read_results
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mstclipiqa.files import read_table, write_table
+from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.report import statistics, write_report
 from mstclipiqa.report.results import read_results
 

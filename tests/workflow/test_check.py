@@ -7,7 +7,7 @@ import pytest
 import yaml
 from checkout import REPOSITORY, SMALL, Checkout
 
-from mstclipiqa.files import read_table, write_table
+from mstclipiqa.base.files import read_table, write_table
 
 REFERENCE = "config/reference/reduced.csv"
 RESULTS = "results/reduced"

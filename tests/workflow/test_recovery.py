@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from checkout import SMALL, Checkout, copy_checkout
 
-from mstclipiqa.config import read_yaml
+from mstclipiqa.base.documents import read_yaml
 
 KILLS, SEED = 20, 16799
 TABLE = os.environ.get("MSTCLIPIQA_KILLS", "")

@@ -8,7 +8,7 @@ rule measure:
     output:
         f"{RESULTS}/{{benchmark}}/features/statistics.safetensors",
     params:
-        code=fingerprint("mstclipiqa.extraction"),
+        code=fingerprint("mstclipiqa.encoders.extraction"),
     log:
         f"{RESULTS}/logs/measure/{{benchmark}}.log",
     threads: config["extraction"]["threads"]
@@ -26,7 +26,7 @@ rule encode_zero_shot:
         f"{RESULTS}/levels/zero_shot.safetensors",
     params:
         encoder=encoder_spec(config["text_encoder"]),
-        code=[FEATURES_CODE, fingerprint("mstclipiqa.baselines")],
+        code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.baselines")],
     log:
         f"{RESULTS}/logs/encode_zero_shot.log",
     conda:
@@ -48,7 +48,7 @@ rule baselines:
     output:
         f"{RESULTS}/{{benchmark}}/baselines.parquet",
     params:
-        code=fingerprint("mstclipiqa.baselines"),
+        code=fingerprint("mstclipiqa.analyses.baselines"),
     log:
         f"{RESULTS}/logs/baselines/{{benchmark}}.log",
     conda:

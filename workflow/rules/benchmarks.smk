@@ -8,7 +8,7 @@ if study.drawn:
         params:
             seed=config["draw"]["seed"] if study.drawn else None,
             scale=config["draw"]["scale"] if study.drawn else None,
-            code=fingerprint("mstclipiqa.benchmarks.miniature"),
+            code=fingerprint("mstclipiqa.synthetic.miniature"),
         log:
             f"{RESULTS}/logs/draw/{{benchmark}}.log",
         conda:
@@ -42,7 +42,7 @@ rule splits:
         f"{RESULTS}/{{benchmark}}/splits.parquet",
     params:
         protocols=" ".join(f"--protocol {name}" for name in config["protocols"]),
-        code=fingerprint("mstclipiqa.splits"),
+        code=fingerprint("mstclipiqa.data.protocols"),
     log:
         f"{RESULTS}/logs/splits/{{benchmark}}.log",
     conda:

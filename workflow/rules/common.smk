@@ -5,11 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from mstclipiqa.benchmarks import get_benchmark
-from mstclipiqa.errors import InputError
-from mstclipiqa.experiments import Study, describe_folder
-from mstclipiqa.fingerprint import fingerprint
-from mstclipiqa.variants import TWO_TOWERS, get_variant
+from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.study.study import Study, describe_folder
+from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.model.variants import TWO_TOWERS, get_variant
 
 RECIPES = Path("config/recipes")
 
@@ -64,7 +64,7 @@ def share(shard):
 
 
 #: What decides features: the code, and the architectures and weights that this project brings along.
-FEATURES_CODE = fingerprint("mstclipiqa.extraction", data=["model_configs", "weights"])
+FEATURES_CODE = fingerprint("mstclipiqa.encoders.extraction", data=["encoders/model_configs", "encoders/weights"])
 
 
 def weights_file(name):
@@ -99,7 +99,7 @@ def prompts_into(stores, benchmark):
 
 def reader_code(wildcards):
     """The code that reads one benchmark: editing one reader leaves the other benchmarks alone."""
-    return fingerprint("mstclipiqa.benchmarks.base", get_benchmark(wildcards.benchmark).read.__module__)
+    return fingerprint("mstclipiqa.data.samples", get_benchmark(wildcards.benchmark).read.__module__)
 
 
 def folder_state(wildcards):

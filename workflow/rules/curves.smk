@@ -32,7 +32,7 @@ if CURVES:
             values=[json.dumps(study.recipes[recipe].values, sort_keys=True) for recipe in RECIPES_OF[CURVED]],
             recipes=" ".join(f"--recipe {RECIPES / recipe}.yaml" for recipe in RECIPES_OF[CURVED]),
             seed=config["seeds"][0],
-            code=fingerprint("mstclipiqa.curves", get_variant(FOLLOWED).module),
+            code=fingerprint("mstclipiqa.analyses.learning_curves", get_variant(FOLLOWED).module),
         log:
             f"{RESULTS}/logs/curves.log",
         benchmark:
@@ -57,7 +57,7 @@ if TRANSFER:
             values=json.dumps(study.recipes[TRANSFER_RECIPE].values, sort_keys=True),
             recipe=RECIPES / f"{TRANSFER_RECIPE}.yaml",
             seed=config["seeds"][0],
-            code=fingerprint("mstclipiqa.transfer", get_variant(FOLLOWED).module),
+            code=fingerprint("mstclipiqa.analyses.transfer", get_variant(FOLLOWED).module),
         log:
             f"{RESULTS}/logs/transfer.log",
         benchmark:

@@ -11,7 +11,7 @@ rule efficiency:
         config=json.dumps(config, sort_keys=True),
         values=[json.dumps(recipe.values, sort_keys=True) for recipe in study.recipes.values()],
         recipes=RECIPES,
-        code=[FEATURES_CODE, fingerprint("mstclipiqa.efficiency", data=["fusions"])],
+        code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.efficiency", data=["model/fusions"])],
     log:
         f"{RESULTS}/logs/efficiency.log",
     resources:

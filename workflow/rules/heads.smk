@@ -20,7 +20,7 @@ rule train:
         seeds=" ".join(f"--seed {seed}" for seed in config["seeds"]),
         device=config["training"]["device"],
         optional=lambda wildcards: " ".join(f"--{name} {path}" for name, path in optional_stores(wildcards).items()),
-        code=lambda wildcards: fingerprint("mstclipiqa.jobs", *filter(None, [get_variant(wildcards.variant).module])),
+        code=lambda wildcards: fingerprint("mstclipiqa.training.job", *filter(None, [get_variant(wildcards.variant).module])),
     log:
         f"{RESULTS}/logs/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.log",
     benchmark:
@@ -69,7 +69,7 @@ rule train_head:
         recipe=lambda wildcards: RECIPES / f"{wildcards.recipe}.yaml",
         protocol=config["protocols"][0],
         seed=config["seeds"][0],
-        code=lambda wildcards: fingerprint("mstclipiqa.heads", *filter(None, [get_variant(wildcards.variant).module])),
+        code=lambda wildcards: fingerprint("mstclipiqa.scoring.trained_head", *filter(None, [get_variant(wildcards.variant).module])),
     log:
         f"{RESULTS}/logs/train_head/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.log",
     conda:

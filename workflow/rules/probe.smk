@@ -21,7 +21,7 @@ rule probe:
         encoders=f"{encoder_spec('coarse', 'coarse-')} {encoder_spec('fine', 'fine-')}",
         seed=config["seeds"][0],
         folder=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.probe", "mstclipiqa.fusions.gff", data=["model_configs", "weights"]),
+        code=fingerprint("mstclipiqa.analyses.probe", "mstclipiqa.model.fusions.gff", data=["encoders/model_configs", "encoders/weights"]),
     log:
         f"{RESULTS}/logs/probe/{{recipe}}.log",
     benchmark:

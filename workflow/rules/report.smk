@@ -11,7 +11,7 @@ rule evaluate:
         f"{RESULTS}/metrics.parquet",
     params:
         results=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.evaluation"),
+        code=fingerprint("mstclipiqa.evaluation.per_run"),
     log:
         f"{RESULTS}/logs/evaluate.log",
     conda:
@@ -24,13 +24,13 @@ rule compare:
     input:
         expand(f"{RESULTS}/{{benchmark}}/{{table}}.parquet", benchmark=study.benchmarks, table=["samples", "splits"]),
         RUNS,
-        "mstclipiqa/benchmarks/generators.yaml",
+        "mstclipiqa/data/benchmarks/generators.yaml",
         metrics=f"{RESULTS}/metrics.parquet",
     output:
         STATISTICS,
     params:
         results=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.comparisons"),
+        code=fingerprint("mstclipiqa.evaluation.comparisons"),
     log:
         f"{RESULTS}/logs/compare.log",
     conda:
@@ -55,7 +55,7 @@ rule claims:
     params:
         recipes=RECIPES,
         results=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.claims", data=["fusions", "schemas"]),
+        code=fingerprint("mstclipiqa.claims.verdicts", data=["model/fusions", "base/schemas"]),
     log:
         f"{RESULTS}/logs/claims.log",
     conda:

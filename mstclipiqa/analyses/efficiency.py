@@ -1,0 +1,150 @@
+"""What each model costs, from image to score: parameters, operations counted, time measured side by side.
+
+A model's parts are the encoders that its fusion looks at, the text tower where its head reads the prompt, and its own
+fusion and head; it costs what its parts do.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from mstclipiqa.base.names import LEVELS
+from mstclipiqa.base.progress import progress
+from mstclipiqa.encoders.clip import Encoder
+from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable
+from mstclipiqa.study.study import Study
+from mstclipiqa.training.process import prepare_process
+
+#: Images at a time: one, for the latency, and enough for the throughput.
+BATCHES = (1, 32)
+
+#: Each part is timed so many times, all parts in turn.
+ROUNDS = 5
+
+#: A prompt of a common length; CLIP's text towers pad it to their context.
+PROMPT = "a red bicycle leaning against a brick wall in the morning light"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What takes a batch of images or prompts: `step` runs it on so many of them."""
+
+    step: Callable[[int], object]
+    parameters: int
+
+
+def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
+    """What is counted and what is timed, a row each per recipe and variant of a study, and what it was timed on.
+
+    Counted: encoders (the names of those in use, joined by +), prompt (whether a prompt is read), trained and total
+    (parameters), gflops (of one image and its prompt, a multiply-add being two; products and convolutions alone).
+    Timed: ms_1 and ms_32 (milliseconds an image, one or 32 at a time: the median over ROUNDS; decoding is left out).
+
+    Times are of one thread on a CPU, or of the GPU where there is one. `encoders` are the configuration's, by name.
+    """
+    prepare_process()
+    identity = encoders["coarse"].identity
+    dim, width, device = identity["dim"], identity["text_width"], encoders["coarse"].device
+    levels = torch.randn(len(LEVELS), dim, generator=torch.Generator().manual_seed(0))
+    models = {
+        (recipe, variant): build_model(variant, study.recipes[recipe], dim, width, levels, 0, levels).to(device).eval()
+        for recipe, variant in dict.fromkeys((job.recipe, job.variant) for job in study.jobs)
+    }
+    parts: dict[object, Part] = {name: image_part(encoder) for name, encoder in encoders.items()}
+    parts["text"] = text_part(encoders[study.config["text_encoder"]])
+    parts |= {key: head_part(model, dim, width, device) for key, model in models.items()}
+    gflops = {name: count_flops(part) / 1e9 for name, part in parts.items()}
+    times = time_parts(parts, device)
+
+    counted, timed = [], []
+    for key, model in models.items():
+        streams = ("coarse", study.fine_encoder(*key))
+        used = [name for name, looked in zip(streams, used_streams(model, dim, width), strict=True) if looked]
+        needed = [*dict.fromkeys(used), *(["text"] if model.uses_prompt else []), key]
+        row = dict(zip(("recipe", "variant"), key, strict=True))
+        timed.append(row | {f"ms_{size}": times.loc[size, needed].sum(axis=1).median() for size in BATCHES})
+        row |= {"encoders": "+".join(used), "prompt": model.uses_prompt, "trained": count_trainable(model)}
+        row |= {"total": sum(parts[name].parameters for name in needed)}
+        counted.append(row | {"gflops": sum(gflops[name] for name in needed)})
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else "one CPU thread"
+    labels = {name: encoder.identity["label"] for name, encoder in encoders.items()}
+    metadata = {"device": device.type, "machine": machine, "rounds": ROUNDS, "encoders": labels}
+    return pd.DataFrame(counted), pd.DataFrame(timed), metadata
+
+
+def image_part(encoder: Encoder) -> Part:
+    """An image encoder, on made-up pixels."""
+    visual = encoder.model.visual
+    pixels = torch.randn(max(BATCHES), 3, *visual.image_size)
+    return Part(lambda size: encoder.encode_images(pixels[:size]), _count(visual))
+
+
+def text_part(encoder: Encoder) -> Part:
+    """The text tower of an encoder, on PROMPT."""
+    return Part(
+        lambda size: encoder.encode_texts([PROMPT] * size), _count(encoder.model) - _count(encoder.model.visual)
+    )
+
+
+def head_part(model: MSTCLIPIQA, dim: int, width: int, device: torch.device) -> Part:
+    """A fusion and its head, on made-up features and prompts."""
+    inputs = made_up_inputs(model, max(BATCHES), dim, width, device)
+    with_gradients_off = torch.inference_mode()(lambda size: model(*(part[:size] for part in inputs)).cpu())
+    return Part(with_gradients_off, _count(model))
+
+
+def made_up_inputs(model: MSTCLIPIQA, count: int, dim: int, width: int, device: torch.device) -> list[Tensor]:
+    """f_c and f_f (count, dim), and where the model reads prompts, their tokens and padding."""
+    inputs = list(torch.randn(2, count, dim, device=device))
+    if model.uses_prompt:
+        tokens = torch.randn(count, len(PROMPT.split()) + 2, width, device=device)
+        inputs += [tokens, torch.zeros(tokens.shape[:2], dtype=torch.bool, device=device)]
+    return inputs
+
+
+def used_streams(model: MSTCLIPIQA, dim: int, width: int) -> list[bool]:
+    """Whether the score depends on f_c and on f_f."""
+    f_c, f_f, *prompts = made_up_inputs(model, 2, dim, width, next(model.parameters()).device)
+    streams = [f_c.requires_grad_(), f_f.requires_grad_()]
+    gradients = torch.autograd.grad(model(*streams, *prompts).sum(), streams, allow_unused=True)
+    return [gradient is not None and bool(gradient.any()) for gradient in gradients]
+
+
+def _count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_flops(part: Part) -> int:
+    """Floating-point operations of a part on one image: those of matrix products and convolutions."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not see into fused attention
+    try:
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            part.step(1)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return counter.get_total_flops()
+
+
+def time_parts(parts: dict[object, Part], device: torch.device) -> pd.DataFrame:
+    """Milliseconds an image of every part (columns), by images at a time and round (rows)."""
+    rows = {}
+    for number in progress(range(-1, ROUNDS), ROUNDS + 1, "time the models", "rounds"):
+        for size in BATCHES:
+            found = {}
+            for name, part in parts.items():
+                start = time.perf_counter()
+                part.step(size)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                found[name] = 1e3 * (time.perf_counter() - start) / size
+            if number >= 0:  # the first round sets up what later ones find
+                rows[size, number] = found
+    frame = pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(rows, names=["images", "round"]))
+    return frame.set_axis(pd.Index(list(parts), tupleize_cols=False), axis=1)

@@ -1,0 +1,126 @@
+"""The probe: what each feature stream carries and what moves the gate, on drawn images whose factors are known.
+
+Semantic factors say what a picture shows, distortion factors what was done to it. Every scene is painted once; some of
+the paintings are spoiled by each artefact in turn, so that distortion varies at fixed semantics and the reverse. No
+image is written; the scenes are the probe's own, whatever benchmarks were drawn.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mstclipiqa.analyses.gates import gate_shifts, variance_shares
+from mstclipiqa.analyses.probe_images import describe_images, paint, probe_scenes
+from mstclipiqa.analyses.readout import read_out
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import write_table
+from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.base.progress import progress
+from mstclipiqa.encoders.clip import Encoder, load_encoder
+from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
+from mstclipiqa.model.build import MSTCLIPIQA, build_model
+from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.training.dataset import Dataset, assign_roles, level_embeddings
+from mstclipiqa.training.process import prepare_process
+from mstclipiqa.training.run import train_run
+
+#: The model that is probed, and the target it is trained on.
+VARIANT, TARGET = "mst-clipiqa", "quality"
+
+
+# The probe
+
+
+def matching_encoder(path: Path, store: ImageFeatures, model: str, weights: str) -> Encoder:
+    """Load the encoder; raises InputError where the store at `path` was made with other weights."""
+    stored = store.metadata["encoder"]
+    encoder = load_encoder(model, weights, precision=stored["precision"])
+    loaded = encoder.identity
+    if stored["weights_sha256"] != loaded["weights_sha256"]:
+        shown = [f"{identity['label']} ({identity['weights_sha256'][:12]})" for identity in (stored, loaded)]
+        raise InputError(f"{path}: extracted with {shown[0]}, not with {shown[1]}; name that encoder or extract again")
+    return encoder
+
+
+def encode_probe(encoders: dict[str, Encoder], scenes: pd.DataFrame) -> dict[str, Tensor]:
+    """The features (N, D) of every rendering under each encoder, in the order of `paint`."""
+    description = "probe " + ", ".join(encoder.identity["model"] for encoder in encoders.values())
+    features: dict[str, list[Tensor]] = {role: [] for role in encoders}
+    for renderings in progress(paint(scenes), len(scenes), description, "scenes"):
+        for role, encoder in encoders.items():
+            pixels = torch.stack([encoder.preprocess(image) for image in renderings])
+            features[role].append(encoder.encode_images(pixels))
+    return {role: torch.cat(batches) for role, batches in features.items()}
+
+
+def run_probe(
+    output: Path,
+    data: Dataset,
+    splits: pd.DataFrame,
+    recipe: Recipe,
+    levels: TextFeatures,
+    seed: int,
+    encoders: dict[str, Encoder],
+    metadata: dict,
+) -> None:
+    """Train a model, probe its encoders, its fused features and its gates, and write readout.parquet and gates.parquet
+    into the folder `output`.
+
+    The model is trained on the first split of the first protocol in `splits` and taken after its last epoch. Its
+    fusion is probed before training too: what the two readings share is not learned from opinion scores.
+    """
+    prepare_process()
+    pooled = level_embeddings(levels, recipe)
+
+    def build() -> MSTCLIPIQA:
+        return build_model(VARIANT, recipe, data.f_c.shape[1], data.tokens.shape[1], pooled, seed)
+
+    protocol, split = splits["protocol"].iloc[0], int(splits["split"].iloc[0])
+    chosen = splits[(splits["protocol"] == protocol) & (splits["split"] == split)]
+    roles = assign_roles(data, chosen, f"{protocol}, split {split}")
+    models = {"initial": build(), "trained": build()}
+    train_run(models["trained"], data, roles, recipe, seed)
+
+    scenes = probe_scenes()
+    images, encoded = describe_images(scenes), encode_probe(encoders, scenes)
+    f_c, f_f = encoded["coarse"], encoded["fine"]
+    features = {"f_c": f_c, "f_f": f_f, "both": torch.cat([f_c, f_f], dim=1)}
+    spoiled = images[images["spoiled"]]
+    rows = torch.tensor(spoiled.index)
+    strengths = torch.tensor(spoiled["strength"].to_numpy(copy=True)).reshape(spoiled["scene"].nunique(), -1)
+    gates = {}
+    for state, model in models.items():
+        with torch.inference_mode():
+            features[f"z_{state}"] = model.fusion(f_c, f_f)
+            gates[state] = model.fusion.gate(f_c[rows], f_f[rows]).double().reshape(*strengths.shape, -1)
+    shifts = [gate_shifts(g, strengths).assign(state=state) for state, g in gates.items()]
+    summary = {
+        state: {
+            "mean": g.mean().item(),
+            "moved": (g - gates["initial"]).abs().mean().item(),
+            "shares": variance_shares(g, strengths),
+        }
+        for state, g in gates.items()
+    }
+    metadata = {
+        **metadata,
+        "recipe": recipe.name,
+        "variant": VARIANT,
+        "target": TARGET,
+        "protocol": protocol,
+        "split": split,
+        "seed": seed,
+        "encoders": {role: encoder.identity for role, encoder in encoders.items()},
+        "scenes": len(scenes),
+        "spoiled": len(strengths),
+        "images": len(images),
+        "gates": summary,
+        "code": fingerprint(__name__),
+        "versions": {package: version(package) for package in ("torch", "numpy", "scipy", "pillow")},
+    }
+    for name, table in (("readout", read_out(features, images)), ("gates", pd.concat(shifts, ignore_index=True))):
+        table.insert(0, "recipe", recipe.name)
+        write_table(output / f"{name}.parquet", table, metadata)

@@ -1,0 +1,156 @@
+"""Files that appear complete or not at all, tables and tensors that carry their metadata, resumable parts."""
+
+import contextlib
+import fnmatch
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+
+from mstclipiqa.base.errors import InputError
+
+METADATA_KEY = b"mstclipiqa"
+
+os.umask(_mask := os.umask(0o077))
+#: What a new file may be read by, as the user's umask says. Safetensors would give its files to the user alone.
+PERMISSIONS = 0o666 & ~_mask
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it there when the block ends well, remove it otherwise."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for abandoned in _abandoned(path.parent).get(path.name, ()):
+            abandoned.unlink(missing_ok=True)
+        try:
+            yield temporary
+            if temporary.is_file():
+                temporary.chmod(PERMISSIONS)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Around what writes `path`: a full disk, missing rights and the like become one InputError."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = os.strerror(error.errno) if getattr(error, "errno", None) else str(error)
+        raise InputError(
+            f"{path}: cannot be written ({reason}); make room or give rights there, or write elsewhere"
+        ) from error
+
+
+@functools.cache
+def _abandoned(folder: Path) -> dict[str, list[Path]]:
+    """What killed processes left of their temporary files in a folder, by the files that these were to become.
+
+    Looked for at a process's first writing into the folder: one with 20,000 images is not listed for each.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in folder.glob(".*.tmp"):
+        name, _, process = path.name[1:].removesuffix(".tmp").rpartition(".")
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, document: object) -> None:
+    """Write a JSON document atomically, with sorted keys so that equal documents are equal bytes."""
+    write_text(path, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def sha256(path: Path | str) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(document: object) -> str:
+    """Hex SHA-256 of a JSON-serialisable document, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def write_table(path: Path | str, frame: pd.DataFrame, metadata: dict) -> None:
+    """Write a Parquet table atomically, with a JSON document in its file metadata."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_table(path: Path | str, columns: Iterable[str] = ()) -> tuple[pd.DataFrame, dict]:
+    """Read a table written by `write_table`: the frame and its metadata.
+
+    Raises InputError where the file is missing, is not such a table, or lacks one of `columns`.
+    """
+    try:
+        table = pq.read_table(path)
+        metadata = json.loads((table.schema.metadata or {})[METADATA_KEY])
+        frame = table.to_pandas()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the step that writes it") from None
+    except (pa.ArrowException, ValueError, KeyError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not a table of this project ({reason}); delete it and run again") from None
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; this is the table of another step")
+    return frame, metadata
+
+
+class Parts:
+    """Finished parts of one long job, kept beside its output so that a killed job resumes where it was.
+
+    Parts live in `<output>.parts/<digest of key>/`; the key is everything that changes their bytes, so
+    parts of another configuration are never picked up. `clear` removes them once the output is written.
+    """
+
+    def __init__(self, output: Path | str, key: object):
+        self.root = Path(f"{output}.parts")
+        self.folder = self.root / digest(key)[:16]
+
+    def path(self, name: str) -> Path:
+        """Where the part `name` is, or is to be written (atomically)."""
+        return self.folder / name
+
+    def clear(self) -> None:
+        """Remove every part, of this and of earlier configurations."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def list_files(root: Path, pattern: str = "*") -> list[Path]:
+    """The files under `root` whose name matches the glob `pattern`, sorted.
+
+    Links are followed, each folder is entered once, hidden files and folders are skipped.
+    """
+    entered, found = set(), []
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in entered:  # a link back up the tree, or to a folder beside
+            subfolders.clear()
+            continue
+        entered.add(real)
+        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
+        found += [Path(folder, name) for name in fnmatch.filter(names, pattern) if name[0] != "."]
+    return sorted(path for path in found if path.is_file())

@@ -1,0 +1,67 @@
+"""A step's code fingerprint: the sources of the module it runs and of all project modules that one imports.
+
+Sources are read, never imported: the Snakefile takes fingerprints at every start. What Python runs on the way to a
+module counts too: the `__init__` of each package that it lies in. The root's does not, which holds the version and
+computes nothing: a new version alone reruns no step. Imports for type checkers alone do not count either.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def fingerprint(*modules: str, data: Iterable[str] = ()) -> str:
+    """Hex SHA-256 over the sources of `modules` and of their imports from this package, however deep.
+
+    `data` names folders of the package whose files count too, but for documents: `data=["."]` is all of it.
+    Raises ValueError for an unknown module.
+    """
+    contents: dict[str, bytes] = {}
+    pending = list(modules)
+    while pending:
+        module = pending.pop()
+        if module not in contents:
+            source = source_file(module)
+            if source is None:
+                raise ValueError(f"no module {module}")
+            contents[module] = source.read_bytes()
+            pending += [*imported_modules(contents[module]), *packages_of(module)]
+    for folder in data:
+        for path in (PACKAGE / folder).rglob("*"):
+            if path.is_file() and path.suffix not in (".pyc", ".md"):  # a document decides nothing
+                contents[path.relative_to(PACKAGE).as_posix()] = path.read_bytes()
+    state = hashlib.sha256()
+    for name in sorted(contents):
+        state.update(name.encode() + b"\0" + contents[name] + b"\0")
+    return state.hexdigest()
+
+
+def packages_of(module: str) -> list[str]:
+    """The packages that a module lies in, without the root."""
+    parts = module.split(".")
+    return [".".join(parts[:depth]) for depth in range(2, len(parts))]
+
+
+def source_file(module: str) -> Path | None:
+    """Where the source of a module of this package lies; None where the package has no such module."""
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    if not path.is_relative_to(PACKAGE):
+        return None
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def imported_modules(source: bytes) -> list[str]:
+    """The modules of this package that a source imports, at any place in it; the root is none of them."""
+    tree, found = ast.parse(source), []
+    checks = (node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    for_types = {inner for check in checks for statement in check.body for inner in ast.walk(statement)}
+    for node in set(ast.walk(tree)) - for_types:
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            # `from package import name` may name a module or something inside one
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return sorted({name for name in found if name != PACKAGE.name and source_file(name)})

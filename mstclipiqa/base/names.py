@@ -1,0 +1,33 @@
+"""The vocabulary that several rooms share. It computes nothing, so that editing a method reruns that method alone."""
+
+#: What is rated, in the order of every table.
+TARGETS = ("quality", "authenticity", "correspondence")
+
+#: The five quality levels that a template names, for the scores 1..5.
+LEVELS = ("bad", "poor", "fair", "good", "perfect")
+
+#: The role of an image in a split; UNUSED is that of an image that a published split leaves out.
+TRAIN, VAL, TEST, UNUSED = "train", "val", "test", ""
+
+#: How the epoch of a number is chosen. `best-on-test` looks at the reported images, as the released code does.
+LAST, VALIDATION, BEST_ON_TEST = "last", "validation", "best-on-test"
+
+#: The selections as the page names them.
+SELECTIONS = {
+    LAST: "last epoch",
+    VALIDATION: "epoch chosen on validation",
+    BEST_ON_TEST: "best epoch on test",
+}
+
+#: The paper's two models.
+MODELS = ("mst-clipiqa", "mst-clipiqa-star")
+
+#: What names a training job, and what names a run and selection within one.
+JOB = ["benchmark", "target", "recipe", "variant"]
+RUN = ["protocol", "split", "seed", "selection"]
+
+#: What the runs share whose mean is reported: it is over splits and seeds.
+GROUP = [*JOB, "protocol", "selection"]
+
+#: The endings of the image files that a benchmark may have.
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}

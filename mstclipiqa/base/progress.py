@@ -1,0 +1,18 @@
+"""Progress of long work, as readable in a log as in a terminal."""
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from tqdm import tqdm
+
+#: A refreshed line of its own.
+LINE = "{desc}: {n_fmt}/{total_fmt} {unit} ({percentage:.0f} %), {rate_fmt}, {remaining} left\n"
+
+
+def progress(items: Iterable, total: int, description: str, unit: str) -> Iterator:
+    """Iterate with a progress line every few seconds."""
+    return tqdm(items, total=total, desc=description, unit=unit, mininterval=5, bar_format=LINE)
+
+
+def say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)

@@ -1,0 +1,371 @@
+"""The paper's claims: config/claims.yaml and the printed numbers -> claims, and what the printed numbers alone decide.
+
+A claim about numbers is a set of contrasts: weighted sums of numbers that the paper prints for a method and that runs
+measure for the variant that stands for it. The same contrasts are decided twice: on the printed numbers, which needs no
+run and finds where the paper contradicts itself, and on the measured ones (claims/verdicts).
+"""
+
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.claims.rules import NOT_REPRODUCED, REPRODUCED, SLACK, UNTESTABLE
+from mstclipiqa.data.protocols import describe_protocol
+from mstclipiqa.model.variants import get_variant
+
+CLAIMS_SCHEMA = SCHEMAS / "claims.schema.yaml"
+
+METRICS = ("srcc", "plcc")
+PRINTED = ["table", "method", "benchmark", "target", "metric", "value"]
+
+#: A printed correlation is off by up to half of its last digit, a printed gain (in points) too.
+ROUNDING = 0.5e-4
+POINTS_ROUNDING = 0.5e-2
+
+AVERAGE = "average"
+#: The paper's features and prompt states: ViT-B's embedding size and text width.
+DIM = 512
+
+
+@dataclass(frozen=True)
+class Term:
+    """A printed number with its weight, and the (variant, benchmark, target, share) whose runs stand for it: none for
+    a rival of prior work, several for an average."""
+
+    weight: float
+    printed: float
+    runs: tuple[tuple[str, str, str, float], ...]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum, and the rival or the target that it is held against."""
+
+    label: str
+    terms: tuple[Term, ...]
+
+    @property
+    def printed(self) -> float:
+        """Its value on the paper's printed numbers."""
+        return sum(term.weight * term.printed for term in self.terms)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim. `kind` is number, gain, ordering, parameters, arithmetic or untestable.
+
+    The least of its `contrasts` is what is claimed to be `claimed`, or above 0 where that is None. `found` is
+    (measured, verdict, reason) of a claim that no run is needed for.
+    """
+
+    id: str
+    kind: str
+    group: str
+    place: str
+    statement: str
+    reading: str
+    unit: str
+    claimed: float | None = None
+    metric: str = ""
+    band: float = 0.0
+    contrasts: tuple[Contrast, ...] = ()
+    count: dict = field(default_factory=dict)
+    found: tuple[float | None, str, str] | None = None
+
+
+# The claims
+
+
+@dataclass(frozen=True)
+class Paper:
+    """claims.yaml and the printed numbers by (table, method, benchmark, target, metric)."""
+
+    document: dict
+    numbers: dict[tuple[str, str, str, str, str], float]
+    source: Path
+
+    def value(self, table: str, method: str, column: tuple[str, str], metric: str) -> float | None:
+        return self.numbers.get((table, method, *column, metric))
+
+    def variant(self, table: str, method: str) -> str | None:
+        return self.document["tables"].get(table, {}).get("methods", {}).get(method)
+
+    def methods(self, table: str) -> list[str]:
+        """Every method of a table, rivals included, in its order."""
+        return list(dict.fromkeys(method for name, method, *_ in self.numbers if name == table))
+
+    def columns(self, table: str) -> list[tuple[str, str]]:
+        """The (benchmark, target) columns of a table in its order, averages included."""
+        return list(dict.fromkeys((b, t) for name, _, b, t, _ in self.numbers if name == table))
+
+    def parts(self, table: str, column: tuple[str, str]) -> list[tuple[str, str]]:
+        """The columns that a column is the average of, or itself."""
+        if column[0] != AVERAGE:
+            return [column]
+        return [tuple(part.split("/")) for part in self.document["tables"][table]["average"]]
+
+    def term(self, weight: float, table: str, method: str, column: tuple[str, str], metric: str) -> Term:
+        """Raises InputError where the number is not printed."""
+        printed = self.value(table, method, column, metric)
+        if printed is None:
+            raise InputError(f"{self.source}: no number for {table}, {method}, {'/'.join(column)}, {metric}")
+        variant, parts = self.variant(table, method), self.parts(table, column)
+        return Term(weight, printed, tuple((variant, *part, 1 / len(parts)) for part in parts) if variant else ())
+
+
+def load_claims(claims: Path | str, paper_tables: Path | str) -> list[Claim]:
+    """Every claim: one for each printed number of the paper's own models, then those of the statements.
+
+    Raises InputError for a document that its schema refuses, and for an unknown variant, method or protocol.
+    """
+    paper = read_paper(claims, paper_tables)
+    expanded = _numbers(paper)
+    for statement in paper.document["statements"]:
+        ((kind, rule),) = statement["rule"].items()
+        common = {key: statement[key] for key in ("id", "place", "statement", "reading")}
+        template = Claim(**common, group=statement["title"], kind=kind, unit="")
+        expanded += EXPAND[kind](template, rule, paper)
+    repeated = pd.Series([claim.id for claim in expanded])
+    if repeated.duplicated().any():
+        raise InputError(f"{claims}: the id {repeated[repeated.duplicated()].iloc[0]} stands twice; rename one")
+    return expanded
+
+
+def read_paper(claims: Path | str, paper_tables: Path | str) -> Paper:
+    """The claims' document and the printed numbers, checked against each other. Raises InputError."""
+    document = read_yaml(claims)
+    validate(document, CLAIMS_SCHEMA, claims)
+    describe_protocol(document["like_for_like"])
+    try:
+        printed = pd.read_csv(paper_tables)[PRINTED]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{paper_tables}: not a table of printed numbers ({' '.join(str(error).split())}); restore it"
+        ) from None
+    if printed.duplicated(PRINTED[:-1]).any() or not pd.api.types.is_float_dtype(printed["value"]):
+        raise InputError(f"{paper_tables}: a number stands twice or is none; restore it")
+    paper = Paper(document, {tuple(row[:-1]): row[-1] for row in printed.itertuples(index=False)}, Path(paper_tables))
+    for table, entry in document["tables"].items():
+        for method, variant in entry["methods"].items():
+            get_variant(variant)
+            if method not in paper.methods(table):
+                raise InputError(f"{claims}: tables.{table}: {paper_tables} has no method {method!r}")
+    return paper
+
+
+def _numbers(paper: Paper) -> list[Claim]:
+    expanded = []
+    for (table, method, benchmark, target, metric), value in paper.numbers.items():
+        variant = paper.variant(table, method)
+        if variant is None:
+            continue
+        average = benchmark == AVERAGE
+        over = ", ".join("/".join(part) for part in paper.parts(table, (benchmark, target)))
+        where = "on average" if average else f"on {benchmark}, {target}"
+        expanded.append(
+            Claim(
+                id=_id(table, method, "average" if average else f"{benchmark}/{target}", metric),
+                kind="number",
+                group=f"Table {table}: {paper.document['tables'][table]['title']}",
+                place=f"Table {table}",
+                statement=f"{method} ({variant}) reaches {metric.upper()} {value:.4f} {where}.",
+                reading=f"On average: over {over}." if average else "The variant in brackets stands for the method.",
+                unit="correlation",
+                claimed=value,
+                metric=metric,
+                band=paper.document["bands"][metric],
+                contrasts=(Contrast("", (paper.term(1, table, method, (benchmark, target), metric),)),),
+            )
+        )
+    return expanded
+
+
+def _id(*parts: str) -> str:
+    return "/".join(part.replace(" ", "-") for part in parts)
+
+
+def _detailed(template: Claim, *details: str) -> str:
+    return f"{template.statement.rstrip('.')} ({', '.join(details)})."
+
+
+def _twice(claim: Claim, judged: tuple[str, str]) -> list[Claim]:
+    """The claim on measured numbers, and the same on the paper's own."""
+    printed = min(contrast.printed for contrast in claim.contrasts)
+    found = (printed, *judged)
+    return [claim, replace(claim, id=f"{claim.id}/printed", kind="arithmetic", found=found)]
+
+
+def _gain(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """Claims of a gain in points, per metric."""
+    table, ours = rule["table"], rule["ours"]
+    columns = [column for column in paper.columns(table) if (column[0] == AVERAGE) == rule.get("average", False)]
+    expanded = []
+    for metric, claimed in rule["claimed"].items():
+        contrasts = tuple(
+            _difference(paper, rival, metric, [(table, ours, rival, column) for column in columns], scale=100)
+            for rival in rule["over"]
+        )
+        claim = replace(
+            template, id=_id(template.id, metric), statement=_detailed(template, metric.upper()), unit="points",
+            claimed=claimed, metric=metric, band=paper.document["bands"]["gain"], contrasts=contrasts,
+        )  # fmt: skip
+        expanded += _twice(claim, judge_printed_gain(claim))
+    return expanded
+
+
+def _difference(
+    paper: Paper, label: str, metric: str, pairs: list[tuple[str, str, str, tuple]], scale: float = 1.0
+) -> Contrast:
+    """The mean over (table, method, rival, column) of method less rival."""
+    terms = [
+        paper.term(sign * scale / len(pairs), table, name, column, metric)
+        for table, method, rival, column in pairs
+        for sign, name in ((1, method), (-1, rival))
+    ]
+    return Contrast(label, tuple(terms))
+
+
+def judge_printed_gain(claim: Claim) -> tuple[str, str]:
+    """Whether the printed numbers give the printed gain, within what rounding of all of them can do."""
+    values = {contrast.label: contrast.printed for contrast in claim.contrasts}
+    possible = 100 * 2 * ROUNDING + POINTS_ROUNDING
+    if abs(min(values.values()) - claim.claimed) <= possible + SLACK:
+        return REPRODUCED, "the paper's own tables give it"
+    shown = ", ".join(f"{value:+.2f} over {label}" for label, value in values.items())
+    return NOT_REPRODUCED, f"the paper's own tables say {shown}"
+
+
+def _ordering(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """Claims that a method is above its rivals, per table, method, column and metric."""
+    expanded = []
+    for table, first, metric in product(rule["tables"], rule["first"], METRICS):
+        over = rule["over"]
+        if over == "others":
+            over = [method for method in paper.methods(table) if paper.variant(table, method) is None]
+        for column in paper.columns(table):
+            contrasts = tuple(
+                _difference(paper, rival, metric, [(table, first, rival, column)])
+                for rival in over
+                if rule["over"] != "others" or paper.value(table, rival, column, metric) is not None
+            )
+            where = AVERAGE if column[0] == AVERAGE else "/".join(column)
+            name = _id(template.id, table, *([first] if len(rule["first"]) > 1 else []), where, metric)
+            claim = replace(
+                template, id=name, kind="ordering", unit="margin", metric=metric, contrasts=contrasts,
+                place=f"Table {table}", statement=_detailed(template, first, where, metric.upper()),
+            )  # fmt: skip
+            expanded += _twice(claim, judge_printed_ordering(claim))
+    return expanded
+
+
+def _largest(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """Claims that a gain is larger for one target than for each other, per metric."""
+    expanded = []
+    for metric in METRICS:
+        pairs: dict[str, list] = {}
+        for table in rule["tables"]:
+            for column in paper.columns(table):
+                pairs.setdefault(column[1], []).append((table, rule["ours"], rule["base"], column))
+        if rule["target"] not in pairs:
+            raise InputError(f"{template.id}: tables {', '.join(rule['tables'])} have no column of {rule['target']}")
+        ours = _difference(paper, "", metric, pairs.pop(rule["target"]))
+        contrasts = tuple(
+            Contrast(target, ours.terms + _difference(paper, "", metric, others, scale=-1).terms)
+            for target, others in pairs.items()
+        )
+        claim = replace(
+            template, id=_id(template.id, metric), kind="ordering", unit="margin", metric=metric, contrasts=contrasts,
+            statement=_detailed(template, metric.upper()),
+        )  # fmt: skip
+        expanded += _twice(claim, judge_printed_ordering(claim))
+    return expanded
+
+
+def judge_printed_ordering(claim: Claim) -> tuple[str, str]:
+    """Whether the printed numbers are in the claimed order, strictly."""
+    ahead = [f"{c.label} {-c.printed:.4f} above" for c in claim.contrasts if c.printed < -SLACK]
+    tied = [c.label for c in claim.contrasts if abs(c.printed) <= SLACK]
+    if not ahead and not tied:
+        return REPRODUCED, "the paper's own tables give it"
+    said = ", ".join([*ahead, *(f"{label} equal" for label in tied)])
+    return NOT_REPRODUCED, f"the paper's own tables say {said}"
+
+
+def _averages(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """Claims that printed averages are the means of the printed columns."""
+    expanded = []
+    for table, metric in product(rule["tables"], METRICS):
+        column = (AVERAGE, AVERAGE)
+        for method in paper.document["tables"][table]["methods"]:
+            claimed = paper.value(table, method, column, metric)
+            parts = {part: paper.value(table, method, part, metric) for part in paper.parts(table, column)}
+            missing = ["/".join(part) for part, value in parts.items() if value is None]
+            if missing:
+                found = (None, UNTESTABLE, f"the parts are not printed: {', '.join(missing)}")
+            else:
+                mean = float(np.mean(list(parts.values())))
+                agree = abs(mean - claimed) <= 2 * ROUNDING + SLACK
+                reason = "the paper's own tables give it" if agree else f"the paper's own tables say {mean:.4f}"
+                found = (mean, REPRODUCED if agree else NOT_REPRODUCED, reason)
+            expanded.append(
+                replace(
+                    template,
+                    id=_id(template.id, table, method, metric),
+                    kind="arithmetic",
+                    place=f"Table {table}",
+                    statement=f"The average {metric.upper()} of {method} is that of its columns.",
+                    unit="correlation",
+                    claimed=claimed,
+                    metric=metric,
+                    found=found,
+                )  # fmt: skip
+            )
+    return expanded
+
+
+def _repeats(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """The claim that what is printed in several tables is the same in each."""
+    printed: dict[tuple, list[float]] = {}
+    for (table, method, benchmark, target, metric), value in paper.numbers.items():
+        if variant := paper.variant(table, method):
+            printed.setdefault((variant, benchmark, target, metric), []).append(value)
+    repeated = {key: values for key, values in printed.items() if len(values) > 1}
+    differing = ["/".join(key) for key, values in repeated.items() if len(set(values)) > 1]
+    found = (
+        len(repeated) - len(differing),
+        NOT_REPRODUCED if differing else REPRODUCED,
+        f"the paper's own tables differ: {', '.join(differing)}" if differing else "the paper's own tables agree",
+    )
+    return [replace(template, kind="arithmetic", unit="count", claimed=len(repeated), found=found)]
+
+
+def _arithmetic(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """A printed sum or quotient; one decimal is printed."""
+    value = sum(rule["sum"]) if "sum" in rule else rule["quotient"][0] / rule["quotient"][1]
+    agree = abs(value - rule["claimed"]) <= 0.05 + SLACK
+    reason = "the paper's own numbers give it" if agree else f"the paper's own numbers say {value:.2f}"
+    found = (value, REPRODUCED if agree else NOT_REPRODUCED, reason)
+    return [replace(template, unit="number", claimed=rule["claimed"], found=found)]
+
+
+def _parameters(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """A count of parameters, taken under each recipe."""
+    get_variant(rule["variant"])
+    band = paper.document["bands"]["parameters"]
+    return [replace(template, unit="parameters", claimed=rule["claimed"], band=band, count=rule)]
+
+
+def _untestable(template: Claim, rule: str, paper: Paper) -> list[Claim]:
+    """A statement that nothing decides."""
+    return [replace(template, found=(None, UNTESTABLE, rule))]
+
+
+EXPAND = {
+    "gain": _gain, "ordering": _ordering, "largest": _largest, "averages": _averages, "repeats": _repeats,
+    "arithmetic": _arithmetic, "parameters": _parameters, "untestable": _untestable,
+}  # fmt: skip

@@ -1,0 +1,66 @@
+"""What a benchmark is: its name, its targets and their ranges, and how its files are read."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from mstclipiqa.base.names import TARGETS
+
+#: A drawn benchmark carries this file; whatever is computed from it is labelled synthetic.
+SYNTHETIC_MARK = "SYNTHETIC.md"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """Something odd in the source files that is handled by a stated rule, and counted rather than hidden."""
+
+    what: str
+    count: int
+    rule: str
+    examples: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, what: str, names: Iterable[str], rule: str) -> "Defect":
+        """The defect of all `names`, with the first three different ones as examples."""
+        names = [str(name) for name in names]
+        return cls(what, len(names), rule, tuple(dict.fromkeys(names))[:3])
+
+
+@dataclass
+class Labels:
+    """A benchmark's label files, read but not yet checked.
+
+    `frame` has one row per label row, in file order: image (base name), prompt, generator, one column of
+    MOS per target on the official scale, and `<target>_sd` where the SD over raters is published.
+    `columns` says for each target which file, column and scale was read. `withheld` names images that the
+    benchmark lists without MOS, so that their presence among the images is no surprise.
+    """
+
+    frame: pd.DataFrame
+    files: list[Path]
+    columns: dict[str, str]
+    defects: list[Defect] = field(default_factory=list)
+    withheld: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark: what it is called, what was rated on which nominal scale, and how its files are read.
+
+    `ranges` maps each target to its nominal MOS range (low, high); `read` turns the folder
+    `data_root/<name>/` into Labels and raises InputError where it cannot.
+    """
+
+    name: str
+    title: str
+    paper: str
+    licence: str
+    ranges: Mapping[str, tuple[float, float]]
+    read: Callable[[Path], Labels]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The rated targets, in the order of TARGETS."""
+        return tuple(target for target in TARGETS if target in self.ranges)

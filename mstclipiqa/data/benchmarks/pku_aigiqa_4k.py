@@ -1,0 +1,63 @@
+"""PKU-AIGIQA-4K (arXiv:2404.18409): 4,000 images of three generators, rated for all three targets.
+
+1,600 are image-to-image, 2,400 text-to-image; the two parts share their text prompts.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import list_files
+from mstclipiqa.data.benchmarks.benchmark import Benchmark, Labels
+from mstclipiqa.data.label_files import base_names, find_label_file, read_sheet, to_numbers
+
+OFFICIAL = "annotation.xlsx"
+#: Public copies of the two parts, each over several files, in the order of the official sheet's parts.
+PARTS = ("i2i_*.txt", "t2i_*.csv")
+
+MOS = {"quality": "MOS_q", "authenticity": "MOS_a", "correspondence": "MOS_c"}
+COLUMNS = ["Generated_image", "Text_prompt", *MOS.values()]
+#: The columns of i2i_*.txt, which has no header row.
+I2I_COLUMNS = ["Generated_image", *MOS.values(), "Text_prompt"]
+
+
+def read(root: Path) -> Labels:
+    """Labels from annotation.xlsx of the image archive, or else from the copies of its two parts.
+
+    The prompt is the text prompt in both parts; the image prompts of image-to-image are not used.
+    """
+    official = find_label_file(root, OFFICIAL)
+    files, source = [official], f"{OFFICIAL}, 0-5 as published"
+    if official is None:
+        parts = [list_files(root, pattern) for pattern in PARTS]
+        if not all(parts):
+            raise InputError(f"{root}: no {OFFICIAL}, nor both {' and '.join(PARTS)}; put them in this folder")
+        files = [path for part in parts for path in part]
+        source = f"{' and '.join(PARTS)}, 0-5; rows in their order, not the official one"
+    frame = pd.concat([_read_part(path) for path in files], ignore_index=True)
+    return Labels(frame, files, {target: f"{column} of {source}" for target, column in MOS.items()})
+
+
+def _read_part(path: Path) -> pd.DataFrame:
+    tabs = path.suffix == ".txt"
+    sheet = read_sheet(path, I2I_COLUMNS if tabs else COLUMNS, header=not tabs)
+    image = base_names(sheet["Generated_image"])
+    return pd.DataFrame(
+        {
+            "image": image,
+            "prompt": sheet["Text_prompt"],
+            "generator": image.str.split("_").str[0],
+            **{target: to_numbers(path, column, sheet[column]) for target, column in MOS.items()},
+        }
+    )
+
+
+BENCHMARK = Benchmark(
+    name="pku-aigiqa-4k",
+    title="PKU-AIGIQA-4K",
+    paper="arXiv:2404.18409",
+    licence="not stated for the data",
+    ranges=dict.fromkeys(MOS, (0, 5)),
+    read=read,
+)

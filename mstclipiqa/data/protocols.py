@@ -1,0 +1,216 @@
+"""Protocols: functions from a samples table to (split, role), and how much of the test set they leak."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import TEST, TRAIN, UNUSED, VAL
+
+#: Seeds the grouped and the random splits, so that split k is the same whatever their number.
+GROUPED_SEED, RANDOM_SEED = 16799, 2606
+
+#: Seeds the released code's split.
+RELEASED_SEED = 42
+
+#: Where published splits lie, relative to the checkout: NAME.csv for the protocol file-NAME, with the columns
+#: benchmark, image (as in the label file), split (from 0) and role (train, val, test).
+SPLIT_FILES = Path("config/splits")
+
+#: Roles of every sample, in the samples' order.
+Roles = np.ndarray
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A family of protocols. `pattern` is the family's name with `{n}` for its number, as in `grouped{n}`, or
+    `{name}` for that of a file; a family of one has neither.
+
+    `splits` maps (samples, number or name) to one array of roles per split; `selection` is the epoch that the
+    protocol's headline number comes from, and `description` says for the report how it splits.
+    """
+
+    pattern: str
+    numbers: range
+    selection: str
+    description: str
+    splits: Callable[[pd.DataFrame, int | str], Iterator[Roles]]
+
+    def argument(self, name: str) -> int | str | None:
+        """The number or the file's name in `name`, or None where the name is of another family."""
+        expression = self.pattern.replace("{n}", r"(?P<n>0|[1-9]\d*)").replace("{name}", r"(?P<name>[A-Za-z0-9_-]+)")
+        match = re.fullmatch(expression, name)
+        if not match:
+            return None
+        number = int(match.groupdict().get("n", 0))
+        return match.groupdict().get("name", number) if number in self.numbers else None
+
+
+def lab_splits(samples: pd.DataFrame, seed: int) -> Iterator[Roles]:
+    """The laboratory's public loaders: shuffle the label rows with numpy's legacy generator, first 80 % train."""
+    order = np.arange(len(samples))
+    np.random.RandomState(seed).shuffle(order)
+    roles = np.full(len(samples), TEST, dtype=object)
+    roles[order[: int(0.8 * len(samples))]] = TRAIN
+    yield roles
+
+
+def grouped_splits(samples: pd.DataFrame, count: int) -> Iterator[Roles]:
+    """`count` random 64/16/20 splits by prompt group: no prompt of one role is seen in another."""
+    groups = np.array(sorted(samples["prompt_group"].unique()), dtype=object)
+    held_out = max(1, round(0.2 * len(groups)))
+    chosen = max(1, round(0.2 * (len(groups) - held_out)))
+    if len(groups) < held_out + chosen + 1:
+        raise InputError(f"{len(groups)} distinct prompts are too few to split by prompt; use another protocol")
+    for split in range(count):
+        shuffled = np.random.default_rng([GROUPED_SEED, split]).permutation(groups)
+        role_of = dict.fromkeys(groups, TRAIN)
+        role_of |= dict.fromkeys(shuffled[:held_out], TEST)
+        role_of |= dict.fromkeys(shuffled[held_out : held_out + chosen], VAL)
+        yield samples["prompt_group"].map(role_of).to_numpy(dtype=object)
+
+
+def random_splits(samples: pd.DataFrame, count: int) -> Iterator[Roles]:
+    """`count` random 80/20 splits by image."""
+    for split in range(count):
+        order = np.random.default_rng([RANDOM_SEED, split]).permutation(len(samples))
+        roles = np.full(len(samples), TEST, dtype=object)
+        roles[order[: int(0.8 * len(samples))]] = TRAIN
+        yield roles
+
+
+def released_splits(samples: pd.DataFrame, _: int) -> Iterator[Roles]:
+    """The released code's torch.utils.data.random_split, 80/20 by image, with a generator of seed 42."""
+    import torch  # the Snakefile reads this module, and needs no torch
+
+    sizes = [int(0.8 * len(samples)), len(samples) - int(0.8 * len(samples))]
+    generator = torch.Generator().manual_seed(RELEASED_SEED)
+    train, _ = torch.utils.data.random_split(range(len(samples)), sizes, generator)
+    roles = np.full(len(samples), TEST, dtype=object)
+    roles[train.indices] = TRAIN
+    yield roles
+
+
+def published_splits(samples: pd.DataFrame, name: str) -> Iterator[Roles]:
+    """The splits of config/splits/<name>.csv; none where the file has no row of this benchmark.
+
+    Raises InputError for a file that is missing or not of the format, and for images that are not the benchmark's.
+    """
+    path = SPLIT_FILES / f"{name}.csv"
+    try:
+        table = pd.read_csv(path, dtype={"benchmark": str, "image": str, "role": str})
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read ({reason}); protocol file-{name} is this file") from None
+    columns = ["benchmark", "image", "split", "role"]
+    if list(table.columns) != columns:
+        raise InputError(f"{path}: has the columns {', '.join(table.columns)}; give {', '.join(columns)}")
+    table = table[table["benchmark"] == samples["benchmark"].iloc[0]]
+    for column, strange in (
+        ("image", table.loc[~table["image"].isin(samples["image"]), "image"]),
+        ("role", table.loc[~table["role"].isin([TRAIN, VAL, TEST]), "role"]),
+    ):
+        if len(strange):
+            raise InputError(f"{path}: {column} {strange.iloc[0]!r} is unknown ({len(strange)} such rows); mend it")
+    if table.duplicated(["split", "image"]).any():
+        raise InputError(f"{path}: an image stands twice in one split; mend it")
+    if list(table["split"].unique()) != list(range(table["split"].nunique())):
+        raise InputError(f"{path}: splits are numbered from 0, one after another; mend it")
+    for _, split in table.groupby("split"):
+        yield split.set_index("image")["role"].reindex(samples["image"]).fillna(UNUSED).to_numpy(dtype=object)
+
+
+PROTOCOLS = (
+    Protocol(
+        "lab-seed{n}",
+        range(2**32),
+        "best-on-test",
+        "label rows shuffled by numpy.random.seed({n}), first 80 % for training, by image; "
+        "the epoch with the best SRCC on the test images is reported, as the released code does",
+        lab_splits,
+    ),
+    Protocol(
+        "grouped{n}",
+        range(1, 1000),
+        "validation",
+        "{n} random splits by prompt (64/16/20 % train/validation/test): no test prompt is seen in training; "
+        "the epoch is chosen on the validation prompts",
+        grouped_splits,
+    ),
+    Protocol(
+        "released",
+        range(1),
+        "best-on-test",
+        "torch.utils.data.random_split with a generator of seed 42, 80/20 by image, as the released code splits and "
+        "reports: the epoch with the best SRCC on the test images",
+        released_splits,
+    ),
+    Protocol(
+        "random{n}",
+        range(1, 1000),
+        "last",
+        "{n} random 80/20 splits by image; the last epoch is reported",
+        random_splits,
+    ),
+    Protocol(
+        "file-{name}",
+        range(1),
+        "last",
+        "the published splits of config/splits/{name}.csv; the last epoch is reported",
+        published_splits,
+    ),
+)
+
+
+def get_protocol(name: str) -> tuple[Protocol, int | str]:
+    """The protocol family and number (or file name) of a name such as `grouped10`. Raises InputError for an unknown
+    one."""
+    for protocol in PROTOCOLS:
+        argument = protocol.argument(name)
+        if argument is not None:
+            return protocol, argument
+    known = ", ".join(protocol.pattern.replace("{n}", "N").replace("{name}", "NAME") for protocol in PROTOCOLS)
+    raise InputError(f"unknown protocol {name!r}; known: {known}, with a number for N")
+
+
+def describe_protocol(name: str) -> dict[str, str]:
+    """What the report says of a protocol: description and main selection."""
+    protocol, argument = get_protocol(name)
+    return {
+        "description": protocol.description.replace("{n}", str(argument)).replace("{name}", str(argument)),
+        "selection": protocol.selection,
+    }
+
+
+def split_samples(samples: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, dict[str, list[dict]]]:
+    """Every split of the named protocols, and each one's counts and prompt leakage.
+
+    The table has a row per (protocol, split, image) with its role: train, val or test.
+    """
+    tables, leakage = [], {}
+    for name in dict.fromkeys(names):
+        protocol, argument = get_protocol(name)
+        leakage[name] = []
+        for split, roles in enumerate(protocol.splits(samples, argument)):
+            table = pd.DataFrame({"protocol": name, "split": split, "image": samples["image"], "role": roles})
+            tables.append(table[table["role"] != UNUSED])
+            leakage[name].append({"split": split, **measure_leakage(samples["prompt_group"], roles)})
+    if not tables:
+        raise InputError(f"{', '.join(names)}: no split of {samples['benchmark'].iloc[0]}; choose another protocol")
+    return pd.concat(tables, ignore_index=True), leakage
+
+
+def measure_leakage(prompt_groups: pd.Series, roles: Roles) -> dict[str, int]:
+    """Images per role, and how many test images and test prompts have their prompt in training too."""
+    training = set(prompt_groups[roles == TRAIN])
+    test = prompt_groups[roles == TEST]
+    return {
+        **{role: int((roles == role).sum()) for role in (TRAIN, VAL, TEST)},
+        "test_images_with_prompt_in_train": int(test.isin(training).sum()),
+        "test_prompts": int(test.nunique()),
+        "test_prompts_in_train": len(set(test) & training),
+    }

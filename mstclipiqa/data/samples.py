@@ -1,0 +1,207 @@
+"""The samples table: the checks that every benchmark passes, its images found, and a card of what was read."""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import list_files, sha256
+from mstclipiqa.base.names import IMAGE_SUFFIXES, TARGETS
+from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK, Benchmark, Defect, Labels
+
+#: Where an image's header says how it is to be turned.
+ORIENTATION = 0x0112
+
+
+def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
+    """Apply the rules every benchmark shares; return the usable rows and record what was excluded.
+
+    * An empty image name, prompt or generator, MOS outside the nominal range, or a target none of whose MOS
+      reaches a fifth of it (labels circulate divided by 20 and by 100): InputError.
+    * White space at the edges of names and prompts is stripped.
+    * A name that stands twice with the same values is kept once; with different values both rows are
+      excluded, since nothing in the files says which is right.
+    """
+    source = ", ".join(str(path) for path in labels.files)
+    frame = labels.frame.reset_index(drop=True)
+    if frame.empty:
+        raise InputError(f"{source}: no label rows; replace it from the source")
+    frame.insert(0, "row", np.arange(len(frame)))
+    for column in ("image", "prompt", "generator"):
+        texts = frame[column].astype("object").where(frame[column].notna(), "").astype(str)
+        frame[column] = texts.str.strip()
+        if (frame[column] == "").any():
+            row = int(np.flatnonzero(frame[column] == "")[0])
+            raise InputError(f"{source}: {column} is empty in data row {row + 1}; fill it in or remove the row")
+        ragged = texts[texts != frame[column]].unique()
+        if len(ragged):
+            labels.defects.append(Defect.of(f"{column}s with white space at an edge", ragged, "stripped"))
+    for target, (low, high) in benchmark.ranges.items():
+        outside = ~frame[target].between(low, high)
+        if outside.any():
+            bad = frame[outside].iloc[0]
+            raise InputError(
+                f"{source}: {target} MOS {bad[target]:g} of {bad['image']} is outside {low:g}..{high:g} "
+                f"({int(outside.sum())} such rows); the scale of {benchmark.title} is {low:g} to {high:g}"
+            )
+        if frame[target].max() < low + (high - low) / 5:
+            raise InputError(
+                f"{source}: no {target} MOS is above {frame[target].max():g}; the scale of {benchmark.title} "
+                f"is {low:g} to {high:g}, give the labels on that scale"
+            )
+    values = [column for column in frame.columns if column not in ("row", "image")]
+    repeated = frame.drop_duplicates(["image", *values])
+    if len(repeated) < len(frame):
+        names = frame.loc[frame.duplicated(["image", *values]), "image"]
+        labels.defects.append(Defect.of("label rows repeated with equal values", names, "kept once"))
+    conflicting = repeated["image"].duplicated(keep=False)
+    if conflicting.any():
+        names = repeated.loc[conflicting, "image"]
+        what = "label rows of one image name with different values"
+        labels.defects.append(Defect.of(what, names, "all excluded: nothing says which is right"))
+    return repeated[~conflicting].reset_index(drop=True)
+
+
+def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
+    """Find images by base name wherever they lie under `root`.
+
+    Returns the path of each wanted name, and the names of image files nobody asked for. Raises InputError
+    where a name is missing, or stands for two files with different bytes.
+    """
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in list_files(root):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            found[path.name].append(path)
+    names = list(names)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise InputError(
+            f"{root}: {len(missing)} of {len(names)} labelled images not found, "
+            f"e.g. {', '.join(missing[:3])}; complete the download (images may lie in any subfolder)"
+        )
+    paths = {}
+    for name in names:
+        candidates = found[name]
+        if len(candidates) > 1 and len({sha256(path) for path in candidates}) > 1:
+            listed = ", ".join(str(path.relative_to(root)) for path in candidates)
+            raise InputError(f"{root}: different images share the name {name} ({listed}); keep one")
+        paths[name] = candidates[0]
+    return paths, sorted(set(found) - set(names))
+
+
+def check_image(path: Path) -> tuple[int, int]:
+    """Width and height from the image's header.
+
+    Raises InputError where the file is no readable image, one of absurd dimensions, or one of more than 8 bits of grey,
+    which Pillow would cut off at 255.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.mode[0] in "IF":
+                    raise InputError(f"{path}: more than 8 bits of grey (mode {image.mode}); save it with 8 bits")
+                return image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(".")
+        raise InputError(f"{path}: too large an image ({reason}); replace it from the source") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        size = path.stat().st_size
+        reason = "the file is empty" if size == 0 else f"not a readable image of {size} bytes"
+        raise InputError(f"{path}: {reason} ({type(error).__name__}); replace it from the source") from None
+
+
+def find_oddities(path: Path) -> dict[str, str]:
+    """What is odd about an image that is read nevertheless, and what is done about it. Looks at the header."""
+    with Image.open(path) as image:
+        odd = {
+            "images of several frames": ("the first is used", getattr(image, "is_animated", False)),
+            f"images of mode {image.mode}": ("converted to RGB, transparency is dropped", image.mode != "RGB"),
+            # without the first condition Pillow reads a PNG to its end in search of the mark
+            "images marked to be turned": (
+                "not turned", "exif" in image.info and image.getexif().get(ORIENTATION, 1) != 1
+            ),
+        }  # fmt: skip
+        return {what: rule for what, (rule, holds) in odd.items() if holds}
+
+
+def normalise_prompt(prompt: str) -> str:
+    """The text by which prompts are grouped: case and white space do not make another prompt."""
+    return " ".join(prompt.casefold().split())
+
+
+def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dict]:
+    """Labels and images of one benchmark as a samples table and its card.
+
+    The table has one row per usable image in label-file order: benchmark, image, row (0-based, in the label
+    file), path (relative to `root`), sha256, width, height, prompt, prompt_group, generator, and per target
+    of TARGETS the MOS (NaN where the benchmark has none) and, where published, `<target>_sd`.
+    The card says what was read, what was excluded by which rule, and whether the data are synthetic.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; put {benchmark.title} there or set data_root")
+    labels = benchmark.read(root)
+    rows_read, prompts_read = len(labels.frame), labels.frame["prompt"].nunique()
+    frame = check_labels(benchmark, labels)
+    paths, others = find_images(root, frame["image"])
+    listed = {*labels.frame["image"].str.strip(), *labels.withheld}
+    unlabelled = [name for name in others if name not in listed]
+    if unlabelled:
+        labels.defects.append(Defect.of("images without a label row", unlabelled, "not used"))
+    sizes = [check_image(paths[name]) for name in frame["image"]]
+    odd: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in frame["image"]:
+        for oddity in find_oddities(paths[name]).items():
+            odd[oddity].append(name)
+    labels.defects += [Defect.of(what, names, rule) for (what, rule), names in sorted(odd.items())]
+    samples = pd.DataFrame(
+        {
+            "benchmark": benchmark.name,
+            "image": frame["image"],
+            "row": frame["row"],
+            "path": [paths[name].relative_to(root).as_posix() for name in frame["image"]],
+            "sha256": [sha256(paths[name]) for name in frame["image"]],
+            "width": [width for width, _ in sizes],
+            "height": [height for _, height in sizes],
+            "prompt": frame["prompt"],
+            "prompt_group": frame["prompt"].map(normalise_prompt),
+            "generator": frame["generator"].astype(str),
+        }
+    )
+    twins = samples["image"][samples["sha256"].duplicated(keep=False)]
+    if len(twins):
+        what = "images whose bytes are another's too, under another name"
+        labels.defects.append(Defect.of(what, twins, "kept: each was rated with its own prompt"))
+    for target in TARGETS:
+        samples[target] = frame[target].astype(float) if target in benchmark.ranges else np.nan
+        if f"{target}_sd" in frame:
+            samples[f"{target}_sd"] = frame[f"{target}_sd"].astype(float)
+    mark = root / SYNTHETIC_MARK
+    card = {
+        "benchmark": benchmark.name,
+        "title": benchmark.title,
+        "paper": benchmark.paper,
+        "licence": benchmark.licence,
+        "synthetic": mark.exists(),
+        "label_files": {path.relative_to(root).as_posix(): sha256(path) for path in labels.files},
+        "columns": labels.columns,
+        "ranges": {target: list(benchmark.ranges[target]) for target in benchmark.targets},
+        "rows_read": rows_read,
+        "prompts_read": prompts_read,
+        "images": len(samples),
+        "prompts": int(samples["prompt"].nunique()),
+        "prompt_groups": int(samples["prompt_group"].nunique()),
+        "generators": samples["generator"].value_counts().to_dict(),
+        "mos": {
+            target: {key: float(getattr(labels.frame[target], key)()) for key in ("min", "max", "mean", "std")}
+            for target in benchmark.targets
+        },
+        "defects": [asdict(defect) for defect in labels.defects],
+    }
+    return samples, card

@@ -1,0 +1,217 @@
+"""The frozen encoders, through open_clip, and their identity: everything that decides a feature's bytes."""
+
+import functools
+import hashlib
+import logging
+import pickle
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.encoders.compact_weights import EMBEDDED, embedded_file, is_compact, read_weights
+from mstclipiqa.encoders.open_clip_loader import open_clip
+from mstclipiqa.encoders.quick_vit import quicken
+
+#: Prefix of a weights specification that stands for seeded random weights, as in `random:32`.
+RANDOM = "random:"
+
+#: What an image tower's weights and activations may be held in.
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A frozen CLIP model in evaluation mode. `identity` is JSON-serialisable. Encoders that prepare images alike have
+    the same `preprocess`, so that one image serves them all."""
+
+    model: torch.nn.Module
+    preprocess: Callable[[Image.Image], Tensor]
+    tokenize: Callable[[list[str]], Tensor]
+    token_counts: Callable[[list[str]], list[int]]
+    device: torch.device
+    identity: dict[str, Any]
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """The projected [CLS] embeddings, float32 (B, D), not normalised, of pixels (B, 3, 224, 224)."""
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()
+        pixels = pixels.to(self.device, PRECISIONS[self.identity["precision"]], non_blocking=True)
+        return self.model.encode_image(pixels).float().cpu()
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
+        """Per text its token states (L, T), from start to end token after the final layer norm, and the pooled,
+        projected embeddings (B, D), not normalised. Texts over the context length are truncated to it."""
+        tokens = self.tokenize(texts).to(self.device)
+        out = self.model.forward_intermediates(
+            text=tokens, text_indices=1, normalize_intermediates=True, normalize=False
+        )
+        # The end token has the highest id; what follows it is padding.
+        lengths = tokens.argmax(dim=-1) + 1
+        states = out["text_intermediates"][-1].float().cpu()
+        return (
+            [state[:length].clone() for state, length in zip(states, lengths, strict=True)],
+            out["text_features"].float().cpu(),
+        )
+
+
+def default_device() -> torch.device:
+    """The first GPU where there is one, otherwise the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_encoder(full_name: str, weights: str) -> tuple[dict, dict | None, Path | None]:
+    """Without loading anything: a model's open_clip configuration, and its weights' pretrained configuration or file.
+
+    Raises InputError for an unknown model or weights, and where the activation differs from the one the weights were
+    trained with (OpenAI's need QuickGELU).
+    """
+    name = full_name.partition("@")[0]
+    config = open_clip.get_model_config(name)
+    if config is None or not re.fullmatch(r"(@[1-9]\d*)?", full_name.removeprefix(name)):
+        raise InputError(f"encoder {full_name!r}: open_clip knows no such model; see open_clip.list_models()")
+    if _random_seed(name, weights) is not None:
+        return config, None, None
+    tag = open_clip.get_pretrained_cfg(name, weights)
+    file = embedded_file(name) if weights == EMBEDDED else Path(weights)
+    if not tag and not (file and file.is_file()):
+        embedded = [EMBEDDED] if embedded_file(name) else []
+        tags = ", ".join([*open_clip.list_pretrained_tags_by_model(name), *embedded]) or "none"
+        raise InputError(
+            f"encoder {name}: weights {weights!r} are neither a file nor a tag (tags: {tags}); "
+            f"{RANDOM}SEED stands for seeded random weights"
+        )
+    if tag and tag.get("quick_gelu", False) != config.get("quick_gelu", False):
+        # open_clip only warns of this, but the features would be another model's.
+        trained = "QuickGELU" if tag.get("quick_gelu", False) else "GELU"
+        plain = name.removesuffix("-quickgelu")
+        model = f"{plain}-quickgelu" if trained == "QuickGELU" else plain
+        raise InputError(f"encoder {name}: weights {weights!r} were trained with {trained}; use {model}")
+    return config, tag or None, None if tag else file
+
+
+def load_encoder(name: str, weights: str, device: torch.device | None = None, precision: str = "float32") -> Encoder:
+    """Load the open_clip model `name` with `weights`: a pretrained tag, a file, `embedded` or `random:SEED`.
+
+    `name@P` is the model `name`, its weights resized to patches of P pixels (see `retokenise`). `precision`, one of
+    PRECISIONS, is the image tower's: its weights are rounded once. Texts are few, and stay in float32.
+
+    Raises InputError as `check_encoder` does, and for weights that cannot be had or do not fit.
+    """
+    device = device or default_device()
+    config, tag, file = check_encoder(name, weights)
+    full_name, (name, _, patch_size) = name, name.partition("@")
+    seed = _random_seed(name, weights)
+    with torch.random.fork_rng(devices=[]):
+        disabled = logging.root.manager.disable
+        logging.disable(logging.ERROR)
+        try:
+            torch.manual_seed(seed or 0)
+            compact = seed is None and not tag and is_compact(file)
+            source = None if compact or seed is not None else weights
+            model = open_clip.create_model(name, pretrained=source, device=device)
+            if compact:
+                model.load_state_dict(read_weights(file, config["text_cfg"]["vocab_size"]))
+        except pickle.UnpicklingError:  # whose message says how to run the code that may be in it
+            raise InputError(
+                f"encoder {name}, weights {weights}: cannot be loaded (damaged, or more than tensors is in it)"
+            ) from None
+        except Exception as error:
+            # What torch, pickle and safetensors raise on a damaged file has no narrower base class. torch names
+            # what does not fit in the lines after the first.
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise InputError(f"encoder {name}, weights {weights}: cannot be loaded ({reason})") from error
+        finally:
+            logging.disable(disabled)
+    if not isinstance(model, open_clip.CLIP):
+        raise InputError(
+            f"encoder {name}: open_clip's {type(model).__name__}; this project reads the text tower of its CLIP class"
+        )
+    if patch_size:
+        retokenise(model.visual, int(patch_size), full_name)
+    model.eval().requires_grad_(False)
+    preprocessing = dict(sorted(open_clip.get_model_preprocess_cfg(model).items()))
+    tokenizer = open_clip.get_tokenizer(name)
+    pretrained = seed is None
+    # Not where a file lies on this machine.
+    shown = weights if seed is not None or tag or weights == EMBEDDED else file.name
+    identity = {
+        "model": full_name,
+        "weights": shown,
+        "weights_sha256": hash_weights(model),
+        "pretrained": pretrained,
+        "label": f"{full_name}, "
+        + (f"weights {shown}" if pretrained else f"random weights (seed {seed})")
+        + ("" if precision == "float32" else f", {precision}"),
+        "activation": type(next(m for m in model.modules() if "GELU" in type(m).__name__)).__name__,
+        "preprocessing": preprocessing,
+        "precision": precision,
+        "architecture": config,
+        "dim": config["embed_dim"],
+        "text_width": config["text_cfg"]["width"],
+        "context_length": tokenizer.context_length,
+        "versions": {package: version(package) for package in ("open_clip_torch", "torch", "torchvision", "pillow")},
+    }
+
+    def token_counts(texts: list[str]) -> list[int]:
+        return [len(tokenizer.encode(text)) + 2 for text in texts]
+
+    if precision != "float32":
+        model.visual.to(PRECISIONS[precision])  # after the weights are hashed, so that a text store has the same hash
+    quicken(model.visual)
+    return Encoder(model, image_transform(**preprocessing), tokenizer, token_counts, device, identity)
+
+
+@functools.cache
+def image_transform(**preprocessing: Any) -> Callable[[Image.Image], Tensor]:
+    """open_clip's own transform, one object for equal preprocessing."""
+    return open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**preprocessing), is_train=False)
+
+
+def retokenise(visual: nn.Module, patch_size: int, name: str) -> None:
+    """Give a vision transformer another patch size, in place, as the paper's appendix does with its one ViT-B/32.
+
+    The grid of position embeddings is interpolated bicubically (7 x 7 -> 14 x 14). The appendix does not say how the
+    patch embedding is resized; here a small patch gives the token of the same patch with every pixel enlarged to the
+    old size (weights are summed over areas). Raises InputError where the patches do not tile the image.
+    """
+    old, (height, width) = visual.conv1, visual.image_size
+    if height % patch_size or width % patch_size:
+        raise InputError(f"encoder {name}: patches of {patch_size} do not tile {height} x {width} pixels")
+    ratio = old.kernel_size[0] / patch_size
+    kernel = F.interpolate(old.weight.detach(), size=(patch_size, patch_size), mode="area")
+    visual.conv1 = nn.Conv2d(3, old.out_channels, patch_size, patch_size, bias=False, device=kernel.device)
+    visual.conv1.weight = nn.Parameter(kernel * ratio**2)
+    grid = (height // patch_size, width // patch_size)
+    first, rest = visual.positional_embedding.detach().split([1, visual.grid_size[0] * visual.grid_size[1]])
+    rest = F.interpolate(rest.T.reshape(1, -1, *visual.grid_size), size=grid, mode="bicubic", antialias=ratio < 1)
+    visual.positional_embedding = nn.Parameter(torch.cat([first, rest.flatten(2)[0].T]))
+    visual.patch_size, visual.grid_size = (patch_size, patch_size), grid
+
+
+def hash_weights(model: torch.nn.Module) -> str:
+    """Hex SHA-256 over the names and bytes of a model's parameters and buffers."""
+    state = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        state.update(name.encode())
+        state.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return state.hexdigest()
+
+
+def _random_seed(name: str, weights: str) -> int | None:
+    if not weights.startswith(RANDOM):
+        return None
+    seed = weights.removeprefix(RANDOM)
+    if not seed.isdecimal():
+        raise InputError(f"encoder {name}: weights {weights!r}: the seed after {RANDOM} is a whole number")
+    return int(seed)

@@ -1,0 +1,180 @@
+"""Feature extraction: every image and every distinct prompt is encoded once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import Parts, digest
+from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.base.progress import progress
+from mstclipiqa.encoders.stores import read_store, write_store
+
+if TYPE_CHECKING:  # open_clip takes seconds to import, and image statistics need none of it
+    from mstclipiqa.encoders.clip import Encoder
+
+from mstclipiqa.encoders.images import draw_views, read_image
+from mstclipiqa.encoders.statistics import StatisticsEncoder
+
+
+def is_complete(output: Path, metadata: dict) -> bool:
+    """Whether the store is there and says of itself what is to be said."""
+    return output.is_file() and digest(read_store(output)[1]) == digest(metadata)
+
+
+class Store:
+    """The store of one encoder's image features while it is filled, batch by batch; at `output` when complete."""
+
+    def __init__(
+        self, output: Path, encoder: "Encoder | StatisticsEncoder", samples: pd.DataFrame, batch_size: int, views: dict
+    ):
+        self.output, self.encoder = output, encoder
+        known = {"encoder": encoder.identity, "code": fingerprint(__name__), "device": encoder.device.type, **views}
+        self.metadata = known | {
+            "batch_size": batch_size,
+            "images": samples["image"].tolist(),
+            "sha256": samples["sha256"].tolist(),
+        }
+        self.parts = Parts(output, known)
+
+    def lacks(self, name: str) -> bool:
+        """Whether the batch is still to be encoded."""
+        return not self.parts.path(name).exists()
+
+    def add(self, name: str, pixels: Tensor, images: int) -> None:
+        """Encode the batch `name`: the pixels of some images, of all views of the first, then of the second."""
+        features = self.encoder.encode_images(pixels).numpy()
+        if not np.isfinite(features).all():
+            raise InputError(f"{self.output}: encoder {self.encoder.identity['label']} gave non-finite features")
+        if "views" in self.metadata:
+            features = features.reshape(images, self.metadata["views"], -1)
+        write_store(self.parts.path(name), {"features": features}, {})
+
+    def write(self, names: list[str]) -> None:
+        """Put the batches together. They are read one at a time: features are in memory once."""
+        features, row = np.empty(0), 0
+        for name in names:
+            batch = read_store(self.parts.path(name))[0]["features"]
+            if not row:
+                features = np.empty((len(self.metadata["images"]), *batch.shape[1:]), batch.dtype)
+            features[row : row + len(batch)] = batch
+            row += len(batch)
+        write_store(self.output, {"features": features}, self.metadata)
+
+
+def extract_features(
+    encoders: "Mapping[Path, Encoder | StatisticsEncoder]",
+    samples: pd.DataFrame,
+    root: Path,
+    batch_size: int = 8,
+    threads: int = 1,
+    augmentation: dict | None = None,
+    views: int = 0,
+    shard: tuple[int, int] = (1, 1),
+) -> None:
+    """Encode every image of `samples` (paths relative to `root`) with each encoder into the store that is its key.
+
+    With an augmentation, `views` random views of every image are encoded instead of the image, to features (N, V, D);
+    a view is drawn from the image's content and its number alone, so every encoder sees the same ones, whenever.
+
+    An image is decoded once, and prepared once for all encoders that prepare it alike. Batches are fixed by the
+    samples' order, and every batch runs on one thread, so a store's bytes depend neither on `threads` nor on the other
+    encoders. A killed extraction resumes at its first missing batch; a store that is already complete is left as it is.
+    As shard (k, n) of several, on as many machines as one likes, this encodes every n-th batch from the k-th and leaves
+    it for the call without a shard, which does what is missing and writes the stores.
+
+    Every image is tried before the InputError that counts the unreadable ones is raised.
+    """
+    torch.set_num_threads(1)
+    settings = {} if augmentation is None else {"augmentation": augmentation, "views": views}
+    stores = [Store(output, encoder, samples, batch_size, settings) for output, encoder in encoders.items()]
+    missing = [store for store in stores if not is_complete(store.output, store.metadata)]
+    batches = [samples.iloc[start : start + batch_size] for start in range(0, len(samples), batch_size)]
+    # A part is known by its images: mending one of them costs its own batch.
+    names = [
+        f"{number:06d}-{digest(batch['sha256'].tolist())[:12]}.safetensors" for number, batch in enumerate(batches)
+    ]
+    unreadable: list[str] = []
+
+    def encode(name: str, batch: pd.DataFrame) -> None:
+        lacking = [store for store in missing if store.lacks(name)]
+        pixels: dict[Callable, list[Tensor]] = {store.encoder.preprocess: [] for store in lacking}
+        for path, expected in zip(batch["path"], batch["sha256"], strict=True):
+            try:
+                image = read_image(root / path, expected)
+            except InputError as error:
+                unreadable.append(str(error))
+                continue
+            shown = [image] if augmentation is None else draw_views(image, expected, augmentation, views)
+            for preprocess, prepared in pixels.items():
+                try:
+                    prepared += [preprocess(view) for view in shown]
+                except InputError as error:
+                    unreadable.append(f"{root / path}: {error}")
+        for preprocess, prepared in pixels.items():
+            if len(prepared) == len(batch) * (views or 1):
+                stacked = torch.stack(prepared)
+                for store in lacking:
+                    if store.encoder.preprocess == preprocess:
+                        store.add(name, stacked, len(batch))
+
+    number, shards = shard
+    mine = list(zip(names, batches, strict=True))[number - 1 :: shards]
+    todo = [(name, batch) for name, batch in mine if any(store.lacks(name) for store in missing)]
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(encode, *arguments) for arguments in todo]
+        try:
+            models = " and ".join(store.encoder.identity["model"] for store in missing)
+            description = f"extract {samples['benchmark'].iloc[0]} {models}"
+            for future in progress(as_completed(futures), len(todo), description, "batches"):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if unreadable:
+        more = f" ({len(unreadable)} such images; the next: {sorted(unreadable)[1]})" if len(unreadable) > 1 else ""
+        raise InputError(f"{sorted(unreadable)[0]}{more}")
+    if shards > 1:
+        return
+    for store in missing:
+        store.write(names)
+    for store in stores:  # after all are written: a kill between two costs no batch
+        store.parts.clear()
+
+
+def extract_texts(encoder: "Encoder", texts: Iterable[str], output: Path, batch_size: int = 32) -> None:
+    """Encode every distinct text once into the store `output`; texts beyond the context are counted.
+
+    A store that is already complete is left as it is.
+    """
+    torch.set_num_threads(1)
+    texts = list(dict.fromkeys(texts))
+    counts, limit = encoder.token_counts(texts), encoder.identity["context_length"]
+    metadata = {
+        "encoder": encoder.identity,
+        "code": fingerprint(__name__),
+        "device": encoder.device.type,
+        "texts": texts,
+        "truncated": [text for text, count in zip(texts, counts, strict=True) if count > limit],
+    }
+    if is_complete(output, metadata):
+        return
+    states: list[Tensor] = []
+    pooled: list[Tensor] = []
+    starts = range(0, len(texts), batch_size)
+    for start in progress(starts, len(starts), f"encode texts {encoder.identity['model']}", "batches"):
+        batch_states, batch_pooled = encoder.encode_texts(texts[start : start + batch_size])
+        states += batch_states
+        pooled.append(batch_pooled)
+    tensors = {
+        "tokens": torch.cat(states).numpy(),
+        "offsets": np.cumsum([0, *(len(state) for state in states)]),
+        "pooled": torch.cat(pooled).numpy(),
+    }
+    write_store(output, tensors, metadata)

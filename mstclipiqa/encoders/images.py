@@ -1,0 +1,58 @@
+"""Images as encoders see them: decoded whole, and augmented views of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import sha256
+
+if TYPE_CHECKING:  # open_clip takes seconds to import, and image statistics need none of it
+    pass
+
+
+#: Pixels of an augmented view: what CLIP's encoders take.
+VIEW_SIZE = 224
+
+
+def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
+    """The whole image as RGB. Raises InputError where it does not decode, or is not the file that was read
+    when the samples table was made."""
+    try:
+        if expected_sha256 is not None and sha256(path) != expected_sha256:
+            raise InputError(f"{path}: changed since the samples table was written; run the samples step again")
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except FileNotFoundError:
+        raise InputError(f"{path}: is gone since the samples table was written; run the samples step again") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: does not decode ({error}); replace it from the source") from None
+
+
+def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Generator) -> Image.Image:
+    """One random view (size x size) of an RGB image: crop of random area and ratio, flip, brightness and contrast.
+
+    `augmentation` as in a recipe (appendix: flip 0.5, scale 0.8-1.0, ratio 0.9-1.1, brightness and contrast 0.1).
+    The ratio is drawn evenly in its logarithm; a crop is at most as wide and high as the image.
+    """
+    area = image.width * image.height * rng.uniform(*augmentation["scale"])
+    ratio = np.exp(rng.uniform(*np.log(augmentation["ratio"])))
+    width, height = min(np.sqrt(area * ratio), image.width), min(np.sqrt(area / ratio), image.height)
+    left, top = rng.uniform(0, image.width - width), rng.uniform(0, image.height - height)
+    view = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
+    if rng.random() < augmentation["flip"]:
+        view = ImageOps.mirror(view)
+    for enhance, spread in (
+        (ImageEnhance.Brightness, augmentation["brightness"]),
+        (ImageEnhance.Contrast, augmentation["contrast"]),
+    ):
+        view = enhance(view).enhance(rng.uniform(1 - spread, 1 + spread))
+    return view
+
+
+def draw_views(image: Image.Image, content: str, augmentation: dict, views: int) -> list[Image.Image]:
+    """Random views of an image, drawn from the hash of its content."""
+    seeds = [[int(content[:15], 16), view] for view in range(views)]
+    return [augment(image, augmentation, VIEW_SIZE, np.random.default_rng(seed)) for seed in seeds]

@@ -1,0 +1,57 @@
+"""SRCC within each generator, and within each kind of generator."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mstclipiqa.base.errors import FailedRunError
+from mstclipiqa.base.names import GROUP
+from mstclipiqa.data.protocols import describe_protocol
+from mstclipiqa.evaluation.metrics import srcc
+
+#: SRCC within a generator counts only runs with at least so many test images of it.
+FEWEST_IMAGES = 10
+
+GENERATORS = Path(__file__).parents[1] / "data" / "benchmarks" / "generators.yaml"
+
+
+# By generator
+
+
+def score_by_generator(
+    runs: pd.DataFrame, predictions: list[pd.DataFrame], samples: pd.DataFrame, kinds: dict[str, dict]
+) -> list[dict]:
+    """SRCC within each generator and each kind, at the main selection of each protocol: the mean over runs.
+
+    Runs with fewer than FEWEST_IMAGES test images of it do not count; where the SRCC of any other is undefined there is
+    none, and `runs_undefined` counts them.
+    """
+    labels = pd.DataFrame({"generator": samples["generator"]})
+    labels["kind"] = [kinds.get(name, {}).get("kind", "unknown") for name in labels["generator"]]
+    rows = []
+    for key, group in runs.groupby(GROUP):
+        described = dict(zip(GROUP, key, strict=True))
+        if described["selection"] != describe_protocol(described["protocol"])["selection"]:
+            continue
+        for level in ("generator", "kind"):
+            for name, members in labels.groupby(level):
+                tested = [run[run["row"].isin(members.index)] for run in map(predictions.__getitem__, group.index)]
+                counted = [run for run in tested if len(run) >= FEWEST_IMAGES]
+                scores = [_srcc_or_none(run) for run in counted]
+                undefined = scores.count(None)
+                rows.append(
+                    described
+                    | {"level": level, "name": name, "kind": members["kind"].iloc[0], "runs": len(counted)}
+                    | {"n_test": np.mean([len(run) for run in counted]) if counted else np.nan}
+                    | {"runs_too_small": len(tested) - len(counted), "runs_undefined": undefined}
+                    | {"srcc": np.mean(scores) if counted and not undefined else np.nan}
+                )
+    return rows
+
+
+def _srcc_or_none(run: pd.DataFrame) -> float | None:
+    try:
+        return srcc(run["prediction"], run["mos"])
+    except FailedRunError:
+        return None

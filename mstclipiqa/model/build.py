@@ -1,0 +1,63 @@
+"""The assembled model: a fusion of two frozen feature streams (model/fusions), then a head (model/heads).
+
+Shapes: B images, D embedding size of the image encoders, L prompt tokens, T width of the text encoder.
+Scores are on the scale 1..5 of the five quality levels.
+"""
+
+from importlib import import_module
+
+import torch
+from torch import Tensor, nn
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.model.heads import PromptHead, SeparateStreams, TemplateHead, TwoTowerHead
+from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.model.variants import PROMPT, TWO_TOWERS, get_variant
+
+
+class MSTCLIPIQA(nn.Module):
+    """Fusion and head over cached features of the two frozen encoders."""
+
+    def __init__(self, fusion: nn.Module, head: nn.Module):
+        super().__init__()
+        self.fusion = fusion
+        self.head = head
+        self.uses_prompt = isinstance(head, PromptHead)
+
+    def forward(self, f_c: Tensor, f_f: Tensor, tokens: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
+        """Scores (B,) on the scale 1..5 from f_c, f_f (B, D) and, with a prompt head, the prompt's tokens."""
+        return self.head(self.fusion(f_c, f_f), tokens, padding)
+
+
+def build_model(
+    variant: str,
+    recipe: Recipe,
+    dim: int,
+    text_width: int,
+    levels: Tensor,
+    seed: int,
+    fine_levels: Tensor | None = None,
+) -> MSTCLIPIQA:
+    """The model of a variant under a recipe, its initial weights drawn from `seed` alone.
+
+    `levels` are the five level embeddings (5, D) of the recipe's template, in the order of LEVELS; `fine_levels` those
+    of the fine encoder's own text tower, which only the two-tower head needs. Raises InputError where they are missing.
+    """
+    chosen = get_variant(variant)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fusion = import_module(chosen.module).Fusion(dim, recipe) if chosen.module else SeparateStreams(dim, recipe)
+        if chosen.head == PROMPT:
+            head = PromptHead(dim, recipe, text_width)
+        elif chosen.head == TWO_TOWERS:
+            if fine_levels is None:
+                raise InputError(f"{variant} needs the level texts of the fine encoder's text tower; give both")
+            head = TwoTowerHead(dim, recipe, levels, fine_levels)
+        else:
+            head = TemplateHead(dim, recipe, levels)
+    return MSTCLIPIQA(fusion, head)
+
+
+def count_trainable(model: nn.Module) -> int:
+    """The number of parameters that training changes."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

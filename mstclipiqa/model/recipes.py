@@ -1,0 +1,81 @@
+"""Training recipes: what each source states, with the released code's values where it is silent."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from mstclipiqa.base.documents import RECIPE_SCHEMA, read_yaml, validate
+from mstclipiqa.base.errors import InputError
+
+#: The only complete source; facts.md calls the others silent on some values.
+COMPLETE = "released_code"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train, complete. `stated` maps each value's key to its place in the source; the other keys
+    are silent there and hold the released code's value."""
+
+    name: str
+    title: str
+    source: str
+    stated: dict[str, str]
+    fine_stream: str
+    optimiser: str
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    schedule: str
+    warm_up_epochs: int
+    final_learning_rate: float
+    ranking_weight: float
+    ranking_margin: float
+    gate_sparsity: float
+    gate_hidden: int
+    projection_bias: bool
+    template: str
+    learnable_levels: bool
+    temperature: float
+    attention_heads: int
+    attention_norm: bool
+    regression_hidden: int | None
+    regression_skip: bool
+    regression_dropout: float
+    augmentation: dict | None
+    views: int
+
+    @property
+    def values(self) -> dict:
+        """What the training depends on: every value, and nothing about where it stands."""
+        return {key: value for key, value in asdict(self).items() if key in VALUES}
+
+    @property
+    def silent(self) -> list[str]:
+        """The keys whose value was filled in from the released code."""
+        return [key for key in VALUES if key not in self.stated]
+
+
+VALUES = tuple(field.name for field in fields(Recipe) if field.name not in ("name", "title", "source", "stated"))
+
+
+def load_recipe(path: Path | str) -> Recipe:
+    """Read `<folder>/<name>.yaml`, completed from `<folder>/released_code.yaml`.
+
+    Raises InputError for an unreadable file, an unknown key, a value that training cannot use, and where no
+    source states a value.
+    """
+    path = Path(path)
+    released = path.with_name(f"{COMPLETE}.yaml")
+    document, complete = _read_recipe(path), _read_recipe(released)
+    missing = sorted(set(VALUES) - set(complete["values"]))
+    if missing:
+        raise InputError(f"{released}: no value for {', '.join(missing)}; this recipe states every value")
+    stated = {key: entry["place"] for key, entry in document["values"].items()}
+    values = {key: entry["value"] for key, entry in {**complete["values"], **document["values"]}.items()}
+    return Recipe(path.stem, document["title"], document["source"], stated, **values)
+
+
+def _read_recipe(path: Path) -> dict:
+    document = read_yaml(path)
+    validate(document, RECIPE_SCHEMA, path)
+    return document

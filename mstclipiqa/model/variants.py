@@ -1,0 +1,81 @@
+"""The models to compare, as data: which fusion, which head, which streams. Imports no torch."""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+from mstclipiqa.base.errors import InputError
+
+FUSIONS = Path(__file__).parent / "fusions"
+
+#: Heads: the paper's two, and Table III's reading of two complete CLIPs with a text tower each.
+TEMPLATE, PROMPT, TWO_TOWERS = "template", "prompt", "two-towers"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model: `fusion` is a module of mstclipiqa/fusions, or none where the head takes both streams; `fine` is the
+    encoder of the configuration that f_f comes from, where the recipe does not say another."""
+
+    title: str
+    description: str
+    fusion: str | None
+    head: str = TEMPLATE
+    fine: str = "fine"
+
+    @property
+    def prompt(self) -> bool:
+        """Whether the head reads the generation prompt."""
+        return self.head == PROMPT
+
+    @property
+    def module(self) -> str | None:
+        """The full name of the fusion's module."""
+        return self.fusion and f"mstclipiqa.model.fusions.{self.fusion}"
+
+
+def _fusion_variant(path: Path) -> Variant:
+    """The variant that a fusion is with the template head, in the words its docstring begins with."""
+    title, _, description = ast.get_docstring(ast.parse(path.read_bytes())).split("\n\n")[0].partition(": ")
+    return Variant(" ".join(title.split()), " ".join(description.split()).rstrip("."), path.stem)
+
+
+_BY_FUSION = {
+    path.stem.replace("_", "-"): _fusion_variant(path) for path in sorted(FUSIONS.glob("*.py")) if path.stem[0] != "_"
+}
+
+#: The variant of every fusion goes by the name of its file; GFF is the paper's own model.
+VARIANTS: dict[str, Variant] = {
+    "mst-clipiqa": _BY_FUSION.pop("gff"),
+    "mst-clipiqa-star": Variant(
+        "MST-CLIPIQA*", "gated fusion and the regression head that attends to the prompt", fusion="gff", head=PROMPT
+    ),
+    "coarse-only-star": Variant(
+        "Coarse stream and prompt",
+        "one encoder and the regression head that attends to the prompt (Table VII)",
+        fusion="coarse_only",
+        head=PROMPT,
+    ),
+    "mstfe-1": Variant(
+        "MSTFE-1",
+        "two complete CLIPs: each stream meets the level texts of its own text tower, and the logits are averaged "
+        "(Table III; our reading; MSTFE-2 is MST-CLIPIQA)",
+        fusion=None,
+        head=TWO_TOWERS,
+    ),
+    "twin": Variant(
+        "Two of one patch size",
+        "gated fusion of the coarse encoder and another of the same patch size: is it scale, or is it ensembling "
+        "(a control of ours)",
+        fusion="gff",
+        fine="twin",
+    ),
+    **_BY_FUSION,
+}
+
+
+def get_variant(name: str) -> Variant:
+    """The variant called `name`. Raises InputError naming the known ones."""
+    if name not in VARIANTS:
+        raise InputError(f"unknown variant {name!r}; known: {', '.join(VARIANTS)}")
+    return VARIANTS[name]

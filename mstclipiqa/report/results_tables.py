@@ -1,0 +1,166 @@
+"""The tables of measured numbers: every metric, and the paper's Tables I, IV and V in their shape."""
+
+import pandas as pd
+
+from mstclipiqa.base.names import SELECTIONS
+from mstclipiqa.report.results import GROUP, METRICS, PAPER, PAPER_TABLES, Results, cautions, ordered
+from mstclipiqa.report.table import Cell, Table, frame_of, span
+
+# Measured numbers
+
+
+def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Mean, sample SD, least and greatest over splits and seeds: one row per group and metric.
+
+    SD is empty for a single run. Where the metric of any run is undefined, `undefined` counts those runs and
+    no statistic is given: the mean of the rest would be another quantity.
+    """
+    long = metrics.melt(id_vars=[*GROUP, "file", "n"], value_vars=list(METRICS), var_name="metric")
+    summary = (
+        long.groupby([*GROUP, "metric"], sort=False)
+        .agg(
+            runs=("value", "size"),
+            undefined=("value", lambda values: int(values.isna().sum())),
+            mean=("value", "mean"),
+            sd=("value", "std"),
+            min=("value", "min"),
+            max=("value", "max"),
+            n_min=("n", "min"),
+            n_max=("n", "max"),
+            file=("file", "first"),
+        )
+        .reset_index()
+    )
+    statistics = ["mean", "sd", "min", "max"]
+    summary[statistics] = summary[statistics].where(summary["undefined"] == 0)
+    return summary
+
+
+def number(statistics: pd.Series) -> Cell:
+    """Mean ± SD with the paper's four decimals, or how many runs are undefined."""
+    if statistics["undefined"]:
+        return Cell(f"{statistics['undefined']} of {statistics['runs']} runs undefined")
+    spread = "" if pd.isna(statistics["sd"]) else f"± {statistics['sd']:.4f}"
+    return Cell(f"{statistics['mean']:.4f}", spread)
+
+
+def all_metrics(results: Results) -> Table:
+    """Every metric of every group in long form."""
+    summary = summarise(results.metrics)
+    shown = summary.assign(
+        metric=summary["metric"].map(METRICS),
+        value=[number(row) for _, row in summary.iterrows()],
+        n=[span(row[["n_min", "n_max"]]) for _, row in summary.iterrows()],
+    )
+    return Table(
+        "all_metrics",
+        "Every metric: mean ± sample SD over splits and seeds.",
+        summary,
+        shown[[*GROUP, "metric", "value", "runs", "n"]].astype(object),
+    )
+
+
+def comparison(results: Results, target: str) -> Table:
+    """A table shaped like the paper's for `target`: method x recipe by protocol and selection.
+
+    The paper's printed rows come last, and never stand in the column of a synthetic benchmark.
+    """
+    number_in_paper, benchmarks = PAPER_TABLES[target]
+    summary = summarise(results.of_main_variants(target))
+    benchmarks = benchmarks + [name for name in summary["benchmark"].unique() if name not in benchmarks]
+    titles = {name: results.title("benchmarks", name) for name in benchmarks}
+    shown, full, groups, not_run = [], [], [], set()
+    for keys, rows in summary.groupby(["protocol", "selection", "recipe", "variant"], sort=False):
+        protocol, selection, recipe, variant = keys
+        cells = {
+            ("", "Method"): results.title("variants", variant),
+            ("", "Recipe"): results.title("recipes", recipe),
+        }
+        record = {"source": "measured", "method": cells["", "Method"], "variant": variant, "recipe": recipe}
+        record |= {"protocol": protocol, "selection": selection}
+        for benchmark, title in titles.items():
+            found = rows[rows["benchmark"] == benchmark].set_index("metric")
+            if found.empty:
+                if results.absent(benchmark) is None:
+                    not_run.add(title)
+                continue
+            cells[title, "SRCC"] = number(found.loc["srcc"])
+            cells[title, "PLCC"] = number(found.loc["plcc"])
+            cells[title, "Runs"] = Cell(str(found["runs"].iloc[0]), files=(found["file"].iloc[0],))
+            for metric in METRICS:
+                for statistic in ("mean", "sd", "undefined"):
+                    record[f"{benchmark}_{metric}_{statistic}"] = found.loc[metric, statistic]
+            for key in ("n_min", "n_max", "runs", "file"):
+                record[f"{benchmark}_{key}"] = found[key].iloc[0]
+        shown.append(cells)
+        full.append(record)
+        groups.append(_group(results, protocol, selection))
+    for cells, record in _printed_rows(results, target, titles):
+        shown.append(cells)
+        full.append(record)
+        groups.append(Cell(f"Printed in {PAPER}, Table {number_in_paper}", "a 4:1 split, epoch not stated"))
+    columns = [("", "Method"), ("", "Recipe")]
+    for title in titles.values():
+        columns += [(title, "SRCC"), (title, "PLCC")]
+        columns += [(title, "Runs")] if any((title, "Runs") in cells for cells in shown) else []
+
+    def place(key: str) -> int:
+        return next((i for i, name in enumerate(titles) if key.startswith(f"{name}_")), -1)
+
+    absent = {title: results.absent(name) for name, title in titles.items()}
+    notes = [f"{title} is absent: {reason}" for title, reason in absent.items() if reason is not None]
+    notes += [f"{title}: a dash means this combination was not run in this suite." for title in sorted(not_run)]
+    return Table(
+        f"table_{number_in_paper.lower()}_{target}",
+        f"{target.capitalize()}, in the shape of the paper's Table {number_in_paper}: mean ± sample SD over "
+        "splits and seeds; no SD for a single run. The number of runs links to their predictions.",
+        pd.DataFrame(full, columns=sorted({key: None for record in full for key in record}, key=place)),
+        frame_of(shown, columns),
+        numeric=tuple(columns[2:]),
+        stub=2,
+        groups=groups,
+        notes=notes + (cautions(results, titles) if len(summary) else []),
+    )
+
+
+def _group(results: Results, protocol: str, selection: str) -> Cell:
+    remarks = []
+    if results.manifest["protocols"][protocol]["selection"] == selection:
+        remarks.append("the main selection of this protocol")
+    if selection == "best-on-test":
+        remarks.append("chosen on the very images it is reported on, so optimistic")
+    return Cell(f"{protocol}, {SELECTIONS[selection]}", "; ".join(remarks))
+
+
+def printed_numbers(results: Results, target: str) -> dict[tuple[str, str, str], float]:
+    """The paper's printed numbers for our variants, by (method, benchmark, metric).
+
+    Only where the suite has a benchmark that is not synthetic, and none for a synthetic benchmark.
+    """
+    if set(results.cards) <= set(results.synthetic):
+        return {}
+    titles = [results.title("variants", name) for name in ordered(results.manifest, "variants")]
+    printed = results.printed
+    printed = printed[
+        (printed["table"] == PAPER_TABLES[target][0])
+        & printed["method"].isin(titles)
+        & ~printed["benchmark"].isin(results.synthetic)
+    ]
+    keys = printed[["method", "benchmark", "metric"]].itertuples(index=False, name=None)
+    return dict(zip(keys, printed["value"], strict=True))
+
+
+def _printed_rows(results: Results, target: str, titles: dict[str, str]) -> list[tuple[dict, dict]]:
+    printed = printed_numbers(results, target)
+    rows = []
+    for method in dict.fromkeys(method for method, _, _ in printed):
+        cells = {("", "Method"): method}
+        record = {"source": f"printed in {PAPER}", "method": method}
+        for benchmark, title in titles.items():
+            for metric in ("srcc", "plcc"):
+                value = printed.get((method, benchmark, metric))
+                record[f"{benchmark}_{metric}_mean"] = value
+                if value is not None:
+                    cells[title, METRICS[metric]] = f"{value:.4f}"
+        rows.append((cells, record))
+    return rows

@@ -1,0 +1,1 @@
+"""Trained heads as files, and scores of any image by them."""

@@ -1,0 +1,248 @@
+"""Scores of any image by trained heads: one decoding, each encoder once, every head on what it was trained on."""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import list_files
+from mstclipiqa.base.names import IMAGE_SUFFIXES
+from mstclipiqa.base.progress import progress
+from mstclipiqa.encoders.clip import Encoder, load_encoder
+from mstclipiqa.encoders.images import read_image
+from mstclipiqa.scoring.trained_head import Head, load_head
+from mstclipiqa.training.dataset import to_mos
+
+#: Decimals of a score in MOS units: beyond them, batches and devices decide.
+DECIMALS = 6
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Scorer:
+    """Scores images with trained heads, at most one per target, on a GPU where there is one.
+
+        from mstclipiqa import Scorer
+        scorer = Scorer("quality.safetensors", "correspondence.safetensors")
+        table = scorer.score("my-images/", prompts="a red fox in the snow")
+
+    `heads` are files written by `mstclipiqa train-head`, or Head objects. `weights` says where an encoder's weights
+    are, by the name of its open_clip model, if not where the card says: a pretrained tag or a file.
+
+    Raises InputError for a file that is no head, two heads of one target, and an encoder that cannot be loaded or is
+    not the one that a head was trained on: other weights or other preprocessing.
+    """
+
+    def __init__(
+        self, *heads: Path | str | Head, weights: Mapping[str, str] | None = None, device: torch.device | None = None
+    ):
+        if not heads:
+            raise InputError("no head to score with; train one with `mstclipiqa train-head`")
+        self.heads: dict[str, Head] = {}
+        for head in heads:
+            head = head if isinstance(head, Head) else load_head(head)
+            if head.target in self.heads:
+                raise InputError(f"{head.name}: a second head of {head.target}, after {self.heads[head.target].name}")
+            self.heads[head.target] = head
+        weights = weights or {}
+        used = {identity["model"] for head in self.heads.values() for identity in _identities(head).values()}
+        if unknown := sorted(set(weights) - used):
+            raise InputError(f"weights of {unknown[0]}: no head uses it; they use {', '.join(sorted(used))}")
+        #: By (model, hash of its weights), so that heads share what they have in common.
+        self.encoders: dict[tuple[str, str], Encoder] = {}
+        for head in self.heads.values():
+            self.encoders |= {_key(encoder.identity): encoder for encoder in head.encoders}
+        for head in self.heads.values():
+            for identity in _identities(head).values():
+                if _key(identity) not in self.encoders:
+                    self.encoders[_key(identity)] = _load(head, identity, weights.get(identity["model"]), device)
+                _check(head, identity, self.encoders[_key(identity)])
+
+    @property
+    def reads_prompt(self) -> list[str]:
+        """The targets whose head reads the generation prompt."""
+        return [target for target, head in self.heads.items() if head.model.uses_prompt]
+
+    def score(
+        self,
+        images: Path | str | Iterable[Path | str],
+        prompts: str | Mapping[str, str] | None = None,
+        batch_size: int = 32,
+    ) -> pd.DataFrame:
+        """One row per image: image, a score per target (on the scale of the head's benchmark, not clipped), error.
+
+        `images` are files or folders, which stand for the images below them. `prompts` is the text that all images were
+        generated from, or a text for each: by its path, or by its path inside the folder that was given. An image that
+        does not decode has empty scores, and `error` says why. Prompts beyond the text encoder's context are cut.
+
+        Raises InputError where there is no image, and where a head reads the prompt and an image has none.
+        """
+        found = find_images([images] if isinstance(images, Path | str) else images)
+        texts = self._texts(found, prompts)
+        paths, rows = list(found), []
+        batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            for batch in progress(batches, len(batches), "score", "batches"):
+                decoded = list(pool.map(self._decode, batch))
+                good = [number for number, pixels in enumerate(decoded) if not isinstance(pixels, InputError)]
+                scores = self._score_batch([decoded[n] for n in good], [texts[batch[n]] for n in good]) if good else {}
+                errors = {n: str(pixels) for n, pixels in enumerate(decoded) if isinstance(pixels, InputError)}
+                frame = pd.DataFrame({"image": [str(path) for path in batch]})
+                for target in self.heads:
+                    frame[target] = pd.Series(scores.get(target, []), index=good, dtype=float)
+                frame["error"] = pd.Series(errors, dtype=object)
+                rows.append(frame)
+        return pd.concat(rows, ignore_index=True).round(DECIMALS)
+
+    def _texts(self, found: Mapping[Path, str], prompts: str | Mapping[str, str] | None) -> dict[Path, str]:
+        """The prompt of every image; empty where no head reads it."""
+        if not self.reads_prompt:
+            if prompts is not None:
+                LOGGER.warning("no head here reads the prompt")
+            return dict.fromkeys(found, "")
+        named = {} if isinstance(prompts, str) or prompts is None else prompts
+        common = prompts if isinstance(prompts, str) else ""
+        texts = {path: named.get(str(path)) or named.get(inside) or common for path, inside in found.items()}
+        if missing := [path for path, text in texts.items() if not text.strip()]:
+            name = self.heads[self.reads_prompt[0]].name
+            more = f" ({len(missing)} such images)" if len(missing) > 1 else ""
+            raise InputError(f"{missing[0]}: no prompt, which {name} reads; give the text it was generated from{more}")
+        if unused := set(named) - set(map(str, found)) - set(found.values()):
+            LOGGER.warning("%d prompts are of no image to score, e.g. %s", len(unused), min(unused))
+        self._count_truncated(set(texts.values()))
+        return texts
+
+    def _count_truncated(self, texts: set[str]) -> None:
+        for identity in {_key(self.heads[target].card["text_encoder"]) for target in self.reads_prompt}:
+            encoder = self.encoders[identity]
+            limit = encoder.identity["context_length"]
+            if count := sum(number > limit for number in encoder.token_counts(sorted(texts))):
+                LOGGER.warning("%d prompts are longer than %d tokens and were cut, as in training", count, limit)
+
+    def _decode(self, path: Path) -> dict[str, Tensor] | InputError:
+        """The pixels (3, H, W) for each preprocessing that an encoder wants, of one decoding."""
+        preprocesses = {_preprocessing(encoder.identity): encoder.preprocess for encoder in self.encoders.values()}
+        try:
+            image = read_image(path)
+            return {key: preprocess(image) for key, preprocess in preprocesses.items()}
+        except InputError as error:
+            return error
+
+    @torch.inference_mode()
+    def _score_batch(self, pixels: list[dict[str, Tensor]], texts: list[str]) -> dict[str, list[float]]:
+        """The scores of a batch by target, from each image's pixels and prompt."""
+        streams = {_key(identity) for head in self.heads.values() for identity in head.card["encoders"].values()}
+        features = {}
+        for key in streams:
+            wanted = _preprocessing(self.encoders[key].identity)
+            features[key] = self.encoders[key].encode_images(torch.stack([image[wanted] for image in pixels]))
+        prompts: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
+        scores = {}
+        for target, head in self.heads.items():
+            inputs = [features[_key(head.card["encoders"][stream])] for stream in ("coarse", "fine")]
+            if head.model.uses_prompt:
+                key = _key(head.card["text_encoder"])
+                if key not in prompts:
+                    prompts[key] = _encode_prompts(self.encoders[key], texts)
+                inputs += prompts[key]
+            score = head.model(*inputs).double().numpy()
+            scores[target] = to_mos(score, head.card["low"], head.card["high"]).tolist()
+        return scores
+
+
+def _encode_prompts(encoder: Encoder, texts: list[str]) -> tuple[Tensor, Tensor]:
+    """Token states (B, L, T), padded to the longest, and the padding (B, L)."""
+    distinct = list(dict.fromkeys(texts))
+    states = dict(zip(distinct, encoder.encode_texts(distinct)[0], strict=True))
+    tokens = pad_sequence([states[text] for text in texts], batch_first=True)
+    lengths = torch.tensor([len(states[text]) for text in texts])
+    return tokens, torch.arange(tokens.shape[1]) >= lengths[:, None]
+
+
+def _identities(head: Head) -> dict[str, dict]:
+    """The identities of the encoders that a head needs, by role."""
+    text = {"text": head.card["text_encoder"]} if head.model.uses_prompt else {}
+    return head.card["encoders"] | text
+
+
+def _key(identity: Mapping) -> tuple[str, str, str]:
+    return identity["model"], identity["weights_sha256"], identity["precision"]
+
+
+def _preprocessing(identity: Mapping) -> str:
+    return json.dumps(identity["preprocessing"], sort_keys=True)
+
+
+def _load(head: Head, identity: Mapping, weights: str | None, device: torch.device | None) -> Encoder:
+    """The encoder of an identity: from `weights`, from a file beside the head, or as the identity says."""
+    beside = Path(head.name).parent / identity["weights"]
+    try:
+        return load_encoder(
+            identity["model"],
+            weights or (str(beside) if beside.is_file() else identity["weights"]),
+            device,
+            identity["precision"],
+        )
+    except InputError as error:
+        raise InputError(f"{head.name}: {error}; --weights {identity['model']}=FILE says where they are") from None
+
+
+def _check(head: Head, identity: Mapping, encoder: Encoder) -> None:
+    """Raises InputError where `encoder` is not the one that the head was trained on."""
+    own = encoder.identity
+    if _key(own) != _key(identity):
+        raise InputError(
+            f"{head.name}: trained on features of {identity['label']} (sha256 {identity['weights_sha256'][:12]}), but "
+            f"these weights are others: {own['label']} (sha256 {own['weights_sha256'][:12]}); give the ones of its card"
+        )
+    if _preprocessing(own) != _preprocessing(identity):
+        raise InputError(f"{head.name}: {own['label']} prepares images otherwise than when the head was trained")
+
+
+def find_images(paths: Iterable[Path | str]) -> dict[Path, str]:
+    """Every image, and its path inside the folder that was given (a file's own name), in the order given.
+
+    Folders stand for the image files below them, sorted. Raises InputError for a path that does not exist, a folder
+    without images, and where nothing is left.
+    """
+    found: dict[Path, str] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            below = [file for file in list_files(path) if file.suffix.lower() in IMAGE_SUFFIXES]
+            if not below:
+                raise InputError(f"{path}: no image below it ({', '.join(sorted(IMAGE_SUFFIXES))})")
+            found |= {file: file.relative_to(path).as_posix() for file in below}
+        elif path.is_file():
+            found[path] = path.name
+        else:
+            raise InputError(f"{path}: no such file or folder")
+    if not found:
+        raise InputError("no image to score")
+    return found
+
+
+def read_prompts(path: Path | str) -> dict[str, str]:
+    """The prompts of a CSV file with the columns image and prompt. Raises InputError where it is not one."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a prompt may be "None"
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a CSV file ({' '.join(str(error).split())[:200]})") from None
+    if missing := [column for column in ("image", "prompt") if column not in table]:
+        raise InputError(f"{path}: no column {', '.join(missing)}; it needs image and prompt")
+    twice = table[table.duplicated("image")]
+    if len(twice):
+        raise InputError(f"{path}: {twice['image'].iloc[0]} stands there twice; leave one")
+    return dict(zip(table["image"], table["prompt"], strict=True))
+
+
+def records(table: pd.DataFrame) -> list[dict]:
+    """The rows as JSON has them: null where there is no score or no error."""
+    return [{key: None if pd.isna(value) else value for key, value in row.items()} for row in table.to_dict("records")]

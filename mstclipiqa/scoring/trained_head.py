@@ -1,0 +1,139 @@
+"""Trained heads as files: a model's weights, and a card that says what it was trained on, how, and how well."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import LAST, LEVELS, TRAIN, VAL, VALIDATION
+from mstclipiqa.encoders.stores import TextFeatures, read_store, write_store
+from mstclipiqa.evaluation.metrics import METRICS
+from mstclipiqa.model.build import MSTCLIPIQA, build_model
+from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.model.variants import get_variant
+from mstclipiqa.training.dataset import Dataset, assign_roles, level_embeddings
+from mstclipiqa.training.process import prepare_process
+from mstclipiqa.training.run import train_run
+
+if TYPE_CHECKING:
+    from mstclipiqa.encoders.clip import Encoder
+
+#: What every card says. `encoders` are identities by stream, `text_encoder` is whose text tower read prompts and
+#: levels, `low` and `high` are the benchmark's scale, to which scores of 1..5 are mapped.
+CARD = ("benchmark", "target", "synthetic", "variant", "recipe", "encoders", "text_encoder", "low", "high")
+
+
+@dataclass(frozen=True)
+class Head:
+    """A trained model in evaluation mode and its card. `name` is what messages call it; `encoders` came with it."""
+
+    name: str
+    model: MSTCLIPIQA
+    card: dict
+    encoders: "tuple[Encoder, ...]" = ()
+
+    @property
+    def target(self) -> str:
+        """What it predicts: quality, authenticity or correspondence."""
+        return self.card["target"]
+
+    @property
+    def summary(self) -> dict:
+        """The card in short: no list or mapping but of the test metrics; encoders by their labels."""
+        short = {key: value for key, value in self.card.items() if not isinstance(value, dict | list)}
+        labels = {role: identity["label"] for role, identity in self.card["encoders"].items()}
+        return short | {"recipe": self.card["recipe"]["name"], "encoders": labels, "test": self.card.get("test")}
+
+
+def train_head(
+    output: Path,
+    data: Dataset,
+    splits: pd.DataFrame,
+    run: tuple[str, int, int],
+    variant: str,
+    recipe: Recipe,
+    levels: TextFeatures,
+    metadata: Mapping,
+    fine_levels: TextFeatures | None = None,
+    selection: str = LAST,
+) -> dict:
+    """Train one run (protocol, split, seed) and write its model as of the selected epoch. Returns the card.
+
+    It is the workflow's run to the bit: same weights, same test predictions. `metadata` are the entries of CARD that
+    the arguments do not say. Raises InputError for a split that is not in `splits`, and for the validation epoch
+    where the split has no validation images.
+    """
+    prepare_process()
+    protocol, split, seed = run
+    rows = splits[(splits["protocol"] == protocol) & (splits["split"] == split)]
+    if rows.empty:
+        known = ", ".join(f"{name} ({count})" for name, count in splits.groupby("protocol")["split"].nunique().items())
+        raise InputError(f"{protocol}, split {split}: not in the splits table; it has {known}, splits from 0")
+    roles = assign_roles(data, rows, f"{protocol}, split {split}")
+    if selection == VALIDATION and not (roles == VAL).any():
+        raise InputError(f"{protocol}, split {split} has no validation images to choose an epoch on; choose {LAST}")
+    if recipe.views and data.views_c is None:
+        raise InputError(f"recipe {recipe.name} trains on augmented views of the images; extract those first")
+    texts = [level_embeddings(store, recipe) if store else None for store in (levels, fine_levels)]
+    model = build_model(variant, recipe, data.f_c.shape[1], data.tokens.shape[1], texts[0], seed, texts[1])
+    states: dict[int, dict[str, Tensor]] = {}
+
+    def keep(epoch: int, model: MSTCLIPIQA) -> None:
+        if selection == LAST:
+            states.clear()
+        states[epoch] = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    predictions = train_run(model, data, roles, recipe, seed, keep)
+    predictions = predictions[predictions["selection"] == selection]
+    epoch = int(predictions["epoch"].iloc[0])
+    metrics = {name: metric(predictions["prediction"], predictions["mos"]) for name, metric in METRICS.items()}
+    card = {
+        **metadata,
+        "variant": variant,
+        "recipe": asdict(recipe),
+        "protocol": protocol,
+        "split": split,
+        "seed": seed,
+        "selection": selection,
+        "epoch": epoch,
+        "train_images": int((roles == TRAIN).sum()),
+        "test": {"n": len(predictions), **metrics},
+        "low": data.low,
+        "high": data.high,
+    }
+    write_store(output, {name: tensor.numpy() for name, tensor in states[epoch].items()}, card)
+    return card
+
+
+def load_head(path: Path | str) -> Head:
+    """Read a head written by `train_head`. Raises InputError where the file is none, or of another version's shape."""
+    try:
+        tensors, card = read_store(Path(path))
+    except InputError as error:
+        raise InputError(f"{str(error).partition(';')[0]}; write a head with `mstclipiqa train-head`") from None
+    if not set(CARD) <= set(card):
+        raise InputError(f"{path}: holds no trained head; write one with `mstclipiqa train-head`")
+    if set(card["recipe"]) != {field.name for field in fields(Recipe)}:
+        raise InputError(f"{path}: its recipe is of another version of this project; train the head again")
+    return make_head(str(path), tensors, card)
+
+
+def make_head(name: str, tensors: Mapping[str, np.ndarray], card: dict, encoders: "tuple[Encoder, ...]" = ()) -> Head:
+    """A head from its tensors, by their names in the model. Raises InputError where they are another model's."""
+    get_variant(card["variant"])
+    dim, width = card["encoders"]["coarse"]["dim"], card["text_encoder"]["text_width"]
+    blank = torch.zeros(len(LEVELS), dim)
+    model = build_model(card["variant"], Recipe(**card["recipe"]), dim, width, blank, 0, blank)
+    try:
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{name}: the weights do not fit {card['variant']} ({reason})") from None
+    return Head(name, model.eval().requires_grad_(False), json.loads(json.dumps(card)), encoders)

@@ -1,0 +1,1 @@
+"""From a configuration to the list of what is run, what that costs, and what it lacks."""

@@ -1,0 +1,290 @@
+"""What a configuration needs before any of it runs: what is there, what is missing, and exactly how to get it."""
+
+import math
+import os
+import platform
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import huggingface_hub
+import psutil
+import torch
+from huggingface_hub.constants import HF_HUB_CACHE
+from packaging.requirements import Requirement
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import sha256
+from mstclipiqa.data.acquisition import State, inspect_folder, list_sources
+from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.encoders.clip import check_encoder, default_device
+from mstclipiqa.encoders.open_clip_loader import open_clip
+from mstclipiqa.study.study import Study
+
+#: Essential and there; not there but gone without, or got by the run itself; essential and not there.
+OK, ABSENT, MISSING = "ok", "absent", "MISSING"
+
+#: Tokens of a prompt with its ends, about, for the size of the prompt stores. AGIQA-3K's have 17.
+TOKENS = 24
+
+
+INSTALL = "pip install -e . in the checkout, in a fresh environment"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: a heading, its name, OK, ABSENT or MISSING, what was found, and what to do."""
+
+    part: str
+    subject: str
+    status: str
+    text: str
+    how: tuple[str, ...] = ()
+
+
+def diagnose(
+    config: Mapping,
+    recipes: Path,
+    sources: Mapping,
+    cache: Path,
+    offline: bool = False,
+    source: Path | str = "configuration",
+) -> list[Finding]:
+    """Look at everything that the configuration, read from `source`, needs. Nothing is downloaded, encoded or trained.
+
+    Raises InputError for a configuration that the workflow would refuse whatever the data.
+    """
+    drawn = config.get("draw") is not None
+    as_if_drawn = config if drawn else {**config, "draw": {"seed": 0, "scale": 1}}
+    study = Study(as_if_drawn, recipes, source)  # every benchmark takes part, there or not
+    root = study.data_root
+    states = {}
+    if not drawn:
+        for name in study.benchmarks:
+            if (root / name).is_dir():
+                states[name] = inspect_folder(get_benchmark(name), root / name, _facts(sources, name))
+    findings = [
+        Finding("Benchmarks", name, OK, f"drawn by the workflow into {root / name}")
+        if drawn
+        else _describe_benchmark(name, states.get(name), root, _facts(sources, name), config["when_missing"])
+        for name in study.benchmarks
+    ]
+    if not drawn and not states and config["when_missing"] == "skip":
+        findings.append(Finding("Benchmarks", "all", MISSING, f"none of them is under {root}"))
+    findings += _describe_encoders(config["encoders"], sources["encoders"], offline)
+    findings += [_describe_versions(), _describe_device()]
+    return findings + _describe_disk(study, states, sources, cache, drawn)
+
+
+def render(findings: Iterable[Finding]) -> str:
+    """The findings as a page of text."""
+    lines, part = [], None
+    for finding in findings:
+        if finding.part != part:
+            lines += ["", finding.part] if part else [finding.part]
+            part = finding.part
+        lines.append(f"  {finding.status:<8} {finding.subject}: {finding.text}")
+        lines += [f"  {'':<8}   {line}" for line in finding.how]
+    return "\n".join(lines)
+
+
+def _facts(sources: Mapping, name: str) -> Mapping:
+    if name not in sources["benchmarks"]:
+        raise InputError(f"{name}: the file of sources has no such benchmark")
+    return sources["benchmarks"][name]
+
+
+def _describe_benchmark(name: str, state: State | None, root: Path, facts: Mapping, when_missing: str) -> Finding:
+    licence = f"licence: {facts['licence']}"
+    if state is None:
+        skipped = "; the run goes on without it (when_missing: skip)" if when_missing == "skip" else ""
+        text = f"no folder {root / name}{skipped}; {licence}"
+        how = _how_to_get(name, root, facts, ("labels", "images"))
+        return Finding("Benchmarks", name, ABSENT if skipped else MISSING, text, how)
+    if state.problem:
+        text = f"labels cannot be read: {state.problem}; {licence}"
+        return Finding("Benchmarks", name, MISSING, text, _how_to_get(name, root, facts, ("labels", "images")))
+    said = {True: "as published", False: "OTHER BYTES THAN PUBLISHED", None: "(no published hash to compare)"}
+    files = {known: [file for file in state.files if state.files[file] is known] for known in said}
+    listed = "; ".join(f"{', '.join(names)} {said[known]}" for known, names in files.items() if names)
+    text = f"{state.images:,} of {state.labelled:,} images; labels: {listed}; {licence}"
+    if state.synthetic:
+        text = f"drawn, not the benchmark; {text}"
+    elif state.labelled != facts["images"]:
+        text += f"; the published labels name {facts['images']:,} images"
+    if state.complete:
+        return Finding("Benchmarks", name, OK, text)
+    how = (*_how_to_get(name, root, facts, ("images",)), f"or do without it: move {root / name} away")
+    return Finding("Benchmarks", name, MISSING, text, how)
+
+
+def _how_to_get(name: str, root: Path, facts: Mapping, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """The command that downloads what has a source, what is to be got by hand, and where to put it."""
+    entries = [entry for entry in facts["files"] if entry["kind"] in kinds]
+    command = f"mstclipiqa acquire {name} --data-root {root}"
+    lines = []
+    if entries:
+        listed = ", ".join(f"{entry['name']} ({_hosts(entry)})" for entry in entries)
+        lines.append(f"download: {command}   gets {listed}")
+    if not any(entry["kind"] == "images" for entry in entries):
+        lines.append("images: no source that answers unattended is known")
+    lines += [f"by hand: {line}" for line in facts["by_hand"]]
+    return (*lines, f"then:     {command} --archive FILE, or unpack it anywhere below {root / name}")
+
+
+def _hosts(entry: Mapping) -> str:
+    sources = list_sources(entry)
+    hosts = dict.fromkeys(source.url.split("/")[2] for source in sources)
+    size = next((f", {math.ceil(source.size / 1e3):,} kB" for source in sources if source.size), "")
+    return f"{' or '.join(hosts)}{size}"
+
+
+def _describe_encoders(encoders: Mapping, listed: list[Mapping], offline: bool) -> list[Finding]:
+    roles: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for role, encoder in encoders.items():
+        roles[encoder["model"], encoder["weights"]].append(role)
+    findings = []
+    for (model, weights), names in roles.items():
+        subject = f"{model}, {weights} ({', '.join(names)})"
+        try:
+            _, tag, file = check_encoder(model, weights)
+        except InputError as error:
+            findings.append(Finding("Encoders", subject, MISSING, str(error)))
+            continue
+        known = [one for one in listed if (one["model"], one["weights"]) == (model.partition("@")[0], weights)]
+        size = f", about {known[0]['bytes'] / 1e6:,.0f} MB" if known else ""
+        licence = f"; licence: {known[0]['licence']}" if known else ""
+        if tag is None:
+            text = f"weights {file.name} are there" if file else "random weights, drawn when needed"
+            findings.append(Finding("Encoders", subject, OK, f"{text}; the activation fits"))
+            continue
+        found = find_weights(tag)
+        place = f"huggingface.co/{tag['hf_hub'].rstrip('/')}" if tag.get("hf_hub") else tag["url"]
+        if found is None:
+            text = f"the activation fits; the weights are not there{size}{licence}"
+            how = f"open_clip downloads them at first use from {place} into {HF_HUB_CACHE}; without a network, copy "
+            how += "that folder from a machine that has them"
+            findings.append(Finding("Encoders", subject, MISSING if offline else ABSENT, text, (how,)))
+        elif not _is_whole(found):
+            text = f"{found}: damaged, its sha256 is not the one it was stored under"
+            findings.append(Finding("Encoders", subject, MISSING, text, (f"delete {found.resolve()} and run again",)))
+        else:
+            findings.append(Finding("Encoders", subject, OK, f"the activation fits; weights {found}{licence}"))
+    return findings
+
+
+def find_weights(tag: Mapping) -> Path | None:
+    """Where open_clip would find the weights of a pretrained configuration without a network; None if nowhere."""
+    if not tag.get("hf_hub"):
+        path = Path.home() / ".cache" / "clip" / Path(tag["url"]).name
+        return path if path.is_file() else None
+    repository, name = os.path.split(tag["hf_hub"])
+    for file in [name] if name else [open_clip.constants.HF_SAFE_WEIGHTS_NAME, open_clip.constants.HF_WEIGHTS_NAME]:
+        found = huggingface_hub.try_to_load_from_cache(repository, file, cache_dir=HF_HUB_CACHE)
+        if isinstance(found, str) and Path(found).is_file():
+            return Path(found)
+    return None
+
+
+def _is_whole(path: Path) -> bool:
+    """The hub's cache keeps large files under their sha256; of others nothing is known."""
+    name = path.resolve().name
+    return not re.fullmatch(r"[0-9a-f]{64}", name) or sha256(path) == name
+
+
+def _describe_versions() -> Finding:
+    unfit = []
+    for line in requires("mstclipiqa") or []:
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            installed = "not installed"
+        if installed == "not installed" or not requirement.specifier.contains(installed, prereleases=True):
+            unfit.append(f"{requirement} ({installed})")
+    shown = ", ".join(f"{name} {version(name)}" for name in ("torch", "open_clip_torch", "snakemake"))
+    text = f"Python {platform.python_version()}, {shown}"
+    if unfit:
+        return Finding("Machine", "versions", MISSING, f"{text}; not as required: {', '.join(unfit)}", (INSTALL,))
+    return Finding("Machine", "versions", OK, f"{text}, and all others as required")
+
+
+def _describe_device() -> Finding:
+    device = default_device()
+    name = f"{torch.cuda.get_device_name()} for the encoders" if device.type == "cuda" else "no GPU"
+    memory = psutil.virtual_memory().total / 2**30
+    return Finding("Machine", "device", OK, f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB of memory")
+
+
+def _describe_disk(study: Study, states: Mapping, sources: Mapping, cache: Path, drawn: bool) -> list[Finding]:
+    """What is still to be written, summed by file system, against what is free there."""
+    hub = Path(HF_HUB_CACHE)
+    needs: dict[Path, float] = {study.data_root: 0, cache: 0, Path("results"): 0, hub: 0}
+    unknown = []
+    for name in () if drawn else study.benchmarks:
+        facts, state = _facts(sources, name), states.get(name)
+        if state and state.complete:
+            continue
+        sizes = [source.size for entry in facts["files"] for source in list_sources(entry)[:1] if source.size]
+        archives = [entry for entry in facts["files"] if entry["kind"] == "images"]
+        archive = next((source.size for entry in archives for source in list_sources(entry) if source.size), None)
+        needs[cache] += sum(sizes)
+        needs[study.data_root] += facts.get("image_bytes") or archive or 0
+        unknown += [] if facts.get("image_bytes") or archive else [name]
+    if not drawn:
+        needs[Path("results")] += _result_bytes(study, states, sources)
+    named = [(encoder["model"].partition("@")[0], encoder["weights"]) for encoder in study.config["encoders"].values()]
+    for one in sources["encoders"]:
+        key = one["model"], one["weights"]
+        needs[hub] += one["bytes"] if key in named and _lacks_weights(*key) else 0
+    systems: dict[int, list[Path]] = defaultdict(list)
+    for path in needs:
+        systems[_existing(path).stat().st_dev].append(path)
+    findings = []
+    for paths in systems.values():
+        needed, free = sum(needs[path] for path in paths), shutil.disk_usage(_existing(paths[0])).free
+        text = f"about {needed / 1e9:.1f} GB still to be written, {free / 1e9:.1f} GB free"
+        if unknown and study.data_root in paths:
+            text += f"; not counted, since their size is not published: the images of {', '.join(unknown)}"
+        subject = "disk of " + ", ".join(map(str, paths))
+        findings.append(Finding("Machine", subject, OK if needed < free else MISSING, text))
+    return findings
+
+
+def _lacks_weights(model: str, weights: str) -> bool:
+    try:
+        tag = check_encoder(model, weights)[1]
+    except InputError:
+        return False
+    return tag is not None and find_weights(tag) is None
+
+
+def _result_bytes(study: Study, states: Mapping, sources: Mapping) -> int:
+    """Features and prompt stores, which outweigh all else in the results folder."""
+    coarse = study.config["encoders"]["coarse"]
+    try:
+        model, _, _ = check_encoder(coarse["model"], coarse["weights"])
+    except InputError:
+        return 0
+    dim, width = model["embed_dim"], model["text_cfg"]["width"]
+    total = 0
+    for name in study.benchmarks:
+        state = states.get(name)
+        images = state.labelled if state else _facts(sources, name)["images"]
+        views = sum(
+            study.recipes[recipe].views * len(encoders) for (of, recipe), encoders in study.views.items() if of == name
+        )
+        total += images * ((len(study.encoders(name)) + views) * dim + TOKENS * width) * 4
+    return total
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    path = path.absolute()
+    return next(one for one in (path, *path.parents) if one.exists())

@@ -1,0 +1,147 @@
+"""What a configuration will cost before any of it runs: jobs, runs, time and disk."""
+
+import math
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mstclipiqa.base.files import read_table
+from mstclipiqa.base.names import LEVELS, TEST, TRAIN
+from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.data.protocols import split_samples
+from mstclipiqa.encoders.clip import default_device, load_encoder
+from mstclipiqa.encoders.open_clip_loader import open_clip
+from mstclipiqa.model.build import build_model
+from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.study.study import Study
+from mstclipiqa.training.dataset import Dataset
+from mstclipiqa.training.process import prepare_process
+from mstclipiqa.training.run import train_run
+
+#: Images that a trial of an encoder and a run encodes and trains on.
+TRIAL = 64
+
+#: Bytes of a stored prediction, compressed with its keys. Measured on AGIQA-3K.
+PREDICTION = 6
+
+
+def count_images(study: Study, results: Path) -> dict[str, pd.DataFrame]:
+    """By benchmark, its images and their prompts: from its samples table where there is one, else its label files.
+
+    A benchmark that is still to be drawn has none. Raises InputError for label files that cannot be read.
+    """
+    found = {}
+    for name in study.benchmarks:
+        samples, folder = results / name / "samples.parquet", study.data_root / name
+        if samples.is_file():
+            found[name] = read_table(samples)[0]
+        elif folder.is_dir():
+            frame = get_benchmark(name).read(folder).frame
+            found[name] = frame.assign(benchmark=name, prompt_group=frame["prompt"])
+    return found
+
+
+def count_steps(study: Study, samples: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row per job: its runs, its training steps and the predictions it stores. Nothing is trained."""
+    rows = []
+    for name, frame in samples.items():
+        splits, _ = split_samples(frame, study.config["protocols"])
+        counts = splits.groupby(["protocol", "split"])["role"].value_counts().unstack(fill_value=0)
+        for job in (job for job in study.jobs if job.benchmark == name):
+            recipe = study.recipes[job.recipe]
+            runs = len(counts) * len(study.config["seeds"])
+            steps = sum(math.ceil(n / recipe.batch_size) for n in counts[TRAIN]) * recipe.epochs
+            tested = int(counts[TEST].sum()) * recipe.epochs
+            factor = len(study.config["seeds"])
+            rows.append((name, job.target, job.recipe, job.variant, runs, steps * factor, tested * factor))
+    return pd.DataFrame(rows, columns=["benchmark", "target", "recipe", "variant", "runs", "steps", "evaluated"])
+
+
+def time_step(recipe: Recipe, variant: str, dim: int, text_width: int) -> tuple[float, float]:
+    """Seconds of one training step and of one image's evaluation, tried here on one core with made-up features."""
+    prepare_process()
+    rng = np.random.default_rng(0)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.normal(size=shape).astype(np.float32))
+
+    batches = 20
+    count = recipe.batch_size * batches + TRIAL
+    lengths = torch.full((count,), 16)  # tokens: a common length of a prompt
+    views = [noise(count, recipe.views, dim) for _ in range(2)] if recipe.views else [None, None]
+    f_c = noise(count, dim)
+    mos = 3 + 2 * np.tanh(f_c.numpy()[:, :4].mean(1))  # something to learn: of noise a model predicts the mean
+    data = Dataset(
+        [str(row) for row in range(count)], f_c, noise(count, dim), noise(16 * count, text_width),
+        torch.arange(count) * 16, lengths, torch.from_numpy(mos.astype(np.float32)), mos, 1.0, 5.0, *views,
+    )  # fmt: skip
+    roles = np.array([TRAIN] * (count - TRIAL) + [TEST] * TRIAL, dtype=object)
+    levels = noise(len(LEVELS), dim)
+
+    def seconds(epochs: int) -> float:
+        model = build_model(variant, recipe, dim, text_width, levels, 0, levels)
+        start = time.perf_counter()
+        # At a rate that changes nothing: a step costs the same, and no trial saturates on made-up features.
+        still = replace(recipe, epochs=epochs, warm_up_epochs=0, learning_rate=1e-9)
+        train_run(model, data, roles, still, seed=0)
+        return time.perf_counter() - start
+
+    seconds(1)  # the first call sets up what later ones find
+    step = max(seconds(3) - seconds(1), 1e-6) / 2 / batches
+    return step, step * batches / (count - TRIAL) / 3  # a forward pass is about a third of a step
+
+
+def time_encoder(model: str, precision: str) -> float:
+    """Seconds per image of an encoder on this machine's device, tried with random weights and all of its cores."""
+    encoder = load_encoder(model, "random:0", default_device(), precision)
+    pixels = torch.randn(TRIAL if encoder.device.type == "cuda" else 8, 3, *encoder.model.visual.image_size)
+    encoder.encode_images(pixels)
+    start = time.perf_counter()
+    encoder.encode_images(pixels)
+    return (time.perf_counter() - start) / len(pixels)
+
+
+def plan(study: Study, results: Path) -> dict:
+    """Jobs, runs, images, expected seconds on one core and disk of what the configuration asks for.
+
+    Raises InputError as `count_images` does.
+    """
+    samples = count_images(study, results)
+    jobs = count_steps(study, samples)
+    architecture = open_clip.get_model_config(study.config["encoders"]["coarse"]["model"].partition("@")[0])
+    dim, width = architecture["embed_dim"], architecture["text_cfg"]["width"]
+    tried = {
+        (recipe, variant): time_step(study.recipes[recipe], variant, dim, width)
+        for recipe, variant in jobs[["recipe", "variant"]].drop_duplicates().itertuples(index=False)
+    }
+    jobs["seconds"] = [
+        row.steps * tried[row.recipe, row.variant][0] + row.evaluated * tried[row.recipe, row.variant][1]
+        for row in jobs.itertuples()
+    ]
+    encoded = dict.fromkeys(study.config["encoders"], 0)
+    for name, frame in samples.items():
+        for encoder in study.encoders(name):
+            encoded[encoder] += len(frame)
+    for (name, recipe), encoders in study.views.items():
+        for encoder in encoders:
+            encoded[encoder] += len(samples.get(name, ())) * study.recipes[recipe].views
+    precision, encoders = study.config["extraction"]["precision"], study.config["encoders"]
+    speeds = {name: time_encoder(encoders[name]["model"], precision) for name, count in encoded.items() if count}
+    return {
+        "unknown": [name for name in study.benchmarks if name not in samples],
+        "absent": study.absent,
+        "images": {name: len(frame) for name, frame in samples.items()},
+        "jobs": jobs,
+        "encoded": encoded,
+        "images_per_second": {name: 1 / seconds for name, seconds in speeds.items()},
+        "extraction_seconds": sum(encoded[name] * seconds for name, seconds in speeds.items()),
+        "cores": os.cpu_count() or 1,
+        "device": default_device().type,
+        "bytes": sum(encoded.values()) * dim * 4
+        + int((jobs["evaluated"] / jobs["recipe"].map(lambda name: study.recipes[name].epochs)).sum()) * 3 * PREDICTION,
+    }

@@ -1,0 +1,161 @@
+"""What is run: the training jobs of a configuration. Read by the Snakefile, so it imports no torch."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mstclipiqa.base.documents import CONFIG_SCHEMA, validate
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import digest, list_files
+from mstclipiqa.base.names import TARGETS
+from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
+from mstclipiqa.data.protocols import get_protocol
+from mstclipiqa.model.recipes import load_recipe
+from mstclipiqa.model.variants import TWO_TOWERS, get_variant
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training job: all (protocol, split, seed) runs of a benchmark x target x recipe x variant."""
+
+    benchmark: str
+    target: str
+    recipe: str
+    variant: str
+
+    @property
+    def path(self) -> str:
+        """The job's predictions, relative to the results folder of the suite."""
+        return f"{self.benchmark}/runs/{self.target}/{self.recipe}/{self.variant}.parquet"
+
+
+def list_jobs(config: Mapping, benchmarks: Collection[str]) -> list[Job]:
+    """The training jobs that a configuration asks for on the present `benchmarks`, each once, in its order."""
+    jobs = [
+        Job(benchmark, target, recipe, variant)
+        for grid in (config, *config["also"])
+        for benchmark in grid["benchmarks"]
+        if benchmark in benchmarks
+        for target in get_benchmark(benchmark).targets
+        if target in grid.get("targets", TARGETS)
+        for recipe in grid["recipes"]
+        for variant in grid["variants"]
+    ]
+    return list(dict.fromkeys(jobs))
+
+
+class Study:
+    """A configuration, checked: which benchmarks are present, why others are absent, and what is to be run.
+
+    Raises InputError, which begins with the `source` of the configuration, where its schema refuses it, for an unknown
+    benchmark, recipe, variant, protocol or text encoder, for a data_root that does not exist, and for a missing
+    benchmark where the configuration says `when_missing: stop`.
+    """
+
+    def __init__(self, config: Mapping, recipes: Path | str, source: Path | str = "configuration"):
+        validate(config, CONFIG_SCHEMA, source)
+        try:
+            self._resolve(config, Path(recipes))
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    def _resolve(self, config: Mapping, recipes: Path) -> None:
+        """Look up everything that the configuration names."""
+        self.config = config
+        self.suite: str = config["suite"]
+        #: The main grid, and the further ones: each is every target of its benchmarks x recipes x variants.
+        grids = [{name: config[name] for name in ("benchmarks", "recipes", "variants")}, *config["also"]]
+        self.recipes = {name: load_recipe(recipes / f"{name}.yaml") for grid in grids for name in grid["recipes"]}
+        self.variants = list(dict.fromkeys(name for grid in grids for name in grid["variants"]))
+        for variant in self.variants:
+            get_variant(variant)
+        for protocol in config["protocols"]:
+            get_protocol(protocol)
+        if config["text_encoder"] not in config["encoders"]:
+            raise InputError(
+                f"text_encoder: {config['text_encoder']!r} is none of the encoders ({', '.join(config['encoders'])})"
+            )
+        self.data_root = Path(config["data_root"])
+        self.drawn: bool = config["draw"] is not None
+        self.absent = self._find_absent()
+        self.benchmarks = [name for name in config["benchmarks"] if name not in self.absent]
+        for grid in config["also"]:
+            for name in grid["benchmarks"]:
+                get_benchmark(name)
+        self.jobs = list_jobs(config, self.benchmarks)
+        for job in self.jobs:
+            needed = self.fine_encoder(job.recipe, job.variant)
+            if needed not in config["encoders"]:
+                raise InputError(f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it")
+
+    def fine_encoder(self, recipe: str, variant: str) -> str:
+        """The encoder of the configuration that f_f comes from."""
+        own = get_variant(variant).fine
+        return self.recipes[recipe].fine_stream if own == "fine" else own
+
+    def encoders(self, benchmark: str) -> list[str]:
+        """The encoders of the configuration whose features of a benchmark are needed."""
+        fine = {self.fine_encoder(job.recipe, job.variant) for job in self.jobs if job.benchmark == benchmark}
+        return [name for name in self.config["encoders"] if name in {"coarse", "fine", *fine}]
+
+    @property
+    def views(self) -> dict[tuple[str, str], list[str]]:
+        """By (benchmark, recipe), where the recipe trains on augmented views: the encoders that need them."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for job in self.jobs:
+            if self.recipes[job.recipe].views:
+                fine = self.fine_encoder(job.recipe, job.variant)
+                needed = found.setdefault((job.benchmark, job.recipe), [])
+                needed += [name for name in ("coarse", fine) if name not in needed]
+        return found
+
+    @property
+    def with_two_towers(self) -> list[str]:
+        """The recipes some variant of which reads the level texts by the fine encoder's own text tower."""
+        return list(dict.fromkeys(job.recipe for job in self.jobs if get_variant(job.variant).head == TWO_TOWERS))
+
+    @property
+    def probed(self) -> list[str]:
+        """The recipes of the main grid that train the configuration's own two encoders, as they are."""
+        return [
+            name
+            for name in self.config["recipes"]
+            if self.recipes[name].fine_stream == "fine" and not self.recipes[name].views
+        ]
+
+    def _find_absent(self) -> dict[str, str]:
+        """Every benchmark that takes no part, and why."""
+        selected = self.config["benchmarks"]
+        for name in selected:
+            get_benchmark(name)
+        absent = {name: "not selected in this configuration" for name in BENCHMARKS if name not in selected}
+        if self.drawn:
+            return absent
+        if not self.data_root.is_dir():
+            raise InputError(
+                f"data_root: {self.data_root} does not exist; set it to the folder that holds a folder per benchmark "
+                "(`mstclipiqa doctor` says how to get them)"
+            )
+        for name in selected:
+            if not (self.data_root / name).is_dir():
+                if self.config["when_missing"] == "stop":
+                    raise InputError(
+                        f"{self.data_root / name}: no such folder; put {get_benchmark(name).title} there "
+                        "(`mstclipiqa doctor` says how to get it), or set when_missing: skip"
+                    )
+                absent[name] = f"no folder {self.data_root / name}"
+        if len(absent) == len(BENCHMARKS):
+            raise InputError(
+                f"data_root: {self.data_root} holds none of {', '.join(selected)}; see `mstclipiqa doctor`"
+            )
+        return absent
+
+
+def describe_folder(root: Path) -> str:
+    """A digest of a folder's files by path, size and time of change: it moves when any file does."""
+    return digest([[path.relative_to(root).as_posix(), *_size_and_time(path)] for path in list_files(root)])
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

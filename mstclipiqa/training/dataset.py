@@ -1,0 +1,142 @@
+"""One benchmark and target on cached features, joined with a split's roles and a recipe's level texts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import LEVELS, TEST, TRAIN, VAL
+from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
+from mstclipiqa.model.recipes import Recipe
+
+#: Images that a role needs, if it is filled at all: of two, every correlation is 1 or -1.
+MINIMUM_IMAGES = 3
+
+
+def to_score(mos: np.ndarray, low: float, high: float) -> np.ndarray:
+    """MOS on its nominal range, mapped linearly to the scores 1..5."""
+    return 1 + 4 * (np.asarray(mos) - low) / (high - low)
+
+
+def to_mos(score: np.ndarray, low: float, high: float) -> np.ndarray:
+    """The inverse of `to_score`."""
+    return low + (np.asarray(score) - 1) * (high - low) / 4
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One benchmark x target on cached features, in the samples' order.
+
+    f_c, f_f: (N, D); tokens: the token states of all prompts, flat (sum of L, T); starts, lengths: (N,) where
+    each image's prompt lies in it; score: (N,) on 1..5; mos: (N,) on the benchmark's scale low..high;
+    views_c, views_f: (N, V, D) of augmented views to train on, the same ones of both streams.
+    """
+
+    images: list[str]
+    f_c: Tensor
+    f_f: Tensor
+    tokens: Tensor
+    starts: Tensor
+    lengths: Tensor
+    score: Tensor
+    mos: np.ndarray
+    low: float
+    high: float
+    views_c: Tensor | None = None
+    views_f: Tensor | None = None
+
+    def prompts(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Token states (..., L, T) of the prompts of rows (...), padded to the longest, and the padding (..., L)."""
+        lengths = self.lengths[rows]
+        steps = torch.arange(int(lengths.max()), device=rows.device)
+        padding = steps >= lengths[..., None]
+        positions = (self.starts[rows][..., None] + steps).masked_fill(padding, 0)
+        return self.tokens[positions], padding
+
+    def streams(self, rows: Tensor, views: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """f_c and f_f, each (..., D), of the images of rows (...), or of one augmented view of each."""
+        if views is None:
+            return self.f_c[rows], self.f_f[rows]
+        return self.views_c[rows, views], self.views_f[rows, views]
+
+
+def assemble_dataset(
+    samples: pd.DataFrame,
+    ranges: dict[str, list[float]],
+    target: str,
+    coarse: ImageFeatures,
+    fine: ImageFeatures,
+    prompts: TextFeatures,
+    coarse_views: ImageFeatures | None = None,
+    fine_views: ImageFeatures | None = None,
+) -> Dataset:
+    """Join samples with their features. Raises InputError where the stores are of other images or texts."""
+    if target not in ranges:
+        raise InputError(f"{samples['benchmark'].iloc[0]} has no {target} MOS; it has {', '.join(ranges)}")
+    for role, store, views in (("coarse", coarse, coarse_views), ("fine", fine, fine_views)):
+        if views and (views.features.ndim != 3 or views.metadata["encoder"] != store.metadata["encoder"]):
+            raise InputError(f"{role} views are no augmented views by the encoder of the features; extract them again")
+        if views and views.images != store.images:
+            raise InputError(f"{role} views are of other images than the features; extract them again")
+        if store.images != samples["image"].tolist() or store.metadata["sha256"] != samples["sha256"].tolist():
+            raise InputError(f"{role} features are of other images than the samples table; extract them again")
+    unknown = set(samples["prompt"]) - set(prompts.index)
+    if unknown:
+        raise InputError(f"{len(unknown)} prompts are not encoded, e.g. {min(unknown)!r}; encode them again")
+    if coarse.features.shape[1] != fine.features.shape[1]:
+        raise InputError("coarse and fine features differ in size; choose encoders of one embedding size")
+    rows = np.array([prompts.index[prompt] for prompt in samples["prompt"]])
+    low, high = ranges[target]
+    mos = samples[target].to_numpy(dtype=float)
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values))
+
+    return Dataset(
+        images=samples["image"].tolist(),
+        f_c=tensor(coarse.features),
+        f_f=tensor(fine.features),
+        tokens=tensor(prompts.tokens),
+        starts=tensor(prompts.offsets[rows]),
+        lengths=tensor(np.diff(prompts.offsets)[rows]),
+        score=tensor(to_score(mos, low, high).astype(np.float32)),
+        mos=mos,
+        low=low,
+        high=high,
+        views_c=tensor(coarse_views.features) if coarse_views else None,
+        views_f=tensor(fine_views.features) if fine_views else None,
+    )
+
+
+def assign_roles(data: Dataset, split: pd.DataFrame, name: str) -> np.ndarray:
+    """The role (N,) of every image of the dataset in one split, from its rows of (image, role).
+
+    Raises InputError where the split is of other images, has one twice, or too few to train, choose an epoch or test.
+    """
+    others = set(split["image"]) - set(data.images)
+    if others:
+        raise InputError(
+            f"splits of other images than the samples: {name} has {len(others)}, e.g. {min(others)}; split again"
+        )
+    twice = split.loc[split["image"].duplicated(), "image"]
+    if len(twice):
+        raise InputError(f"{name}: image {twice.iloc[0]} stands twice ({len(twice)} such rows); split again")
+    roles = split.set_index("image")["role"].reindex(data.images).to_numpy(dtype=object)
+    for role in (TRAIN, VAL, TEST):
+        count = int((roles == role).sum())
+        if count < MINIMUM_IMAGES and (count or role != VAL):
+            raise InputError(f"{name} has {count} images for {role}; a correlation needs at least {MINIMUM_IMAGES}")
+    return roles
+
+
+def level_embeddings(levels: TextFeatures, recipe: Recipe) -> Tensor:
+    """The embeddings (5, D) of the recipe's template, in the order of LEVELS. Raises InputError where one
+    is missing."""
+    texts = [recipe.template.format(level) for level in LEVELS]
+    missing = [text for text in texts if text not in levels.index]
+    if missing:
+        raise InputError(f"level text {missing[0]!r} is not encoded; encode the recipe's template again")
+    return torch.from_numpy(levels.pooled[[levels.index[text] for text in texts]])

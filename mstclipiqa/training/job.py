@@ -1,0 +1,151 @@
+"""All runs of one job: (benchmark, target, recipe, variant) x splits x seeds. Thousands of short jobs would only start
+Python."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mstclipiqa.base.errors import FailedRunError, InputError
+from mstclipiqa.base.files import Parts, digest, read_table, write_table
+from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.base.progress import progress
+from mstclipiqa.base.workers import end_with_parent
+from mstclipiqa.encoders.stores import TextFeatures
+from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable
+from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.model.variants import get_variant
+from mstclipiqa.training.dataset import Dataset, assign_roles, level_embeddings
+from mstclipiqa.training.process import prepare_process
+from mstclipiqa.training.run import Run, train_run
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What the runs of a job share. `levels` (5, D) are by the text tower of both streams, or of the coarse one where
+    `fine_levels` are by the other's."""
+
+    data: Dataset
+    variant: str
+    recipe: Recipe
+    levels: Tensor
+    fine_levels: Tensor | None = None
+
+    def build(self, seed: int) -> MSTCLIPIQA:
+        """The untrained model of a seed."""
+        dim, width = self.data.f_c.shape[1], self.data.tokens.shape[1]
+        return build_model(self.variant, self.recipe, dim, width, self.levels, seed, self.fine_levels)
+
+    def train(self, run: Run) -> pd.DataFrame:
+        """As `train_run`; what fails says which run it was."""
+        try:
+            return train_run(self.build(run.seed), self.data, run.roles, self.recipe, run.seed)
+        except FailedRunError as error:
+            raise FailedRunError(f"{run}: {error}") from None
+
+
+CPU = torch.device("cpu")
+
+
+def train_runs(
+    trainer: Trainer, runs: Sequence[Run], workers: int = 1, device: torch.device = CPU
+) -> Iterator[tuple[Run, pd.DataFrame]]:
+    """Every run and what `train_run` returns, as they finish.
+
+    On a GPU all runs are trained as one (mstclipiqa/stacked.py); the parameters of one are too few to keep it busy. On
+    a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache. So
+    do runs of a recipe with dropout, which cannot be stacked, wherever they are asked for.
+    """
+    if device.type != "cpu" and not trainer.recipe.regression_dropout:
+        from mstclipiqa.training.stacked import train_stacked
+
+        yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device)
+    elif min(workers, len(runs)) <= 1:
+        for run in runs:
+            yield run, trainer.train(run)
+    else:
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_share, initargs=(trainer, runs)) as pool:
+            futures = {pool.submit(_train_number, number): run for number, run in enumerate(runs)}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _share(trainer: Trainer, runs: Sequence[Run]) -> None:
+    """Give a worker process what all its runs need, once."""
+    global shared
+    end_with_parent()
+    prepare_process()
+    shared = trainer, runs
+
+
+def _train_number(number: int) -> pd.DataFrame:
+    trainer, runs = shared
+    return trainer.train(runs[number])
+
+
+def train_job(
+    output: Path,
+    data: Dataset,
+    splits: pd.DataFrame,
+    variant: str,
+    recipe: Recipe,
+    levels: TextFeatures,
+    seeds: list[int],
+    metadata: dict,
+    fine_levels: TextFeatures | None = None,
+    workers: int = 1,
+    device: torch.device = CPU,
+) -> None:
+    """Train every (protocol, split, seed) run of one job and write all test predictions to `output`.
+
+    Every run depends on its own seed and split alone, so the grouping of runs into jobs, and on a CPU the `workers`,
+    change nothing. On a GPU a run's neighbours change its last bits. A killed job resumes at its first unfinished run.
+    """
+    prepare_process()
+    if recipe.views and (data.views_c is None or data.views_f is None):
+        raise InputError(f"recipe {recipe.name} trains on augmented views of the images; give those of both streams")
+    of_levels = [level_embeddings(store, recipe) if store else None for store in (levels, fine_levels)]
+    trainer = Trainer(data, variant, recipe, *of_levels)
+    tables = [data.f_c, data.f_f, data.views_c, data.views_f, data.tokens, data.starts, data.lengths, data.score]
+    contents = [None if table is None else zlib.crc32(table.numpy().tobytes()) for table in [*tables, *of_levels]]
+    metadata = {
+        **metadata,
+        "code": fingerprint(__name__, *filter(None, [get_variant(variant).module])),
+        "device": device.type,
+        "versions": {package: version(package) for package in ("torch", "numpy", "scipy")},
+    }
+    labels = [data.images, data.mos.tolist(), data.low, data.high]
+    parts = Parts(output, [metadata, variant, recipe.values, contents, labels])
+    runs = [
+        Run(protocol, int(split), seed, assign_roles(data, group, f"{protocol}, split {split}"))
+        for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True)
+        for seed in dict.fromkeys(seeds)
+    ]
+
+    def part(run: Run) -> Path:
+        return parts.path(f"{run.protocol}-{run.split}-{run.seed}-{digest(list(map(str, run.roles)))[:12]}.parquet")
+
+    todo = [run for run in runs if not part(run).exists()]
+    description = f"train {metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
+    try:
+        for run, table in progress(train_runs(trainer, todo, workers, device), len(todo), description, "runs"):
+            for position, key in enumerate(("protocol", "split", "seed")):
+                table.insert(position, key, getattr(run, key))
+            write_table(part(run), table, {})
+    except FailedRunError as error:
+        raise FailedRunError(f"{description}, {error}") from None
+    finished = pd.concat([read_table(part(run))[0] for run in runs], ignore_index=True)
+    metadata |= {"trainable_parameters": count_trainable(trainer.build(seeds[0])), "runs": len(runs)}
+    write_table(output, finished, metadata)
+    parts.clear()

@@ -1,0 +1,48 @@
+"""The optimiser and its learning rate by epoch."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+from mstclipiqa.model.recipes import Recipe
+
+
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """The learning rate of an epoch (from 1): a linear rise over the warm-up epochs, then constant or a cosine.
+
+    The sources name the schedules only; that they move by epochs is our reading.
+    """
+    if epoch <= recipe.warm_up_epochs:
+        return recipe.learning_rate * epoch / recipe.warm_up_epochs
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    share = (epoch - recipe.warm_up_epochs) / max(1, recipe.epochs - recipe.warm_up_epochs)
+    fall = recipe.learning_rate - recipe.final_learning_rate
+    return recipe.final_learning_rate + fall * (1 + math.cos(math.pi * share)) / 2
+
+
+class Adam:
+    """torch's fused Adam update of those parameters that are trained; weight decay is an L2 term, as in the sources.
+
+    Not torch.optim's class around it: that imports torch._dynamo, which takes as long as a small job trains.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], weight_decay: float):
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self.means, self.squares = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
+        self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
+        self.weight_decay = weight_decay
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Update the parameters by their gradients, and clear these."""
+        adam(
+            self.parameters, [p.grad for p in self.parameters], self.means, self.squares, [], self.steps,
+            fused=True, amsgrad=False, maximize=False,
+            beta1=0.9, beta2=0.999, eps=1e-8, lr=learning_rate, weight_decay=self.weight_decay,
+        )  # fmt: skip
+        for parameter in self.parameters:
+            parameter.grad = None

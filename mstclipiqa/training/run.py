@@ -1,0 +1,92 @@
+"""The training of one run on cached features, and its predictions at each selected epoch."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mstclipiqa.base.errors import FailedRunError
+from mstclipiqa.model.build import MSTCLIPIQA
+from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.training.dataset import Dataset
+from mstclipiqa.training.losses import Objective
+from mstclipiqa.training.optimiser import Adam, learning_rate
+from mstclipiqa.training.selection import Selected
+
+#: Images per forward pass when no gradient is needed.
+EVALUATION_BATCH = 512
+
+
+class Run(NamedTuple):
+    """One run of a job: a split, its roles (N,) of the dataset's images (train, val, test or none), and a seed."""
+
+    protocol: str
+    split: int
+    seed: int
+    roles: np.ndarray
+
+    def __str__(self) -> str:
+        return f"{self.protocol}, split {self.split}, seed {self.seed}"
+
+
+def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
+    """Scores (len(rows),) on 1..5 of the dataset's rows."""
+    prompts = data.prompts(rows) if model.uses_prompt else ()
+    return model(*data.streams(rows), *prompts)
+
+
+def draw_batches(train: Tensor, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """One epoch: the rows `train` in random order, a batch at a time (the last may be smaller), and a view of each."""
+    for positions in torch.randperm(len(train), generator=generator).split(recipe.batch_size):
+        views = torch.randint(recipe.views, positions.shape, generator=generator) if recipe.views else None
+        yield train[positions], views
+
+
+def check_loss(loss: float, epoch: int) -> None:
+    """Raises FailedRunError for a loss that is not finite."""
+    if not math.isfinite(loss):
+        raise FailedRunError(f"the training loss is {loss} in epoch {epoch}; the run has diverged")
+
+
+def train_run(
+    model: MSTCLIPIQA,
+    data: Dataset,
+    roles: np.ndarray,
+    recipe: Recipe,
+    seed: int,
+    observe: Callable[[int, MSTCLIPIQA], None] | None = None,
+) -> pd.DataFrame:
+    """Train one run and predict its test images at each selected epoch.
+
+    `roles` (N,) says train, val or test; an image without a role is not used. Batches, views and dropout are drawn
+    from `seed` alone. Returns rows of (selection, epoch, image, prediction, mos), both in MOS units; epochs count
+    from 1; of equally good epochs the first is taken. `observe` is called with each epoch's number and the model in
+    evaluation mode. Raises FailedRunError for a loss that is not finite and for constant predictions.
+    """
+    run, generator = Selected(data, roles), torch.Generator().manual_seed(seed)
+    objective, optimiser = Objective(model, recipe), Adam(model.parameters(), recipe.weight_decay)
+
+    @torch.inference_mode()
+    def scores(rows: Tensor) -> Tensor:
+        return torch.cat([predict(model, data, chunk) for chunk in rows.split(EVALUATION_BATCH)])
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # of dropout
+        for epoch in range(1, recipe.epochs + 1):
+            model.train()
+            rate = learning_rate(recipe, epoch)
+            for rows, views in draw_batches(run.train, recipe, generator):
+                prompts = data.prompts(rows) if model.uses_prompt else ()
+                loss = objective(*data.streams(rows, views), data.score[rows], prompts)
+                loss.backward()
+                optimiser.step(rate)
+            check_loss(loss.item(), epoch)
+            model.eval()
+            if observe:
+                observe(epoch, model)
+            run.see(epoch, scores)
+    return run.table()

@@ -1,0 +1,233 @@
+"""Baselines: ridge against the augmented least-squares problem, zero-shot scores against their formulas, means over
+groups against pandas, and scores on splits that keep test images out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from mstclipiqa.analyses.baselines import (
+    ANTONYMS,
+    LEVEL_TEXTS,
+    SOURCES,
+    ZERO_SHOT_TEXTS,
+    all_predictors,
+    ridge_predictors,
+    score_predictors,
+)
+from mstclipiqa.analyses.ridge import PENALTY, ridge
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
+
+N, D = 60, 5
+
+
+@pytest.fixture
+def features() -> np.ndarray:
+    return np.random.default_rng(0).normal(3, [1, 2, 3, 4, 5], (N, D))
+
+
+def test_ridge_is_least_squares_with_the_penalty_as_further_rows(features):
+    mos = np.random.default_rng(1).normal(size=N)
+    train, test = features[:40], features[40:]
+    x = (train - train.mean(0)) / train.std(0)
+    augmented = np.vstack([x, np.sqrt(7.0) * np.eye(D)])
+    weights, *_ = np.linalg.lstsq(augmented, np.concatenate([mos[:40] - mos[:40].mean(), np.zeros(D)]))
+    expected = (test - train.mean(0)) / train.std(0) @ weights + mos[:40].mean()
+    np.testing.assert_allclose(ridge(train, mos[:40], test, penalty=7.0), expected, rtol=1e-10)
+
+
+def test_units_and_constant_features_do_not_matter(features):
+    mos = features @ np.arange(D)
+    plain = ridge(features[:40], mos[:40], features[40:])
+    scaled = features * 10.0 ** np.arange(D)
+    np.testing.assert_allclose(ridge(scaled[:40], mos[:40], scaled[40:]), plain)
+    constant = np.column_stack([features, np.full(N, 4.0)])
+    np.testing.assert_allclose(ridge(constant[:40], mos[:40], constant[40:]), plain)
+
+
+def test_a_large_penalty_gives_the_mean_and_none_the_truth(features):
+    mos = features @ np.arange(D) + 2
+    np.testing.assert_allclose(ridge(features[:40], mos[:40], features[40:], 1e-9), mos[40:], rtol=1e-6)
+    np.testing.assert_allclose(ridge(features[:40], mos[:40], features[40:], 1e15), mos[:40].mean(), rtol=1e-6)
+    assert PENALTY == 300
+
+
+@pytest.fixture
+def benchmark(features):
+    images = [f"{row}.png" for row in range(N)]
+    samples = pd.DataFrame({"image": images, "quality": features @ np.arange(D)})
+    samples["generator"] = [f"generator {row % 3}" for row in range(N)]
+    samples["prompt"] = samples["prompt_group"] = [f"prompt {row // 4}" for row in range(N)]
+    roles = np.where(np.arange(N) % 4, "train", "test")
+    splits = pd.concat(
+        [
+            pd.DataFrame({"protocol": "grouped2", "split": split, "image": images, "role": np.roll(roles, split)})
+            for split in range(2)
+        ]
+    )
+    return samples, splits
+
+
+def store(samples, table, weights="a"):
+    metadata = {"encoder": {"weights_sha256": weights}}
+    return ImageFeatures(table.astype(np.float32), list(samples["image"]), metadata)
+
+
+def stores(samples, **tables):
+    noise = np.random.default_rng(2).normal(size=(N, 9))
+    given = dict.fromkeys(("coarse", "fine", "statistics", "paired"), noise) | tables
+    return {name: store(samples, table) for name, table in given.items()}
+
+
+def text_store(texts, dim=9, weights="a"):
+    texts = list(dict.fromkeys(texts))
+    pooled = np.random.default_rng(5).normal(size=(len(texts), dim)).astype(np.float32)
+    index = {text: row for row, text in enumerate(texts)}
+    return TextFeatures(pooled, np.arange(len(texts) + 1), pooled, index, {"encoder": {"weights_sha256": weights}})
+
+
+def score_ridge(samples, splits, given, targets=("quality",)):
+    return score_predictors(ridge_predictors(given), samples, splits, list(targets))[0]
+
+
+def everything(samples, **tables):
+    """All predictors, and the text stores they read."""
+    prompts, texts = text_store(samples["prompt"]), text_store(reversed(ZERO_SHOT_TEXTS))
+    return all_predictors(samples, stores(samples, **tables), prompts, texts), prompts, texts
+
+
+# Ridge
+
+
+def test_every_source_target_and_split_has_a_row(benchmark):
+    samples, splits = benchmark
+    samples["authenticity"] = -samples["quality"]
+    predictors, *_ = everything(samples)
+    rows, left_out = score_predictors(predictors, samples, splits, ["quality", "authenticity"])
+    assert set(SOURCES) < set(predictors) and len(predictors) == len(SOURCES) + 5
+    assert len(rows) == len(predictors) * 2 * 2 and left_out == []
+    assert not rows.duplicated(["source", "target", "protocol", "split"]).any()
+    assert set(rows["n"]) == {15} and set(rows["protocol"]) == {"grouped2"}
+
+
+def test_each_source_reads_its_own_columns(benchmark, features):
+    """The truth is put into one place after another; noise is everywhere else."""
+    samples, splits = benchmark
+    colours = np.random.default_rng(3).normal(size=(N, 9))
+    colours[:, [0, 3, 6]] = features[:, 2:]
+    both = "ridge on f_c and f_f"
+    cases = {
+        "coarse": (stores(samples, coarse=features), {"ridge on f_c", both}),
+        "fine": (stores(samples, fine=features), {"ridge on f_f", both}),
+        "colour": (stores(samples, statistics=colours), {"ridge on image statistics", "ridge on mean colour"}),
+        "other": (stores(samples, statistics=np.roll(colours, 1, axis=1)), {"ridge on image statistics"}),
+    }
+    for case, (given, readers) in cases.items():
+        scores = score_ridge(samples, splits, given).groupby("source")["srcc"].min()
+        assert {source for source in SOURCES if scores[source] > 0.75} == readers, (case, scores)
+
+
+def test_test_images_are_not_trained_on(benchmark):
+    """Of pure noise there is nothing to read, however many columns it has."""
+    samples, splits = benchmark
+    noise = np.random.default_rng(2).normal(size=(N, 200))
+    assert (score_ridge(samples, splits, stores(samples, coarse=noise))["srcc"].abs() < 0.7).all()
+
+
+def test_scores_are_those_of_scipy_and_images_without_a_role_are_not_used(benchmark, features):
+    samples, splits = benchmark
+    splits.loc[(splits["split"] == 0) & splits["image"].isin(["1.png", "2.png"]), "role"] = ["val", "unused"]
+    rows = score_ridge(samples, splits, stores(samples, fine=features))
+    row = rows.set_index(["source", "split"]).loc[("ridge on f_f", 0)]
+    roles = splits.query("split == 0")["role"].to_numpy()
+    train, test = np.isin(roles, ["train", "val"]), roles == "test"
+    mos = samples["quality"].to_numpy()
+    single = features.astype(np.float32).astype(float)
+    predicted = ridge(single[train], mos[train], single[test])
+    assert train.sum() == N - 15 - 1
+    assert row["srcc"] == pytest.approx(stats.spearmanr(predicted, mos[test]).statistic)
+    assert row["plcc"] == pytest.approx(stats.pearsonr(predicted, mos[test]).statistic)
+
+
+def test_stores_of_other_images_are_named(benchmark):
+    samples, _ = benchmark
+    given = stores(samples)
+    given["fine"] = ImageFeatures(given["fine"].features, ["other.png"] * N, {})
+    with pytest.raises(InputError, match="fine features are of other images"):
+        all_predictors(samples, given, text_store(samples["prompt"]), text_store(ZERO_SHOT_TEXTS))
+
+
+# Zero-shot scores, by the formulas written out
+
+
+def predict(predictors, source, samples):
+    nothing, every = np.zeros(N, bool), np.ones(N, bool)
+    return predictors[source](nothing, every, samples["quality"].to_numpy())
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True)) / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
+
+
+def test_zero_shot_scores_are_the_formulas(benchmark):
+    samples, _ = benchmark
+    # nearly along one text's embedding, so that no softmax is saturated
+    images = np.random.default_rng(6).normal(scale=0.02, size=(N, 9)) + 1
+    predictors, prompts, texts = everything(samples, paired=images)
+    images = images.astype(np.float32).tolist()
+    embedded = {text: texts.pooled[texts.index[text]].tolist() for text in ZERO_SHOT_TEXTS}
+    assert ANTONYMS == ("Good photo.", "Bad photo.")
+    for row, image in enumerate(images):
+        good, bad = (np.exp(100 * cosine(image, embedded[text])) for text in ANTONYMS)
+        assert predict(predictors, "zero-shot antonyms", samples)[row] == pytest.approx(good / (good + bad))
+        levels = [np.exp(100 * cosine(image, embedded[text])) for text in LEVEL_TEXTS]
+        expected = sum(level * p for level, p in enumerate(levels, start=1)) / sum(levels)
+        assert predict(predictors, "zero-shot levels", samples)[row] == pytest.approx(expected)
+        prompt = prompts.pooled[prompts.index[samples["prompt"][row]]].tolist()
+        assert predict(predictors, "CLIPScore", samples)[row] == pytest.approx(2.5 * max(cosine(image, prompt), 0))
+
+
+def test_zero_shot_needs_images_and_texts_of_one_encoder(benchmark):
+    samples, _ = benchmark
+    texts = text_store(ZERO_SHOT_TEXTS, weights="b")
+    with pytest.raises(InputError, match="of one encoder"):
+        all_predictors(samples, stores(samples), text_store(samples["prompt"]), texts)
+    with pytest.raises(InputError, match="'Bad photo.' is not encoded"):
+        all_predictors(samples, stores(samples), text_store(samples["prompt"]), text_store(["Good photo."]))
+
+
+# Means over groups
+
+
+def test_generator_mean_is_that_of_pandas(benchmark):
+    samples, splits = benchmark
+    samples.loc[0, "generator"] = "seen in testing only"
+    predictors, *_ = everything(samples)
+    merged = samples.merge(splits.query("split == 0"), on="image")
+    training, testing = (merged[merged["role"] == role] for role in ("train", "test"))
+    means = training.groupby("generator")["quality"].mean()
+    expected = [means.get(generator, training["quality"].mean()) for generator in testing["generator"]]
+    train, test = (merged["role"] == "train").to_numpy(), (merged["role"] == "test").to_numpy()
+    predicted = predictors["generator mean"](train, test, samples["quality"].to_numpy())
+    np.testing.assert_allclose(predicted, expected, rtol=1e-12)
+    assert predicted[0] == pytest.approx(training["quality"].mean())
+
+
+def test_constant_predictions_are_left_out_and_named(benchmark):
+    samples, splits = benchmark
+    rows = np.arange(N)
+    by_prompt = pd.DataFrame(
+        {"protocol": "by prompt", "split": 0, "image": samples["image"], "role": np.where(rows < 40, "train", "test")}
+    )
+    samples["generator"] = "only one"
+    predictors, *_ = everything(samples)
+    scores, left_out = score_predictors(predictors, samples, pd.concat([splits, by_prompt]), ["quality"])
+    assert left_out == [
+        {"source": "generator mean", "target": "quality", "protocol": "by prompt", "splits": [0]},
+        {"source": "generator mean", "target": "quality", "protocol": "grouped2", "splits": [0, 1]},
+        {"source": "prompt mean", "target": "quality", "protocol": "by prompt", "splits": [0]},
+    ]
+    assert "generator mean" not in set(scores["source"])
+    assert set(scores.loc[scores["source"] == "prompt mean", "protocol"]) == {"grouped2"}
+    assert scores["srcc"].notna().all()

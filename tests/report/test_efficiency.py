@@ -1,0 +1,63 @@
+"""What models cost, in the report: multiples on a CPU, units of their own on a GPU, beside the SRCC that was run."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from mstclipiqa.base.files import write_table
+from mstclipiqa.report import efficiency, figures
+from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_tables import summarise
+
+
+@pytest.fixture
+def costly(make_results):
+    """Results with costs of two models and of one that was never run."""
+
+    def write(device="cpu"):
+        root = make_results()
+        manifest = json.loads((root / "manifest.json").read_text())
+        manifest["variants"]["coarse-only"] = {"title": "Coarse stream only", "description": "one encoder"}
+        (root / "manifest.json").write_text(json.dumps(manifest))
+        recipe = read_results(root).metrics["recipe"].iloc[0]
+        rows = [
+            (recipe, "mst-clipiqa", "coarse+fine", False, 722_561, 150_000_000, 43.9, 8.0, 2.0),
+            (recipe, "mst-clipiqa-star", "coarse+fine", True, 2_299_010, 200_000_000, 49.8, 10.0, 3.0),
+            (recipe, "coarse-only", "coarse", False, 262_657, 88_000_000, 8.8, 2.0, 0.5),
+        ]
+        metadata = {"device": device, "machine": "one CPU thread" if device == "cpu" else "a GPU", "rounds": 5}
+        frame = pd.DataFrame(rows, columns=[*efficiency.COUNTED, "ms_1", "ms_32"])
+        write_table(root / "efficiency.parquet", frame[efficiency.COUNTED], {})
+        write_table(root / "timings" / "efficiency.parquet", frame[efficiency.TIMED], metadata)
+        return read_results(root)
+
+    return write
+
+
+def test_times_on_a_cpu_are_multiples(costly):
+    results = costly()
+    full, metadata = efficiency.costs(results)
+    assert full["relative_1"].tolist() == [1.0, 1.25, 0.25] and full["relative_32"].tolist() == [1.0, 1.5, 0.25]
+    shown = efficiency.efficiency(results).shown
+    assert not {"ms an image", "Images/s"} & set(shown.columns)
+    chosen = [metadata[key] for key in ("benchmark", "target", "protocol", "selection")]
+    summary = summarise(results.metrics).set_index(
+        ["benchmark", "target", "protocol", "selection", "variant", "metric"]
+    )
+    for row in full[full["variant"] != "coarse-only"].itertuples():
+        same = summary.loc[(*chosen, row.variant, "srcc")]
+        assert row.srcc in set(pd.Series(same["mean"]))
+    assert shown["SRCC"].astype(str).tolist()[2] == "—", "what was not run has no SRCC"
+
+
+def test_times_on_a_gpu_are_shown(costly):
+    shown = efficiency.efficiency(costly("cuda")).shown
+    assert shown["Images/s"].tolist() == ["500", "333", "2,000"] and shown["ms an image"].tolist()[0] == "8.00"
+
+
+def test_the_figure_has_what_was_run(costly, make_results):
+    assert figures.costs(costly()).name == "costs"
+    (root := make_results() / "efficiency.parquet").unlink(missing_ok=True)
+    results = read_results(root.parent)
+    assert figures.costs(results) is None and efficiency.efficiency(results) is None

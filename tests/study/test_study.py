@@ -1,0 +1,263 @@
+"""From a configuration to the list of jobs, and what is missing on the way."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mstclipiqa.base.documents import read_yaml
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import list_files
+from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.study.study import Job, Study, describe_folder
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIG = REPOSITORY / "config"
+RECIPES = CONFIG / "recipes"
+
+#: How many targets each benchmark was rated for (facts of the benchmarks, not of the code).
+TARGETS = {"agiqa-1k": 1, "agiqa-3k": 2, "aigciqa2023": 3, "aigiqa-20k": 1, "pku-aigiqa-4k": 3}
+
+
+def study(config: str = "config.yaml", **changes: object) -> Study:
+    return Study(read_yaml(CONFIG / config) | {"also": []} | changes, RECIPES)
+
+
+def refusal(**changes: object) -> str:
+    with pytest.raises(InputError) as error:
+        study(**changes)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def make_folders(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).mkdir(parents=True)
+    return root
+
+
+def test_module_that_snakemake_reads_imports_no_torch():
+    code = "import sys, mstclipiqa.study.study; sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
+
+
+def test_default_suite_is_every_benchmark_target_recipe_and_variant():
+    default = study()
+    assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 2 == 20
+    assert default.benchmarks == list(TARGETS)
+    assert default.absent == {}
+    assert default.drawn and default.suite == "miniature"
+    for name, count in TARGETS.items():
+        assert sum(job.benchmark == name for job in default.jobs) == count * 2
+
+
+def test_further_grids_add_jobs_once():
+    grids = [
+        {"benchmarks": ["agiqa-3k"], "recipes": ["converged", "appendix"], "variants": ["mst-clipiqa", "mlp"]},
+        {"benchmarks": ["agiqa-1k"], "recipes": ["appendix"], "variants": ["mstfe-1"]},
+    ]
+    wide = study(also=grids)
+    added = set(wide.jobs) - set(study().jobs)
+    assert len(wide.jobs) == 20 + len(added)
+    assert {(job.benchmark, job.recipe, job.variant) for job in added} == {
+        ("agiqa-3k", "converged", "mlp"), ("agiqa-3k", "appendix", "mst-clipiqa"), ("agiqa-3k", "appendix", "mlp"),
+        ("agiqa-1k", "appendix", "mstfe-1"),
+    }  # fmt: skip
+    assert list(wide.recipes) == ["converged", "appendix"]
+    assert wide.variants == ["mst-clipiqa", "mst-clipiqa-star", "mlp", "mstfe-1"]
+    assert wide.with_two_towers == ["appendix"]
+    assert wide.encoders("agiqa-3k") == ["coarse", "fine", "retokenised"]
+    assert wide.encoders("aigiqa-20k") == ["coarse", "fine"]
+    assert wide.views == {(name, "appendix"): ["coarse", "retokenised"] for name in ("agiqa-3k", "agiqa-1k")}
+    assert wide.probed == ["converged"]
+
+
+def test_a_grid_may_be_of_some_targets():
+    grid = {"benchmarks": ["agiqa-1k", "agiqa-3k"], "targets": ["correspondence"], "recipes": ["converged"]}
+    chosen = study(also=[grid | {"variants": ["mlp"]}])
+    assert [job for job in chosen.jobs if job.variant == "mlp"] == [
+        Job("agiqa-3k", "correspondence", "converged", "mlp")
+    ]
+
+
+def test_a_grid_of_unselected_benchmarks_adds_nothing_and_of_unknown_ones_is_refused():
+    grid = {"benchmarks": ["agiqa-3k"], "recipes": ["released_code"], "variants": ["mlp"]}
+    assert not [job for job in study(benchmarks=["agiqa-1k"], also=[grid]).jobs if job.variant == "mlp"]
+    assert "unknown benchmark 'koniq'" in refusal(also=[grid | {"benchmarks": ["koniq"]}])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "variant", "needed"),
+    [("appendix", "mst-clipiqa", "retokenised"), ("released_code", "twin", "twin"), ("appendix", "twin", "twin")],
+)
+def test_what_feeds_the_second_stream_is_to_be_configured(recipe, variant, needed):
+    encoders = {name: {"model": "mst-small-32", "weights": "embedded"} for name in ("coarse", "fine")}
+    assert f"{variant} under {recipe} needs one called {needed}" in refusal(
+        recipes=[recipe], variants=[variant], encoders=encoders
+    )
+    chosen = study(recipes=[recipe], variants=[variant], encoders=encoders | {needed: encoders["fine"]})
+    assert chosen.fine_encoder(recipe, variant) == needed
+
+
+def test_jobs_are_the_product_of_what_is_selected():
+    small = study(benchmarks=["aigciqa2023", "agiqa-1k"], recipes=["main_text"], variants=["mst-clipiqa-star"])
+    rated = [
+        ("aigciqa2023", "quality"),
+        ("aigciqa2023", "authenticity"),
+        ("aigciqa2023", "correspondence"),
+        ("agiqa-1k", "quality"),
+    ]
+    assert small.jobs == [Job(*pair, "main_text", "mst-clipiqa-star") for pair in rated]
+    assert list(small.recipes) == ["main_text"] and small.recipes["main_text"].title == "Main text"
+
+
+def test_job_path_is_the_one_of_the_workflow():
+    job = Job("agiqa-3k", "quality", "released_code", "mst-clipiqa")
+    assert job.path == "agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet"
+    paths = [job.path for job in study().jobs]
+    assert len(set(paths)) == len(paths)
+
+
+def test_what_is_not_selected_is_absent_with_that_reason():
+    absent = study(benchmarks=["agiqa-1k"]).absent
+    assert set(absent) == set(BENCHMARKS) - {"agiqa-1k"}
+    assert set(absent.values()) == {"not selected in this configuration"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"benchmarks": ["agiqa-3k", "koniq"]}, ["koniq", "agiqa-3k", "pku-aigiqa-4k"]),
+        ({"variants": ["clip"]}, ["clip", "mst-clipiqa, mst-clipiqa-star"]),
+        ({"protocols": ["lab-seed1", "random-walk"]}, ["random-walk", "lab-seedN", "groupedN"]),
+        ({"protocols": ["grouped"]}, ["'grouped'"]),
+        ({"protocols": ["grouped0"]}, ["grouped0"]),
+        ({"protocols": [f"lab-seed{2**32}"]}, [f"lab-seed{2**32}"]),
+        ({"recipes": ["blog_post"]}, ["blog_post.yaml", "no such file"]),
+        ({"text_encoder": "middle"}, ["text_encoder", "middle", "coarse, fine"]),
+    ],
+)
+def test_unknown_name_says_what_is_known(changes: dict, words: list[str]):
+    message = refusal(**changes)
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_data_root_that_does_not_exist_stops(tmp_path: Path):
+    for when in ("stop", "skip"):
+        message = refusal(draw=None, data_root=str(tmp_path / "nowhere"), when_missing=when)
+        assert message.startswith("configuration: data_root: ") and str(tmp_path / "nowhere") in message
+
+
+def test_drawn_suite_needs_no_data_root(tmp_path: Path):
+    assert len(study(data_root=str(tmp_path / "nowhere")).jobs) == 20
+
+
+def test_missing_benchmark_stops_where_it_is_told_to(tmp_path: Path):
+    root = make_folders(tmp_path, "agiqa-3k")
+    message = refusal(draw=None, data_root=str(root), benchmarks=["agiqa-3k", "agiqa-1k"], when_missing="stop")
+    assert str(root / "agiqa-1k") in message and "AGIQA-1K" in message and "when_missing: skip" in message
+
+
+def test_missing_benchmark_is_skipped_with_its_reason(tmp_path: Path):
+    root = make_folders(tmp_path, "agiqa-3k", "pku-aigiqa-4k")
+    skipping = study("paper.yaml", data_root=str(root), benchmarks=["agiqa-1k", "agiqa-3k", "aigciqa2023"])
+    assert skipping.benchmarks == ["agiqa-3k"]
+    assert {job.benchmark for job in skipping.jobs} == {"agiqa-3k"}
+    assert (
+        skipping.absent.items()
+        >= {
+            "agiqa-1k": f"no folder {root / 'agiqa-1k'}",
+            "aigciqa2023": f"no folder {root / 'aigciqa2023'}",
+            "aigiqa-20k": "not selected in this configuration",
+            "pku-aigiqa-4k": "not selected in this configuration",
+        }.items()
+    )
+
+
+def test_study_of_nothing_stops(tmp_path: Path):
+    make_folders(tmp_path, "koniq")
+    message = refusal(draw=None, data_root=str(tmp_path), benchmarks=["agiqa-3k"], when_missing="skip")
+    assert str(tmp_path) in message and "agiqa-3k" in message
+
+
+def test_file_in_place_of_a_benchmark_folder_is_no_benchmark(tmp_path: Path):
+    make_folders(tmp_path, "agiqa-1k")
+    (tmp_path / "agiqa-3k").write_text("not a folder")
+    skipping = study("paper.yaml", data_root=str(tmp_path))
+    assert skipping.benchmarks == ["agiqa-1k"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = make_folders(tmp_path, "agiqa-3k/images") / "agiqa-3k"
+    (root / "data.csv").write_text("name,prompt\n")
+    (root / "images" / "a.png").write_bytes(b"abc")
+    return root
+
+
+def later(path: Path) -> None:
+    """Move a file's time of change on, as an editor does however coarse the clock."""
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+
+
+def rewrite(folder: Path) -> None:
+    (folder / "images" / "a.png").write_bytes(b"xyz")
+    later(folder / "images" / "a.png")
+
+
+CHANGES = {
+    "changed, same size": rewrite,
+    "grown": lambda folder: (folder / "data.csv").write_text("name,prompt\nb.png,boat\n"),
+    "added": lambda folder: (folder / "images" / "b.png").write_bytes(b"abc"),
+    "added below": lambda folder: make_folders(folder, "more").joinpath("more", "b.png").write_bytes(b"abc"),
+    "removed": lambda folder: (folder / "images" / "a.png").unlink(),
+    "renamed": lambda folder: (folder / "images" / "a.png").rename(folder / "images" / "b.png"),
+    "moved": lambda folder: (folder / "images" / "a.png").rename(folder / "a.png"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_description_moves_with_every_change(change: str, folder: Path):
+    before = describe_folder(folder)
+    CHANGES[change](folder)
+    assert describe_folder(folder) != before
+
+
+def test_description_stays_where_nothing_changed(folder: Path, tmp_path: Path):
+    before = describe_folder(folder)
+    (folder / "images" / "a.png").read_bytes()
+    make_folders(folder, "empty")
+    assert describe_folder(folder) == before
+    moved = folder.rename(tmp_path / "moved")
+    assert describe_folder(moved) == before, "the same files elsewhere"
+
+
+@pytest.mark.parametrize("link", ["images", "a.png"])
+def test_description_follows_the_links_that_the_readers_follow(link: str, folder: Path, tmp_path: Path):
+    """Images are often kept elsewhere and linked into place."""
+    original = (folder / "images").rename(tmp_path / "elsewhere")
+    if link == "images":
+        (folder / "images").symlink_to(original)
+    else:
+        (folder / "images").mkdir()
+        (folder / "images" / "a.png").symlink_to(original / "a.png")
+    assert folder / "images" / "a.png" in list_files(folder)
+    before = describe_folder(folder)
+    (original / "a.png").write_bytes(b"another image")
+    assert describe_folder(folder) != before
+
+
+def test_description_ends_on_a_link_back_up(folder: Path):
+    before = describe_folder(folder)
+    (folder / "images" / "up").symlink_to(folder)
+    assert describe_folder(folder) == before
+
+
+def test_description_ignores_what_no_reader_sees(folder: Path):
+    before = describe_folder(folder)
+    (folder / ".DS_Store").write_text("a file manager's")
+    make_folders(folder, ".thumbnails").joinpath(".thumbnails", "a.png").write_bytes(b"a")
+    assert describe_folder(folder) == before

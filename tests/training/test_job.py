@@ -1,0 +1,407 @@
+"""Many runs in one job: each is what it is alone, whatever was killed, changed or trained beside it."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+from small_benchmark import (
+    COUNT,
+    DIM,
+    HIGH,
+    LOW,
+    RANGES,
+    RECIPE,
+    WIDTH,
+    A,
+    B,
+    make_levels,
+    make_samples,
+    make_stores,
+    model_of,
+)
+
+from mstclipiqa.base.errors import FailedRunError, InputError
+from mstclipiqa.base.files import read_table, sha256
+from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VALIDATION
+from mstclipiqa.data.protocols import split_samples
+from mstclipiqa.evaluation.metrics import srcc
+from mstclipiqa.model.build import build_model, count_trainable
+from mstclipiqa.model.variants import VARIANTS
+from mstclipiqa.training import job as jobs
+from mstclipiqa.training.dataset import assemble_dataset, assign_roles, level_embeddings
+from mstclipiqa.training.job import Trainer, train_job, train_runs
+from mstclipiqa.training.run import Run, train_run
+from mstclipiqa.training.stacked import train_stacked
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def samples():
+    return make_samples()
+
+
+@pytest.fixture
+def stores(samples):
+    return make_stores(samples)
+
+
+@pytest.fixture
+def data(samples, stores):
+    return assemble_dataset(samples, RANGES, "quality", **stores)
+
+
+@pytest.fixture
+def levels():
+    return make_levels()
+
+
+@pytest.fixture
+def splits(samples):
+    return split_samples(samples, ["lab-seed1", "grouped2"])[0]
+
+
+@pytest.fixture
+def job(tmp_path, data, splits, levels):
+    """Trains a job into `runs.parquet`, with any argument changed; returns the path."""
+
+    def train(name="runs.parquet", **changes):
+        arguments = {
+            "output": tmp_path / name,
+            "data": data,
+            "splits": splits,
+            "variant": B,
+            "recipe": replace(RECIPE, epochs=2),
+            "levels": levels,
+            "seeds": [0, 1],
+            "metadata": {"benchmark": "toy", "target": "quality"},
+        }
+        train_job(**arguments | changes)
+        return tmp_path / name
+
+    return train
+
+
+@pytest.fixture
+def count_runs(monkeypatch):
+    """A list that grows with every run trained from here on; training stops as if killed where it gets `stop_at`."""
+
+    def install(stop_at=None):
+        trained = []
+
+        def counted(model, data, roles, recipe, seed):
+            if len(trained) == stop_at:
+                raise KeyboardInterrupt
+            trained.append(seed)
+            return train_run(model, data, roles, recipe, seed)
+
+        monkeypatch.setattr(jobs, "train_run", counted)
+        return trained
+
+    return install
+
+
+def of_run(frame, protocol, split, seed):
+    chosen = (frame["protocol"] == protocol) & (frame["split"] == split) & (frame["seed"] == seed)
+    return frame[chosen].reset_index(drop=True)
+
+
+def test_a_job_holds_the_test_images_of_every_run(job, splits):
+    frame, metadata = read_table(job())
+    runs = [(protocol, split, seed) for protocol, split in (("lab-seed1", 0), ("grouped2", 0), ("grouped2", 1))
+            for seed in (0, 1)]  # fmt: skip
+    assert set(frame[["protocol", "split", "seed"]].itertuples(index=False, name=None)) == set(runs)
+    for protocol, split, seed in runs:
+        chosen = splits[(splits["protocol"] == protocol) & (splits["split"] == split)]
+        expected = chosen.loc[chosen["role"] == TEST, "image"].tolist()
+        found = of_run(frame, protocol, split, seed)
+        selections = {LAST, BEST_ON_TEST} | ({VALIDATION} if protocol == "grouped2" else set())
+        assert set(found["selection"]) == selections
+        for _, rows in found.groupby("selection"):
+            assert rows["image"].tolist() == expected
+    assert (metadata["benchmark"], metadata["target"], metadata["runs"]) == ("toy", "quality", len(runs))
+    assert metadata["trainable_parameters"] == count_trainable(model_of(B))
+
+
+def test_a_run_is_the_same_alone_and_among_others(job, data, splits, levels):
+    together, _ = read_table(job())
+    regrouped, _ = read_table(job("regrouped", splits=splits.sample(frac=1, random_state=1), seeds=[7, 1, 0]))
+    for (protocol, split), group in splits.groupby(["protocol", "split"]):
+        for seed in (0, 1):
+            expected = of_run(together, protocol, split, seed)
+            alone, _ = read_table(job("alone", splits=group, seeds=[seed]))
+            pd.testing.assert_frame_equal(alone, expected, check_exact=True)
+            pd.testing.assert_frame_equal(of_run(regrouped, protocol, split, seed), expected, check_exact=True)
+
+
+def test_equal_jobs_write_equal_bytes(job):
+    assert sha256(job("one")) == sha256(job("two"))
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 4])
+def test_a_killed_job_resumes_where_it_was(job, tmp_path, count_runs, stop_at):
+    undisturbed = sha256(job("undisturbed.parquet"))
+    count_runs(stop_at)
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    assert not (tmp_path / "runs.parquet").exists()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("runs.parquet.parts/*/*")}
+    assert len(before) == stop_at
+    trained = count_runs()
+    assert sha256(job()) == undisturbed
+    assert len(trained) == 6 - stop_at
+
+
+def test_finished_parts_are_not_written_again(job, tmp_path, count_runs):
+    for stop_at in (2, 1):
+        count_runs(stop_at)
+        with pytest.raises(KeyboardInterrupt):
+            job()
+        parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("runs.parquet.parts/*/*")}
+        assert len(parts) == (2 if stop_at == 2 else 3)
+        if stop_at == 2:
+            first = parts
+    assert first.items() <= parts.items()
+
+
+def test_the_parts_are_gone_at_the_end(job, tmp_path):
+    job()
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.parquet"]
+
+
+CHANGES = {
+    "recipe": lambda job: {"recipe": replace(job["recipe"], learning_rate=0.02)},
+    "variant": lambda job: {"variant": A},
+    "coarse features": lambda job: {"data": replace(job["data"], f_c=job["data"].f_c + 1e-3)},
+    "fine features": lambda job: {"data": replace(job["data"], f_f=job["data"].f_f + 1e-3)},
+    "token states": lambda job: {"data": replace(job["data"], tokens=job["data"].tokens + 1e-3)},
+    "which prompt": lambda job: {"data": replace(job["data"], starts=job["data"].starts.flip(0))},
+    "MOS": lambda job: {"data": replace(job["data"], score=job["data"].score + 1e-3)},
+    "levels": lambda job: {"levels": replace(job["levels"], pooled=job["levels"].pooled + 1e-3)},
+    "metadata": lambda job: {"metadata": job["metadata"] | {"target": "correspondence"}},
+    "roles": lambda job: {
+        "splits": job["splits"].assign(role=job["splits"]["role"].replace({TEST: TRAIN, TRAIN: TEST}))
+    },
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_parts_of_another_configuration_are_not_used(job, data, splits, levels, count_runs, change):
+    arguments = {"data": data, "splits": splits[splits["protocol"] == "lab-seed1"], "levels": levels}
+    arguments |= {"recipe": replace(RECIPE, epochs=1), "metadata": {"benchmark": "toy", "target": "quality"}}
+    count_runs(1)
+    with pytest.raises(KeyboardInterrupt):
+        job(**arguments)
+    changed = arguments | change(arguments)
+    trained = count_runs()
+    resumed = job(**changed)
+    assert len(trained) == 2
+    assert sha256(resumed) == sha256(job("fresh", **changed))
+
+
+def test_parts_of_other_code_are_not_used(job, count_runs, monkeypatch):
+    count_runs(3)
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    monkeypatch.setattr(jobs, "fingerprint", lambda *modules: "edited")
+    trained = count_runs()
+    job()
+    assert len(trained) == 6
+
+
+@pytest.mark.parametrize("change", ["scale", "names"])
+def test_parts_on_another_mos_scale_or_of_other_names_are_not_used(job, data, splits, count_runs, change):
+    if change == "scale":
+        changed = {"data": replace(data, mos=2 * data.mos, low=2 * LOW, high=2 * HIGH)}
+    else:
+        changed = {"data": replace(data, images=[f"new-{name}" for name in data.images])}
+        changed |= {"splits": splits.assign(image="new-" + splits["image"])}
+    count_runs(3)
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    count_runs()
+    assert sha256(job(**changed)) == sha256(job("fresh", **changed))
+
+
+def test_a_failed_run_is_named_and_leaves_no_result(job, tmp_path):
+    with pytest.raises(
+        FailedRunError, match="train toy quality released_code mst-clipiqa-star, grouped2, split 0, seed 0: "
+    ) as error:
+        job(recipe=replace(RECIPE, learning_rate=1e38))
+    assert "\n" not in str(error.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_levels_of_another_template_are_refused(job, tmp_path):
+    with pytest.raises(InputError, match="level text 'a sketch of bad quality' is not encoded") as error:
+        job(recipe=replace(RECIPE, template="a sketch of {} quality"))
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_levels_are_found_by_their_text(job, data, splits, levels):
+    by_image = splits[splits["protocol"] == "lab-seed1"]
+    frame, _ = read_table(job(variant=A, splits=by_image, seeds=[0]))
+    recipe = replace(RECIPE, epochs=2)
+    embeddings = torch.from_numpy(levels.pooled[::-1].copy())  # the store has them from perfect to bad
+    model = build_model(A, recipe, DIM, WIDTH, embeddings, seed=0)
+    expected = train_run(model, data, by_image["role"].to_numpy(dtype=object), recipe, seed=0)
+    assert frame["prediction"].equals(expected["prediction"])
+
+
+def test_levels_of_another_size_are_refused(job, levels):
+    with pytest.raises(InputError):
+        job(variant=A, levels=replace(levels, pooled=levels.pooled[:, :-1]))
+
+
+@pytest.mark.parametrize("strangers", [1, COUNT])
+def test_splits_of_other_images_are_refused(job, splits, strangers):
+    images = {f"{row:03d}.png": f"strange-{row}.png" for row in range(strangers)}
+    with pytest.raises(InputError):
+        job(splits=splits.assign(image=splits["image"].replace(images)))
+
+
+def test_an_image_that_stands_twice_in_a_split_is_refused(job, splits):
+    again = splits[splits["protocol"] == "lab-seed1"].iloc[[0]]
+    with pytest.raises(InputError, match=f"lab-seed1, split 0: image {again['image'].iloc[0]} stands twice"):
+        job(splits=pd.concat([splits, again]))
+
+
+def test_a_repeated_seed_is_one_run(job):
+    frame, _ = read_table(job(seeds=[0, 0]))
+    assert not frame.duplicated(["protocol", "split", "seed", "selection", "image"]).any()
+
+
+def test_heads_that_do_not_divide_the_embedding_are_refused(job):
+    with pytest.raises(InputError):
+        job(recipe=replace(RECIPE, attention_heads=3))
+
+
+def test_a_recipe_of_views_needs_them(job):
+    with pytest.raises(InputError, match="recipe released_code trains on augmented views"):
+        job(recipe=replace(RECIPE, views=2))
+
+
+def test_a_job_with_two_towers_needs_both_texts(job, levels):
+    with pytest.raises(InputError, match="mstfe-1 needs the level texts"):
+        job(variant="mstfe-1")
+    frame, metadata = read_table(job(variant="mstfe-1", fine_levels=levels))
+    assert metadata["trainable_parameters"] == 2 * (DIM * DIM + DIM) + 1 and len(frame)
+
+
+def test_workers_change_nothing(job):
+    assert sha256(job("one")) == sha256(job("two", workers=2))
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    """Killed without warning, it takes them along, though they have work for hours."""
+    code = (
+        "from dataclasses import replace; from small_benchmark import *; from mstclipiqa.training.job import train_job;"
+        "from pathlib import Path;"
+        "from mstclipiqa.training.run import assemble_dataset; from mstclipiqa.data.protocols import split_samples;"
+        "samples = make_samples(); data = assemble_dataset(samples, RANGES, 'quality', **make_stores(samples));"
+        "splits = split_samples(samples, ['random2'])[0]; recipe = replace(RECIPE, epochs=10**6);"
+        "train_job(Path('runs'), data, splits, B, recipe, make_levels(), [0], "
+        "{'benchmark': 'toy', 'target': 'quality'}, workers=2)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [*map(str, sys.path)]))}
+    started = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    process, deadline = psutil.Process(started.pid), time.monotonic() + 120
+    while len(busy := [child for child in process.children() if child.cpu_times().user > 4]) < 2:
+        assert started.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    started.kill()
+    started.wait()
+    assert psutil.wait_procs(busy, timeout=30)[1] == []
+
+
+def test_a_run_that_fails_in_a_worker_is_named(job):
+    with pytest.raises(FailedRunError, match=r"^train toy quality released_code mst-clipiqa-star, .*, seed \d: "):
+        job(recipe=replace(RECIPE, learning_rate=1e38), workers=2)
+
+
+# Runs stacked, as on a GPU, here on the CPU
+
+STACKABLE = {
+    "released_code": RECIPE,
+    "main_text": replace(RECIPE, learnable_levels=True, gate_sparsity=0.1),
+    "appendix": replace(RECIPE, schedule="cosine", warm_up_epochs=1, projection_bias=False, attention_norm=True,
+                        regression_hidden=4, regression_skip=False, views=2),
+}  # fmt: skip
+
+
+@pytest.fixture
+def runs(data, splits):
+    """Two seeds of three splits, of 48 and of 40 training images: the last batch of the latter is full."""
+    return [
+        Run(protocol, split, seed, assign_roles(data, group, protocol))
+        for (protocol, split), group in splits.groupby(["protocol", "split"])
+        for seed in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("recipe", STACKABLE.values(), ids=STACKABLE)
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_stacked_runs_are_what_they_are_alone(data, runs, levels, variant, recipe):
+    """In float64: at this learning rate a few epochs make of float32's rounding whatever they like."""
+    rng = torch.Generator().manual_seed(2)
+    views = {f"views_{stream}": torch.randn(COUNT, 2, DIM, generator=rng) for stream in "cf"}
+    data = replace(data, **views)
+    data = replace(data, **{
+        name: getattr(data, name).double() for name in ("f_c", "f_f", "tokens", "score", "views_c", "views_f")
+    })  # fmt: skip
+    embeddings = level_embeddings(levels, recipe).double()
+    build = Trainer(data, variant, recipe, embeddings, embeddings.flip(1)).build
+    stacked = {
+        str(run): table
+        for run, table in train_stacked(lambda seed: build(seed).double(), data, runs, recipe, torch.device("cpu"))
+    }
+    assert len(stacked) == len(runs)
+    for run in runs:
+        alone = train_run(build(run.seed).double(), data, run.roles, recipe, run.seed)
+        pd.testing.assert_frame_equal(stacked[str(run)], alone, rtol=1e-6)
+
+
+def test_stacked_runs_have_the_srcc_they_have_alone(data, runs, levels):
+    recipe = replace(RECIPE, learning_rate=1e-3)
+    trainer = Trainer(data, B, recipe, level_embeddings(levels, recipe))
+    for run, found in train_stacked(trainer.build, data, runs, recipe, torch.device("cpu")):
+        alone = trainer.train(run)
+        assert found.drop(columns="prediction").equals(alone.drop(columns="prediction"))
+        for selection, rows in found.groupby("selection"):
+            expected = alone[alone["selection"] == selection]
+            assert srcc(rows["prediction"], rows["mos"]) == pytest.approx(
+                srcc(expected["prediction"], expected["mos"]), abs=1e-4
+            )
+
+
+def test_runs_of_other_batch_counts_are_stacked_apart(runs):
+    counts = {-(-(run.roles == TRAIN).sum() // RECIPE.batch_size) for run in runs}
+    assert len(counts) > 1, "the test above would not see runs whose epochs differ in length"
+
+
+def test_a_stacked_run_that_fails_is_named(data, runs, levels):
+    recipe = replace(RECIPE, learning_rate=1e38)
+    trainer = Trainer(data, A, recipe, level_embeddings(levels, recipe))
+    with pytest.raises(FailedRunError, match=r"^(lab-seed1|grouped2), split \d, seed \d: the training loss is"):
+        list(train_stacked(trainer.build, data, runs, recipe, torch.device("cpu")))
+
+
+def test_a_recipe_with_dropout_is_trained_run_by_run(data, runs, levels):
+    recipe = replace(RECIPE, regression_dropout=0.5, epochs=1)
+    trainer = Trainer(data, B, recipe, level_embeddings(levels, recipe))
+    [(_, found)] = train_runs(trainer, runs[:1], device=torch.device("meta"))  # nothing can be trained there
+    assert found.equals(trainer.train(runs[0]))
