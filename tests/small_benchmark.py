@@ -11,6 +11,7 @@ from mstclipiqa.base.names import LEVELS
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
 from mstclipiqa.model.recipes import load_recipe
+from mstclipiqa.training.run import train_run
 
 RECIPES = Path(__file__).parents[1] / "config" / "recipes"
 RECIPE = replace(
@@ -73,3 +74,11 @@ def model_of(variant: str = B, recipe=RECIPE, seed: int = 0) -> MSTCLIPIQA:
     """An untrained model for the benchmark's features."""
     levels = torch.randn(len(LEVELS), DIM, generator=torch.Generator().manual_seed(9))
     return build_model(variant, recipe, DIM, WIDTH, levels, seed)
+
+
+def run_of(data, roles, variant=B, recipe=RECIPE, seed=0):
+    return train_run(model_of(variant, recipe, seed), data, roles, recipe, seed)
+
+
+def selected(run, selection):
+    return run[run["selection"] == selection].reset_index(drop=True)

@@ -10,67 +10,16 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from small_benchmark import (
-    COUNT,
-    DIM,
-    HIGH,
-    LOW,
-    RANGES,
-    RECIPE,
-    WIDTH,
-    A,
-    B,
-    make_levels,
-    make_samples,
-    make_stores,
-    model_of,
-)
+from small_benchmark import COUNT, DIM, HIGH, LOW, RECIPE, WIDTH, A, B, model_of
 
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import read_table, sha256
 from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VALIDATION
-from mstclipiqa.data.protocols import split_samples
-from mstclipiqa.evaluation.metrics import srcc
 from mstclipiqa.model.build import build_model, count_trainable
-from mstclipiqa.model.variants import VARIANTS
 from mstclipiqa.training import job as jobs
-from mstclipiqa.training.dataset import assemble_dataset, assign_roles, level_embeddings
-from mstclipiqa.training.job import Trainer, train_job, train_runs
-from mstclipiqa.training.run import Run, train_run
-from mstclipiqa.training.stacked import train_stacked
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def samples():
-    return make_samples()
-
-
-@pytest.fixture
-def stores(samples):
-    return make_stores(samples)
-
-
-@pytest.fixture
-def data(samples, stores):
-    return assemble_dataset(samples, RANGES, "quality", **stores)
-
-
-@pytest.fixture
-def levels():
-    return make_levels()
-
-
-@pytest.fixture
-def splits(samples):
-    return split_samples(samples, ["lab-seed1", "grouped2"])[0]
+from mstclipiqa.training.dataset import level_embeddings
+from mstclipiqa.training.job import train_job, train_runs
+from mstclipiqa.training.run import Trainer, train_run
 
 
 @pytest.fixture
@@ -107,7 +56,7 @@ def count_runs(monkeypatch):
             trained.append(seed)
             return train_run(model, data, roles, recipe, seed)
 
-        monkeypatch.setattr(jobs, "train_run", counted)
+        monkeypatch.setattr("mstclipiqa.training.run.train_run", counted)
         return trained
 
     return install
@@ -310,7 +259,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
     code = (
         "from dataclasses import replace; from small_benchmark import *; from mstclipiqa.training.job import train_job;"
         "from pathlib import Path;"
-        "from mstclipiqa.training.run import assemble_dataset; from mstclipiqa.data.protocols import split_samples;"
+        "from mstclipiqa.training.dataset import assemble_dataset; from mstclipiqa.data.protocols import split_samples;"
         "samples = make_samples(); data = assemble_dataset(samples, RANGES, 'quality', **make_stores(samples));"
         "splits = split_samples(samples, ['random2'])[0]; recipe = replace(RECIPE, epochs=10**6);"
         "train_job(Path('runs'), data, splits, B, recipe, make_levels(), [0], "
@@ -330,74 +279,6 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
 def test_a_run_that_fails_in_a_worker_is_named(job):
     with pytest.raises(FailedRunError, match=r"^train toy quality released_code mst-clipiqa-star, .*, seed \d: "):
         job(recipe=replace(RECIPE, learning_rate=1e38), workers=2)
-
-
-# Runs stacked, as on a GPU, here on the CPU
-
-STACKABLE = {
-    "released_code": RECIPE,
-    "main_text": replace(RECIPE, learnable_levels=True, gate_sparsity=0.1),
-    "appendix": replace(RECIPE, schedule="cosine", warm_up_epochs=1, projection_bias=False, attention_norm=True,
-                        regression_hidden=4, regression_skip=False, views=2),
-}  # fmt: skip
-
-
-@pytest.fixture
-def runs(data, splits):
-    """Two seeds of three splits, of 48 and of 40 training images: the last batch of the latter is full."""
-    return [
-        Run(protocol, split, seed, assign_roles(data, group, protocol))
-        for (protocol, split), group in splits.groupby(["protocol", "split"])
-        for seed in (0, 1)
-    ]
-
-
-@pytest.mark.parametrize("recipe", STACKABLE.values(), ids=STACKABLE)
-@pytest.mark.parametrize("variant", sorted(VARIANTS))
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_stacked_runs_are_what_they_are_alone(data, runs, levels, variant, recipe):
-    """In float64: at this learning rate a few epochs make of float32's rounding whatever they like."""
-    rng = torch.Generator().manual_seed(2)
-    views = {f"views_{stream}": torch.randn(COUNT, 2, DIM, generator=rng) for stream in "cf"}
-    data = replace(data, **views)
-    data = replace(data, **{
-        name: getattr(data, name).double() for name in ("f_c", "f_f", "tokens", "score", "views_c", "views_f")
-    })  # fmt: skip
-    embeddings = level_embeddings(levels, recipe).double()
-    build = Trainer(data, variant, recipe, embeddings, embeddings.flip(1)).build
-    stacked = {
-        str(run): table
-        for run, table in train_stacked(lambda seed: build(seed).double(), data, runs, recipe, torch.device("cpu"))
-    }
-    assert len(stacked) == len(runs)
-    for run in runs:
-        alone = train_run(build(run.seed).double(), data, run.roles, recipe, run.seed)
-        pd.testing.assert_frame_equal(stacked[str(run)], alone, rtol=1e-6)
-
-
-def test_stacked_runs_have_the_srcc_they_have_alone(data, runs, levels):
-    recipe = replace(RECIPE, learning_rate=1e-3)
-    trainer = Trainer(data, B, recipe, level_embeddings(levels, recipe))
-    for run, found in train_stacked(trainer.build, data, runs, recipe, torch.device("cpu")):
-        alone = trainer.train(run)
-        assert found.drop(columns="prediction").equals(alone.drop(columns="prediction"))
-        for selection, rows in found.groupby("selection"):
-            expected = alone[alone["selection"] == selection]
-            assert srcc(rows["prediction"], rows["mos"]) == pytest.approx(
-                srcc(expected["prediction"], expected["mos"]), abs=1e-4
-            )
-
-
-def test_runs_of_other_batch_counts_are_stacked_apart(runs):
-    counts = {-(-(run.roles == TRAIN).sum() // RECIPE.batch_size) for run in runs}
-    assert len(counts) > 1, "the test above would not see runs whose epochs differ in length"
-
-
-def test_a_stacked_run_that_fails_is_named(data, runs, levels):
-    recipe = replace(RECIPE, learning_rate=1e38)
-    trainer = Trainer(data, A, recipe, level_embeddings(levels, recipe))
-    with pytest.raises(FailedRunError, match=r"^(lab-seed1|grouped2), split \d, seed \d: the training loss is"):
-        list(train_stacked(trainer.build, data, runs, recipe, torch.device("cpu")))
 
 
 def test_a_recipe_with_dropout_is_trained_run_by_run(data, runs, levels):
