@@ -12,7 +12,17 @@ import pytest
 from safetensors import SafetensorError
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import Parts, atomic, digest, read_table, sha256, write_json, write_table, write_text
+from mstclipiqa.base.files import (
+    Parts,
+    atomic,
+    digest,
+    list_files,
+    read_table,
+    sha256,
+    write_json,
+    write_table,
+    write_text,
+)
 
 METADATA = {"benchmark": "agiqa-3k", "ranges": {"quality": [0, 5]}, "title": "AGIQA-3K – “ünïcode”", "none": None}
 
@@ -212,3 +222,23 @@ def test_full_disk_is_one_line_whoever_writes(error, tmp_path):
         temporary.write_text("half")
         raise error
     assert files(tmp_path) == []
+
+
+def test_links_are_followed_once_and_hidden_files_skipped(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    root = tmp_path / "root"
+    (root / ".cache").mkdir(parents=True)
+    elsewhere.mkdir()
+    for path in (
+        root / "b.csv",
+        root / ".a.csv",
+        root / ".cache" / "c.csv",
+        elsewhere / "d.csv",
+        root / "e.txt",
+    ):
+        path.touch()
+    (root / "link").symlink_to(elsewhere)
+    (elsewhere / "loop").symlink_to(root)
+    (root / "broken.csv").symlink_to(tmp_path / "gone")
+    assert list_files(root, "*.csv") == [root / "b.csv", root / "link" / "d.csv"]
+    assert list_files(root / "absent") == []

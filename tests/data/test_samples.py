@@ -1,4 +1,3 @@
-import json
 import os
 
 import numpy as np
@@ -8,10 +7,8 @@ from layouts import write_image
 from PIL import Image
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.data import samples as base
-from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels
-from mstclipiqa.data.label_files import read_sheet
-from mstclipiqa.data.samples import check_labels, collect_samples
+from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK, Benchmark, Defect, Labels
+from mstclipiqa.data.samples import check_image, check_labels, collect_samples, find_images, normalise_prompt
 
 
 def benchmark(labels=None, ranges=None):
@@ -23,124 +20,10 @@ def labels(root, **columns):
     return Labels(pd.DataFrame(columns), [root / "labels.csv"], {"quality": "a column"})
 
 
-class TestFindingFiles:
-    def test_links_are_followed_once_and_hidden_files_skipped(self, tmp_path):
-        elsewhere = tmp_path / "elsewhere"
-        root = tmp_path / "root"
-        (root / ".cache").mkdir(parents=True)
-        elsewhere.mkdir()
-        for path in (
-            root / "b.csv",
-            root / ".a.csv",
-            root / ".cache" / "c.csv",
-            elsewhere / "d.csv",
-            root / "e.txt",
-        ):
-            path.touch()
-        (root / "link").symlink_to(elsewhere)
-        (elsewhere / "loop").symlink_to(root)
-        (root / "broken.csv").symlink_to(tmp_path / "gone")
-        assert base.list_files(root, "*.csv") == [root / "b.csv", root / "link" / "d.csv"]
-        assert base.list_files(root / "absent") == []
-
-    def test_the_first_pattern_that_matches(self, tmp_path):
-        (tmp_path / "b.csv").touch()
-        assert base.find_label_file(tmp_path, "a.csv", "b.csv") == tmp_path / "b.csv"
-        (tmp_path / "a.csv").touch()
-        assert base.find_label_file(tmp_path, "a.csv", "b.csv") == tmp_path / "a.csv"
-        with pytest.raises(InputError, match=r"2 files match \*.csv \(a.csv, b.csv\); keep one"):
-            base.find_label_file(tmp_path, "*.csv")
-
-    def test_none(self, tmp_path):
-        assert base.find_label_file(tmp_path, "a.csv") is None
-        with pytest.raises(InputError, match="label file a.csv or b.csv not found"):
-            base.require_label_file(tmp_path, "a.csv", "b.csv")
-
-
-class TestReadSheet:
-    def test_text_stays_text(self, tmp_path):
-        cells = {
-            "name": ["a", "b", "c", "d"],
-            "prompt": ["NA", "null", "1984", "木, 'x'"],
-            "n": [0.1, 1 / 3, 2, 1e-9],
-        }
-        frame = pd.DataFrame(cells)
-        frame.to_csv(tmp_path / "t.csv", index=False)
-        frame.to_csv(tmp_path / "bom.csv", index=False, encoding="utf-8-sig")
-        frame.to_excel(tmp_path / "t.xlsx", index=False)
-        (tmp_path / "t.json").write_text(json.dumps(frame.to_dict("records")))
-        frame.to_csv(tmp_path / "t.txt", index=False, sep="\t")
-        for path in tmp_path.iterdir():
-            sheet = read_sheet(path, ["prompt", "n"])
-            assert list(sheet.columns) == ["prompt", "n"]
-            assert list(sheet["prompt"]) == cells["prompt"]
-            # Excel files hold 16 digits.
-            np.testing.assert_allclose(base.to_numbers(path, "n", sheet["n"]), cells["n"], rtol=1e-15)
-
-    def test_without_a_header(self, tmp_path):
-        path = tmp_path / "t.csv"
-        path.write_text("a,1\nb,2\n")
-        assert read_sheet(path, ["name", "n"], header=False).to_dict("list") == {
-            "name": ["a", "b"],
-            "n": ["1", "2"],
-        }
-        with pytest.raises(InputError, match="t.csv: 2 columns; expected 1: name"):
-            read_sheet(path, ["name"], header=False)
-
-    @pytest.mark.parametrize("text", ["a,b\n1,2,3\n", "a,b\n1,2\n1,2,3\n", 'a,b\n1,"2\n', ""])
-    def test_ragged_or_cut(self, text, tmp_path):
-        path = tmp_path / "t.csv"
-        path.write_text(text)
-        with pytest.raises(InputError, match=r"t.csv: cannot be read \(\w+: .*\); replace it from the source$"):
-            read_sheet(path, ["a", "b"])
-
-    def test_a_missing_column_and_an_empty_cell(self, tmp_path):
-        path = tmp_path / "t.csv"
-        path.write_text('a,"b\nb"\n1,2\n')
-        with pytest.raises(InputError, match=r"missing column b, c; found 'a', 'b\\nb'$"):
-            read_sheet(path, ["a", "b", "c"])
-        path.write_text("a,b\n1,2\n1, \n1\n")
-        with pytest.raises(InputError, match=r"b is empty in data row 2 \(2 such rows\)"):
-            read_sheet(path, ["a", "b"])
-        assert len(read_sheet(path, ["a"])) == 3  # only the columns asked for must be filled
-
-    def test_an_excel_error_value_is_empty(self, tmp_path):
-        pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "#N/A"]}).to_excel(tmp_path / "t.xlsx", index=False)
-        with pytest.raises(InputError, match="b is empty in data row 2"):
-            read_sheet(tmp_path / "t.xlsx", ["a", "b"])
-
-    def test_a_file_that_may_not_be_read(self, tmp_path):
-        (tmp_path / "t.csv").mkdir()
-        with pytest.raises(InputError, match="IsADirectoryError"):
-            read_sheet(tmp_path / "t.csv", ["a"])
-
-
-class TestNumbers:
-    def test_text_and_numbers(self, tmp_path):
-        for values in ([" 1.5 ", "2e0", "3"], [1.5, 2, 3], np.array([1.5, 2, 3], dtype=np.float32)):
-            assert list(base.to_numbers(tmp_path, "MOS", pd.Series(values))) == [1.5, 2, 3]
-
-    def test_floats_survive_exactly(self, tmp_path):
-        values = np.random.default_rng(0).random(1000) * 100
-        assert (base.to_numbers(tmp_path, "MOS", pd.Series(values)) == values).all()
-        assert (base.to_numbers(tmp_path, "MOS", pd.Series(map(repr, values.tolist()))) == values).all()
-
-    @pytest.mark.parametrize("bad", ["good", "3,5", "", "nan", "-inf", "True", "1 2", "#DIV/0!"])
-    def test_the_first_bad_one_is_named(self, bad, tmp_path):
-        values = pd.Series(["1", bad, "2", bad])
-        with pytest.raises(InputError, match=r"MOS is .* in data row 2 \(2 such rows\); give"):
-            base.to_numbers(tmp_path, "MOS", values)
-
-
-def test_base_names():
-    paths = pd.Series(["a.jpg", "All/a.jpg", "x/All/a.jpg", r"C:\All\a.jpg", "/a.jpg"])
-    assert set(base.base_names(paths)) == {"a.jpg"}
-
-
 def test_prompts_are_grouped_by_text():
-    assert base.normalise_prompt("  A  Corgi\tin\u00a0STRASSE ") == "a corgi in strasse"
-    assert base.normalise_prompt("straße") == base.normalise_prompt("STRASSE")
-    assert base.normalise_prompt("a corgi") != base.normalise_prompt("a corgi.")
+    assert normalise_prompt("  A  Corgi\tin\u00a0STRASSE ") == "a corgi in strasse"
+    assert normalise_prompt("straße") == normalise_prompt("STRASSE")
+    assert normalise_prompt("a corgi") != normalise_prompt("a corgi.")
 
 
 class TestCheckLabels:
@@ -199,37 +82,37 @@ class TestFindImages:
         for name in ("x/a.jpg", "y/z/b.PNG", "y/notes.txt", "y/.c.jpg"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).touch()
-        paths, others = base.find_images(tmp_path, ["b.PNG"])
+        paths, others = find_images(tmp_path, ["b.PNG"])
         assert paths == {"b.PNG": tmp_path / "y/z/b.PNG"} and others == ["a.jpg"]
         with pytest.raises(InputError, match="2 of 2 labelled images not found, e.g. b.png, c.jpg; complete"):
-            base.find_images(tmp_path, ["b.png", "c.jpg"])
+            find_images(tmp_path, ["b.png", "c.jpg"])
 
     def test_one_name_for_two_images(self, tmp_path):
         write_image(tmp_path / "x" / "a.png", 1)
         write_image(tmp_path / "y" / "a.png", 1)
-        assert base.find_images(tmp_path, ["a.png"])[0] == {"a.png": tmp_path / "x" / "a.png"}
+        assert find_images(tmp_path, ["a.png"])[0] == {"a.png": tmp_path / "x" / "a.png"}
         write_image(tmp_path / "y" / "a.png", 2)
         with pytest.raises(InputError, match=r"different images share the name a.png \(x/a.png, y/a.png\)"):
-            base.find_images(tmp_path, ["a.png"])
+            find_images(tmp_path, ["a.png"])
 
 
 class TestCheckImage:
     def test_size(self, tmp_path):
         write_image(tmp_path / "a.jpg", size=(30, 20))
-        assert base.check_image(tmp_path / "a.jpg") == (30, 20)
+        assert check_image(tmp_path / "a.jpg") == (30, 20)
 
     @pytest.mark.parametrize("content", [b"", b"<html>quota</html>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])
     def test_no_image(self, content, tmp_path):
         path = tmp_path / "a.png"
         path.write_bytes(content)
         with pytest.raises(InputError, match="a.png: .*; replace it from the source"):
-            base.check_image(path)
+            check_image(path)
 
     def test_too_large(self, tmp_path, monkeypatch):
         write_image(tmp_path / "a.png", size=(30, 20))
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
         with pytest.raises(InputError, match="DecompressionBombError"):
-            base.check_image(tmp_path / "a.png")
+            check_image(tmp_path / "a.png")
 
 
 class TestCollectSamples:
@@ -255,7 +138,7 @@ class TestCollectSamples:
 
     def test_synthetic_data_say_so(self, tmp_path):
         assert self.collect(tmp_path)[1]["synthetic"] is False
-        (tmp_path / base.SYNTHETIC_MARK).touch()
+        (tmp_path / SYNTHETIC_MARK).touch()
         assert self.collect(tmp_path)[1]["synthetic"] is True
 
     def test_one_picture_under_two_names_is_counted(self, tmp_path):
