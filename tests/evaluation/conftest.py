@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from results_tables import table_of
 
 from mstclipiqa.base.files import write_table
+from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.evaluation import metrics
 from mstclipiqa.evaluation.per_run import evaluate_runs
 
@@ -14,25 +16,14 @@ IMAGES, PER_PROMPT = 200, 4
 @pytest.fixture
 def samples():
     generators = ["AttnGAN"] * 60 + ["SD1.5"] * 115 + ["an unheard-of one"] * 20 + ["GLIDE"] * 5
-    images = [f"{row:03d}.png" for row in range(IMAGES)]
-    prompts = [f"prompt {row // PER_PROMPT}" for row in range(IMAGES)]
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         {
-            "benchmark": "agiqa-3k",
-            "image": images,
-            "row": range(IMAGES),
-            "path": images,
-            "sha256": "0" * 64,
-            "width": 8,
-            "height": 8,
-            "prompt": prompts,
-            "prompt_group": prompts,
+            "image": [f"{row:03d}.png" for row in range(IMAGES)],
+            "prompt_group": [f"prompt {row // PER_PROMPT}" for row in range(IMAGES)],
             "generator": np.random.default_rng(1).permutation(generators),
-            "quality": np.nan,
-            "authenticity": np.nan,
-            "correspondence": np.nan,
         }
     )
+    return table_of(SAMPLES, rows)
 
 
 def split(samples):
