@@ -4,10 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from config_files import CLAIMS, PAPER_TABLES
+from config_files import RECIPES as RECIPE_FILES
 from PIL import Image
+from results_tables import table_of
 from scipy import stats
 
-from mstclipiqa.base.files import sha256, write_json, write_table
+from mstclipiqa.base.files import sha256, write_json
+from mstclipiqa.base.layout import CLAIMS as CLAIMS_FILE
+from mstclipiqa.base.layout import COMPARISONS, GATES, INTERVALS, MANIFEST, METRICS, READOUT, RUNS, SAMPLES, SPLITS
+from mstclipiqa.base.names import GROUP
+from mstclipiqa.claims.verdicts import claims_document
 
 TITLES = {
     "agiqa-1k": "AGIQA-1K",
@@ -34,7 +41,7 @@ PROTOCOLS = {
     },
 }
 SELECTIONS = {"lab-seed1": ["last", "best-on-test"], "grouped3": ["last", "validation"]}
-SPLITS = {"lab-seed1": 1, "grouped3": 3}
+SPLIT_COUNTS = {"lab-seed1": 1, "grouped3": 3}
 RECIPES = ["released_code", "main_text"]
 VARIANTS = ["mst-clipiqa", "mst-clipiqa-star"]
 
@@ -76,9 +83,9 @@ def build(
     rows, outputs = [], {}
     for benchmark, images in present.items():
         names = [f"image {index:04d}.png" for index in range(images)]
-        hashes = _draw(data_root / benchmark, names) if benchmark in synthetic else [None] * images
-        _write_samples(root / benchmark / "samples.parquet", benchmark, names, hashes, benchmark in synthetic, word)
-        _write_splits(root / benchmark / "splits.parquet", benchmark, names)
+        hashes = _draw(data_root / benchmark, names) if benchmark in synthetic else ["-"] * images
+        _write_samples(SAMPLES.at(root, benchmark=benchmark), benchmark, names, hashes, benchmark in synthetic, word)
+        _write_splits(SPLITS.at(root, benchmark=benchmark), benchmark, names)
         for target in TARGETS[benchmark]:
             for recipe in RECIPES:
                 for variant in VARIANTS:
@@ -98,7 +105,7 @@ def build(
             path = root / "timings" / "extract" / f"{benchmark}-coarse.tsv"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("s\th:m:s\tmax_rss\n12.5\t0:00:12\t900.1\n")
-    metrics = pd.DataFrame(rows, columns=METRICS_COLUMNS)
+    metrics = table_of(METRICS, rows)
     for metric, numbers in (values or {}).items():
         chosen = (metrics["file"] == "agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet") & (
             metrics["selection"] == "validation"
@@ -106,17 +113,11 @@ def build(
         metrics.loc[chosen, metric] = numbers
     if probe:
         for recipe in RECIPES:
-            _write_probe(root / "probe" / recipe, recipe, encoders)
+            _write_probe(root, recipe, encoders)
     # The report, not this order, decides how rows stand.
-    write_table(root / "metrics.parquet", metrics.sample(frac=1, random_state=1), {})
-    write_json(root / "manifest.json", _manifest(present, encoders, outputs, word, data_root))
+    METRICS.write(METRICS.at(root), metrics.sample(frac=1, random_state=1), {})
+    write_json(MANIFEST.at(root), _manifest(present, encoders, outputs, word, data_root))
     return root
-
-
-METRICS_COLUMNS = [
-    *("benchmark", "target", "recipe", "variant", "protocol", "split", "seed", "selection", "epoch", "n"),
-    *("srcc", "plcc", "plcc_fitted", "krcc", "rmse", "file"),
-]
 
 
 def _draw(folder: Path, names: list[str]) -> list[str]:
@@ -155,7 +156,7 @@ def _write_samples(path: Path, benchmark: str, names: list[str], hashes: list, s
     }
     prompts = [f"prompt {k // 5}{word}" for k in range(len(names))]
     samples = {"image": names, "path": names, "sha256": hashes, "prompt": prompts, "generator": "sd1.5"}
-    write_table(path, pd.DataFrame(samples), card)
+    SAMPLES.write(path, table_of(SAMPLES, pd.DataFrame(samples)), card)
 
 
 def _write_splits(path: Path, benchmark: str, names: list[str]) -> None:
@@ -175,13 +176,13 @@ def _write_splits(path: Path, benchmark: str, names: list[str]) -> None:
     ]
     protocols = {name: [dict(zip(keys, row, strict=True)) for row in rows] for name, rows in counts.items()}
     metadata = {"benchmark": benchmark, "protocols": protocols}
-    write_table(path, pd.DataFrame({"image": names, "role": "train"}), metadata)
+    SPLITS.write(path, table_of(SPLITS, pd.DataFrame({"image": names, "role": "train"})), metadata)
 
 
 def _write_runs(root: Path, file: str, names: list[str], metadata: dict, rng: np.random.Generator) -> list[dict]:
     tables, rows = [], []
     n = len(names) // 5
-    for protocol, splits in SPLITS.items():
+    for protocol, splits in SPLIT_COUNTS.items():
         for split in range(splits):
             mos = rng.uniform(0.5, 4.5, n)
             for selection in SELECTIONS[protocol]:
@@ -202,12 +203,12 @@ def _write_runs(root: Path, file: str, names: list[str], metadata: dict, rng: np
                         "file": file,
                     }
                 )
-    write_table(root / file, pd.concat(tables), metadata)
+    RUNS.write(root / file, pd.concat(tables), metadata)
     return rows
 
 
 #: Readouts of the probe: mean over the two folds, which lie 0.1 to either side of it.
-READOUT = {
+READOUTS = {
     ("semantic", "object", "balanced accuracy"): {"f_c": 0.7, "f_f": 0.5, "both": 0.8},
     ("semantic", "style", "balanced accuracy"): {"f_c": 0.4, "f_f": 0.5, "both": 0.6},
     ("distortion", "which artefact", "balanced accuracy"): {"f_c": 0.3, "f_f": 0.6, "both": 0.6},
@@ -216,15 +217,15 @@ READOUT = {
 ARTEFACTS = ["none", "blur", "colour_cast"]
 
 
-def _write_probe(folder: Path, recipe: str, encoders: dict) -> None:
+def _write_probe(root: Path, recipe: str, encoders: dict) -> None:
     readout = pd.DataFrame(
         [
             (recipe, features, factor, kind, metric, split, value + (0.1 if split else -0.1), 0.25 * (metric != "srcc"))
-            for (kind, factor, metric), values in READOUT.items()
+            for (kind, factor, metric), values in READOUTS.items()
             for features, value in {**values, "z_initial": 0.3, "z_trained": 0.55}.items()
             for split in range(2)
         ],
-        columns=["recipe", "features", "factor", "kind", "metric", "split", "value", "chance"],
+        columns=list(READOUT.columns),
     )
     # f_f leads by the same in both folds, except in this factor.
     swapped = (readout["factor"] == "style") & (readout["features"] == "f_f")
@@ -235,10 +236,7 @@ def _write_probe(folder: Path, recipe: str, encoders: dict) -> None:
             for state in ("initial", "trained")
             for k, artefact in enumerate(ARTEFACTS)
         ],
-        columns=[
-            *("recipe", "artefact", "shift", "shift_sd", "shift_srcc"),
-            *("movement", "movement_sd", "movement_srcc", "state"),
-        ],
+        columns=list(GATES.columns),
     )
     shares = {"scene": 0.8, "artefact": 0.1, "strength": 0.025, "rest": 0.075}
     metadata = {
@@ -249,8 +247,8 @@ def _write_probe(folder: Path, recipe: str, encoders: dict) -> None:
             "trained": {"mean": 0.48, "moved": 0.0123, "shares": shares},
         },
     }  # fmt: skip
-    write_table(folder / "readout.parquet", readout, metadata)
-    write_table(folder / "gates.parquet", gates, metadata)
+    READOUT.write(READOUT.at(root, recipe=recipe), readout, metadata)
+    GATES.write(GATES.at(root, recipe=recipe), gates, metadata)
 
 
 def _manifest(present: dict[str, int], encoders: dict, outputs: dict, word: str, data_root: Path) -> dict:
@@ -301,3 +299,18 @@ def _manifest(present: dict[str, int], encoders: dict, outputs: dict, word: str,
         "inputs": {f"data/agiqa-3k/labels{word}.csv": "ab" * 32},
         "outputs": outputs,
     }
+
+
+def add_claims(root: Path) -> Path:
+    """Holds the claims against a small results folder, with intervals of ±0.02."""
+    metrics, _ = METRICS.read(METRICS.at(root))
+    intervals = metrics.groupby(GROUP).agg(srcc=("srcc", "mean"), plcc=("plcc", "mean"), runs=("n", "size"))
+    for metric in ("srcc", "plcc"):
+        intervals[f"{metric}_low"], intervals[f"{metric}_high"] = intervals[metric] - 0.02, intervals[metric] + 0.02
+    INTERVALS.write(INTERVALS.at(root), table_of(INTERVALS, intervals.reset_index()), {})
+    COMPARISONS.write(COMPARISONS.at(root), table_of(COMPARISONS), {})
+    write_json(CLAIMS_FILE.at(root), claims_document(CLAIMS, PAPER_TABLES, root, RECIPE_FILES))
+    # The page's own tables of intervals are another topic.
+    INTERVALS.at(root).unlink()
+    COMPARISONS.at(root).unlink()
+    return root

@@ -1,35 +1,16 @@
 import json
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from test_page import Page
+from config_files import PAPER_TABLES
+from report_page import Page
+from results_folder import add_claims
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import read_table, write_json, write_table
-from mstclipiqa.claims.verdicts import COMPARISONS, INTERVALS, claims_document
+from mstclipiqa.base.files import write_json
 from mstclipiqa.report import write_report
 from mstclipiqa.report.claims import claim_tables
 from mstclipiqa.report.results import read_results
-
-CONFIG = Path(__file__).parents[2] / "config"
-TABLES = CONFIG / "paper_tables.csv"
-GROUP = ["benchmark", "target", "recipe", "variant", "protocol", "selection"]
-
-
-def add_claims(root: Path) -> Path:
-    """Holds the claims against a small results folder, with intervals of ±0.02."""
-    metrics, _ = read_table(root / "metrics.parquet")
-    intervals = metrics.groupby(GROUP).agg(srcc=("srcc", "mean"), plcc=("plcc", "mean"), runs=("n", "size"))
-    for metric in ("srcc", "plcc"):
-        intervals[f"{metric}_low"], intervals[f"{metric}_high"] = intervals[metric] - 0.02, intervals[metric] + 0.02
-    write_table(root / "intervals.parquet", intervals.reset_index()[INTERVALS], {})
-    write_table(root / "comparisons.parquet", intervals.iloc[:0].reindex(columns=COMPARISONS), {})
-    write_json(root / "claims.json", claims_document(CONFIG / "claims.yaml", TABLES, root, CONFIG / "recipes"))
-    # The page's own tables of intervals are another topic.
-    (root / "intervals.parquet").unlink()
-    (root / "comparisons.parquet").unlink()
-    return root
 
 
 @pytest.fixture
@@ -40,13 +21,13 @@ def tables(make_results):
 def test_without_verdicts_there_is_no_section(make_results, tmp_path):
     results = make_results()
     assert claim_tables(read_results(results)) == {}
-    write_report(results, tmp_path / "report", TABLES)
+    write_report(results, tmp_path / "report", PAPER_TABLES)
     assert "The paper’s claims" not in Page(tmp_path / "report" / "index.html").text
 
 
 def test_the_page_begins_with_the_claims(make_results, tmp_path):
     results, out = add_claims(make_results()), tmp_path / "reports" / "tiny"
-    write_report(results, out, TABLES)
+    write_report(results, out, PAPER_TABLES)
     page = Page(out / "index.html")
     assert page.all("section")[0]["id"] == "claims"
     assert "357 claims. Decided without runs: 85 reproduced, 18 not reproduced, 11 untestable." in page.text
@@ -95,7 +76,7 @@ def test_every_file_that_a_claim_rests_on_is_linked(make_results, tmp_path):
     claim = next(claim for claim in document["claims"] if claim["files"])
     claim["files"] += [claim["files"][0].replace("mst-clipiqa", "mst-clipiqa-star")]
     write_json(results / "claims.json", document)
-    write_report(results, out, TABLES)
+    write_report(results, out, PAPER_TABLES)
     links = [link for link in Page(out / "index.html").all("a") if link.get("title") == claim["files"][1]]
     assert [link["href"] for link in links] == [f"../../results/tiny/{claim['files'][1]}"]
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mstclipiqa.base.files import write_table
+from mstclipiqa.base.layout import BASELINES, CURVES, TRANSFER
 from mstclipiqa.report import controls, figures, page
 from mstclipiqa.report.results import read_results
 
@@ -23,8 +23,8 @@ def write_baselines(root):
     left_out = [
         {"source": "prompt mean", "target": target, "protocol": "grouped3", "splits": [0, 1, 2]} for target in TARGETS
     ]
-    columns = ["source", "target", "protocol", "split", "n", "srcc", "plcc"]
-    write_table(root / "agiqa-3k" / "baselines.parquet", pd.DataFrame(rows, columns=columns), {"left_out": left_out})
+    table = pd.DataFrame(rows, columns=list(BASELINES.columns))
+    BASELINES.write(BASELINES.at(root, benchmark="agiqa-3k"), table, {"left_out": left_out})
 
 
 def write_curves(root):
@@ -41,7 +41,7 @@ def write_curves(root):
         "ridge": {"released_code": {"train": 0.9, "test": 0.65}},
         "stopped": [{"recipe": "released_code", "learning_rate": 5e-5, "reason": "the run has diverged"}],
     }  # fmt: skip
-    write_table(root / "curves.parquet", pd.DataFrame(rows, columns=controls.CURVES), metadata)
+    CURVES.write(CURVES.at(root), pd.DataFrame(rows, columns=list(CURVES.columns)), metadata)
 
 
 def write_transfer(root):
@@ -53,7 +53,7 @@ def write_transfer(root):
     ]
     protocols = dict.fromkeys(("agiqa-1k", "agiqa-3k"), "lab-seed1")
     metadata = {"target": "quality", "recipe": "main_text", "seed": 0, "protocols": protocols}
-    write_table(root / "transfer.parquet", pd.DataFrame(rows, columns=controls.TRANSFER), metadata)
+    TRANSFER.write(TRANSFER.at(root), pd.DataFrame(rows, columns=list(TRANSFER.columns)), metadata)
 
 
 @pytest.fixture

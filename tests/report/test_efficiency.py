@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from mstclipiqa.base.files import write_table
+from mstclipiqa.base.layout import EFFICIENCY, TIMED
 from mstclipiqa.report import efficiency, figures
 from mstclipiqa.report.results import read_results
 from mstclipiqa.report.results_tables import summarise
@@ -27,9 +27,9 @@ def costly(make_results):
             (recipe, "coarse-only", "coarse", False, 262_657, 88_000_000, 8.8, 2.0, 0.5),
         ]
         metadata = {"device": device, "machine": "one CPU thread" if device == "cpu" else "a GPU", "rounds": 5}
-        frame = pd.DataFrame(rows, columns=[*efficiency.COUNTED, "ms_1", "ms_32"])
-        write_table(root / "efficiency.parquet", frame[efficiency.COUNTED], {})
-        write_table(root / "timings" / "efficiency.parquet", frame[efficiency.TIMED], metadata)
+        frame = pd.DataFrame(rows, columns=[*EFFICIENCY.columns, "ms_1", "ms_32"])
+        EFFICIENCY.write(EFFICIENCY.at(root), frame[list(EFFICIENCY.columns)], {})
+        TIMED.write(TIMED.at(root), frame[list(TIMED.columns)], metadata)
         return read_results(root)
 
     return write

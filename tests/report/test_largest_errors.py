@@ -3,7 +3,7 @@ import io
 
 import pytest
 from PIL import Image
-from test_page import Page
+from report_page import Page
 
 from mstclipiqa.base.files import read_table
 from mstclipiqa.report import write_report

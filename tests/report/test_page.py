@@ -1,48 +1,15 @@
 import re
-from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from config_files import PAPER_TABLES
+from report_page import Page
 from results_folder import build
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.report import write_report
 
-PAPER_TABLES = Path(__file__).parents[2] / "config" / "paper_tables.csv"
 HOSTILE = '<script>alert("1")</script>'
-
-
-class Page(HTMLParser):
-    """The tags of a page, its visible text, and a check that every tag is closed in order."""
-
-    VOID = {"meta", "link", "br", "hr", "img", "input"}
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.path, self.tags, self.open, self.words = path, [], [], []
-        self.feed(path.read_text(encoding="utf-8"))
-        self.close()
-        assert self.open == []
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.words.append(data)
-
-    def all(self, tag: str) -> list[dict]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")

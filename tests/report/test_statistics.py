@@ -1,12 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from results_tables import table_of
 
-from mstclipiqa.base.files import read_table, write_table
+from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS
+from mstclipiqa.base.names import GROUP
 from mstclipiqa.report import statistics, write_report
 from mstclipiqa.report.results import read_results
 
-GROUP = ["benchmark", "target", "recipe", "variant", "protocol", "selection"]
 CLAIMED = {"mst-clipiqa": "+0.89", "mst-clipiqa-star": "+1.11"}
 
 
@@ -45,8 +47,8 @@ def make_statistics(make_results):
         columns = ["level", "name", "kind", "runs", "runs_undefined", "srcc"]
         generators = means.drop(columns="srcc").merge(pd.DataFrame(kinds, columns=columns), how="cross")
         generators["runs_too_small"] = 0
-        for name, table in (("intervals", intervals), ("comparisons", comparisons), ("generators", generators)):
-            write_table(root / f"{name}.parquet", table.sample(frac=1, random_state=2), {})
+        for entry, table in ((INTERVALS, intervals), (COMPARISONS, comparisons), (GENERATORS, generators)):
+            entry.write(entry.at(root), table_of(entry, table.sample(frac=1, random_state=2)), {})
         return root
 
     return make

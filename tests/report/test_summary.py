@@ -1,13 +1,12 @@
 import re
 from pathlib import Path
 
-from test_claim_tables import add_claims
+from config_files import PAPER_TABLES
+from results_folder import add_claims
 
 from mstclipiqa.report.page import make_tables
 from mstclipiqa.report.results import read_results
 from mstclipiqa.report.summary import summarise_report
-
-PAPER_TABLES = Path(__file__).parents[2] / "config" / "paper_tables.csv"
 
 
 def summary_of(root: Path) -> str:

@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 from pylatexenc.latex2text import LatexNodes2Text
 from pylatexenc.latexwalker import LatexWalker
-from results_folder import build
-from test_claim_tables import add_claims
+from results_folder import add_claims, build
 
 from mstclipiqa.report.page import make_tables
 from mstclipiqa.report.results import read_results
