@@ -55,55 +55,6 @@ def test_images_are_encoded_as_by_a_model_made_with_open_clip_alone(coarse: Enco
     assert not torch.allclose(features.norm(dim=1), torch.ones(3)), "not normalised"
 
 
-TOWER = {"image_size": 32, "patch_size": 8, "width": 48, "layers": 2, "mlp_ratio": 2.0, "output_dim": 24}
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"heads": 2},
-        {"heads": 3},
-        {"heads": 3, "ls_init_value": 0.1, "final_ln_after_pool": True},
-        {"heads": 3, "pool_type": "avg"},
-        {"heads": 2, "attentional_pool": True, "attn_pooler_heads": 2},
-        {"heads": 2, "block_type": "custom"},
-        {"heads": 3, "act_layer": open_clip.transformer.QuickGELU},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_quickened_tower_computes_the_same_features(settings: dict, precision: str):
-    torch.manual_seed(0)
-    tower = open_clip.transformer.VisionTransformer(**TOWER, **settings).eval().requires_grad_(False)
-    for parameter in tower.parameters():
-        parameter.add_(0.1 * torch.randn_like(parameter))  # biases and scales, too, do something
-    pixels = torch.randn(3, 3, 32, 32)
-    expected = tower(pixels)
-    tower.to(clip.PRECISIONS[precision])
-    clip.quicken(tower)
-    features = tower(pixels.to(clip.PRECISIONS[precision])).float()
-    tolerance = 1e-5 if precision == "float32" else 0.02 * expected.abs().max().item()
-    torch.testing.assert_close(features, expected, rtol=0, atol=tolerance)
-
-
-def test_a_quickened_quick_gelu_has_the_same_bits():
-    tower = open_clip.transformer.VisionTransformer(**TOWER, heads=2, act_layer=open_clip.transformer.QuickGELU)
-    x = torch.randn(3, 17, 96)
-    expected = tower.transformer.resblocks[0].mlp.gelu(x)
-    clip.quicken(tower)
-    assert torch.equal(tower.transformer.resblocks[0].mlp.gelu(x), expected)
-
-
-def test_a_quickened_tower_takes_the_class_token_alone_through_its_last_block():
-    tower = open_clip.transformer.VisionTransformer(**TOWER, heads=2).eval()
-    seen = []
-    for block in tower.transformer.resblocks:
-        block.mlp.register_forward_hook(lambda module, inputs, output: seen.append(tuple(output.shape)))
-    clip.quicken(tower)
-    tower(torch.randn(3, 3, 32, 32))
-    assert seen == [(3, 17, 48), (3, 1, 48)]
-
-
 def test_bfloat16_image_tower_is_its_models_own_call_and_close_to_float32(coarse: Encoder, images: list[Image.Image]):
     rounded = load_encoder("mst-small-32", "random:32", CPU, precision="bfloat16")
     assert {parameter.dtype for parameter in rounded.model.visual.parameters()} == {torch.bfloat16}
@@ -350,15 +301,6 @@ def test_papers_encoder_is_openais_architecture():
     assert encoder.encode_images(torch.zeros(1, 3, 224, 224)).shape == (1, 512)
     states, pooled = encoder.encode_texts(["a corgi"])
     assert states[0].shape == (4, 512) and pooled.shape == (1, 512)
-
-
-def test_missing_operators_are_declared_once():
-    clip._declare_torchvision_operators()
-    clip._declare_torchvision_operators()
-    assert torch.ops.torchvision.nms is not None and torch.ops.torchvision.qnms is not None
-    import torchvision
-
-    assert torchvision.transforms.CenterCrop(2)(torch.zeros(3, 4, 4)).shape == (3, 2, 2)
 
 
 def test_encoder_cannot_be_changed_by_accident(coarse: Encoder):
