@@ -8,10 +8,10 @@ from scipy import stats
 from toy import DIM, RECIPE, WIDTH, make_dataset, make_levels
 
 from mstclipiqa.analyses.ridge import ridge
-from mstclipiqa.analyses.transfer import RIDGE, VARIANTS, first_split, run_transfer
+from mstclipiqa.analyses.transfer import RIDGE, make_source, run_transfer
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.files import read_table, sha256
-from mstclipiqa.base.names import LAST, TEST, TRAIN, VAL
+from mstclipiqa.base.names import LAST, MODELS, TEST, TRAIN, VAL
 from mstclipiqa.model.build import build_model
 from mstclipiqa.training.dataset import level_embeddings
 from mstclipiqa.training.run import predict, train_run
@@ -35,7 +35,7 @@ def splits_of(data):
 def sources():
     # of different sizes, scales and orders
     made = {"b": make_dataset(1), "a": make_dataset(2, 0, 5, 50), "c": make_dataset(3, 1, 5, 40)}
-    return {name: first_split(data, splits_of(data), name) for name, data in made.items()}
+    return {name: make_source(data, splits_of(data), name) for name, data in made.items()}
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_the_first_split_of_the_first_protocol_is_trained(sources):
 
 def test_every_pair_has_an_entry(table):
     frame, metadata = table
-    assert len(frame) == 3 * 3 * 3 and set(frame["variant"]) == {*VARIANTS, RIDGE}
+    assert len(frame) == 3 * 3 * 3 and set(frame["variant"]) == {*MODELS, RIDGE}
     assert not frame.duplicated(["variant", "train_benchmark", "test_benchmark"]).any()
     assert set(frame["recipe"]) == {RECIPE.name, ""} and (frame["recipe"].eq("") == frame["variant"].eq(RIDGE)).all()
     own = frame["train_benchmark"] == frame["test_benchmark"]
@@ -68,7 +68,7 @@ def test_every_pair_has_an_entry(table):
     assert metadata["recipe"] == RECIPE.name and set(metadata["protocols"]) == {"a", "b", "c"}
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", MODELS)
 def test_entries_are_those_of_one_training_run(variant, table, sources):
     source = sources["b"]
     model = build_model(variant, RECIPE, DIM, WIDTH, level_embeddings(LEVEL_STORE, RECIPE), 4)
