@@ -13,7 +13,7 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.names import LEVELS
 from mstclipiqa.model.build import build_model
 from mstclipiqa.model.recipes import load_recipe
-from mstclipiqa.model.variants import TWO_TOWERS, VARIANTS, get_variant
+from mstclipiqa.model.variants import TWO_TOWERS, VARIANTS, fusion_variant, get_variant
 
 PACKAGE = Path(mstclipiqa.__file__).parent
 RECIPES = sorted((Path(__file__).parents[2] / "config" / "recipes").glob("*.yaml"))
@@ -48,8 +48,8 @@ def test_an_unknown_variant_is_refused_with_the_known_ones():
 def test_a_fusion_is_a_file_and_a_variant_by_its_name(tmp_path):
     """In a copy of the package: one new file is enough."""
     package = Path(shutil.copytree(PACKAGE, tmp_path / "mstclipiqa"))
-    (package / "fusions" / "fine_minus_coarse.py").write_text(
-        '"""Difference: the fine stream\n  without the coarse one."""\n\nfrom torch import nn\n\n\n'
+    (package / "model" / "fusions" / "fine_minus_coarse.py").write_text(
+        'from torch import nn\n\nTITLE = "Difference"\nDESCRIPTION = "the fine stream without the coarse one"\n\n\n'
         "class Fusion(nn.Module):\n    def __init__(self, dim, recipe):\n        super().__init__()\n\n"
         "    def forward(self, f_c, f_f):\n        return f_f - f_c\n"
     )
@@ -62,3 +62,10 @@ def test_a_fusion_is_a_file_and_a_variant_by_its_name(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["Difference | the fine stream without the coarse one", "(2,)"], done.stderr
+
+
+@pytest.mark.parametrize("text", ['TITLE = "Difference"\n', 'DESCRIPTION = "of both"\n', "TITLE = DESCRIPTION = 1\n"])
+def test_a_fusion_without_a_title_or_a_description_is_refused(text, tmp_path):
+    (tmp_path / "difference.py").write_text(text)
+    with pytest.raises(InputError, match=r'difference.py: a fusion needs (TITLE|DESCRIPTION) = "..."'):
+        fusion_variant(tmp_path / "difference.py")
