@@ -7,12 +7,22 @@
 #
 # The target rules stand here, not in an included file: a Snakefile that only includes plans nothing.
 
+import os
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.14")
 
+#: What is beside this file, from any working directory and within another workflow.
+CONFIG = Path(os.path.relpath(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)) / "config"))
+RECIPES = CONFIG / "recipes"
 
-configfile: "config/config.yaml"
+
+# A configuration is whole: the default suite's stands in where none is given, and fills no gap of another.
+if not workflow.overwrite_configfiles:
+
+    configfile: CONFIG / "config.yaml"
 
 
 report: "workflow/report/workflow.rst"
@@ -21,6 +31,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/features.smk"
+include: "workflow/rules/shards.smk"
 include: "workflow/rules/heads.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/curves.smk"
@@ -40,18 +51,28 @@ rule reproduce:
         f"{REPORTS}/index.html",
 
 
+def reference(wildcards):
+    """The suite's committed measurements. Asked for by `check` alone, and before anything is run."""
+    path = CONFIG / "reference" / f"{study.suite}.csv"
+    if not path.is_file():
+        sys.exit(
+            f"Error: {path}: no such reference; write one from a run that you trust: "
+            f"mstclipiqa bless --results {RESULTS} --reference {path} --by NAME --reason WHY"
+        )
+    return str(path)
+
 
 rule check:
     input:
-        metrics=f"{RESULTS}/metrics.parquet",
-        intervals=f"{RESULTS}/intervals.parquet",
-        manifest=f"{RESULTS}/manifest.json",
+        metrics=at(layout.METRICS),
+        intervals=at(layout.INTERVALS),
+        manifest=at(layout.MANIFEST),
         reference=reference,
-    params:
-        results=lambda wildcards, input: Path(input.metrics).parent,
     log:
         f"{RESULTS}/logs/check.log",
     conda:
         "environment.yml"
+    params:
+        results=lambda wildcards, input: Path(input.metrics).parent,
     shell:
         "python -m mstclipiqa check --results {params.results:q} --reference {input.reference:q} 2>&1 | tee {log:q}"

@@ -1,23 +1,28 @@
 """What the heads are held against: ridge regression on features, zero-shot scores, and means over groups."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.analyses.ridge import ridge
+from mstclipiqa.analyses.ridge import PENALTY, ridge
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.layout import BASELINES, SAMPLES, SPLITS
 from mstclipiqa.base.names import LEVELS, TEST, TRAIN, VAL
-from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
+from mstclipiqa.base.words import mean_and_sd
+from mstclipiqa.encoders.statistics import NAMES
+from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
 from mstclipiqa.evaluation.metrics import plcc, srcc
 
-#: What ridge reads from: columns of the stores side by side. The statistics begin with the three colour channels.
-SOURCES: dict[str, dict[str, slice]] = {
+#: What ridge reads from: columns of the stores side by side.
+SOURCES: dict[str, dict[str, slice | list[int]]] = {
     "ridge on f_c": {"coarse": slice(None)},
     "ridge on f_f": {"fine": slice(None)},
     "ridge on f_c and f_f": {"coarse": slice(None), "fine": slice(None)},
     "ridge on image statistics": {"statistics": slice(None)},
-    "ridge on mean colour": {"statistics": slice(0, 9, 3)},
+    "ridge on mean colour": {"statistics": [NAMES.index(f"{channel}_mean") for channel in ("red", "green", "blue")]},
 }
 
 #: The antonyms of CLIP-IQA (Wang et al., AAAI 2023), the better one first, and CLIP's own temperature.
@@ -164,4 +169,39 @@ def score_predictors(
         dict(zip(("source", "target", "protocol"), key, strict=True)) | {"splits": numbers}
         for key, numbers in constant.items()
     ]
-    return pd.DataFrame(rows, columns=["source", "target", "protocol", "split", "n", "srcc", "plcc"]), left_out
+    return pd.DataFrame(rows, columns=list(BASELINES.columns)), left_out
+
+
+@dataclass(frozen=True)
+class BaselineFiles:
+    """The files that the rivals are computed from; `paired` are the features of the encoder whose text tower encoded
+    `prompts` and the zero-shot `texts`."""
+
+    samples: Path
+    splits: Path
+    coarse: Path
+    fine: Path
+    statistics: Path
+    prompts: Path
+    texts: Path
+    paired: Path
+
+
+def baselines_from_files(output: Path, files: BaselineFiles) -> list[str]:
+    """Score every rival on every split, write the table `output`, and say what was found, a line each: mean ± sample
+    SD over the splits of a protocol."""
+    samples, card = SAMPLES.read(files.samples)
+    stores = {name: load_features(getattr(files, name)) for name in ("coarse", "fine", "statistics", "paired")}
+    predictors = all_predictors(samples, stores, load_texts(files.prompts), load_texts(files.texts))
+    rows, left_out = score_predictors(predictors, samples, SPLITS.read(files.splits)[0], list(card["ranges"]))
+    metadata = {"benchmark": card["benchmark"], "synthetic": card["synthetic"], "penalty": PENALTY}
+    metadata["encoders"] = {name: store.metadata["encoder"] for name, store in stores.items()}
+    BASELINES.write(output, rows, metadata | {"left_out": left_out})
+    lines = []
+    for (target, protocol, source), group in rows.groupby(["target", "protocol", "source"], sort=False):
+        shown = ", ".join(f"{name.upper()} {mean_and_sd(group[name])}" for name in ("srcc", "plcc"))
+        lines.append(f"{card['title']} {target}, {protocol}, {len(group)} splits, {source}: {shown}")
+    for entry in left_out:
+        where = f"{card['title']} {entry['target']}, {entry['protocol']}, {len(entry['splits'])} splits"
+        lines.append(f"{where}, {entry['source']}: left out, the same for every test image")
+    return lines

@@ -7,6 +7,7 @@ fusion and head; it costs what its parts do.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mstclipiqa.base.layout import EFFICIENCY, TIMED
 from mstclipiqa.base.names import LEVELS
 from mstclipiqa.base.progress import progress
-from mstclipiqa.encoders.clip import Encoder
+from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable
 from mstclipiqa.study.study import Study
 from mstclipiqa.training.process import prepare_process
@@ -76,6 +78,18 @@ def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.D
     labels = {name: encoder.identity["label"] for name, encoder in encoders.items()}
     metadata = {"device": device.type, "machine": machine, "rounds": ROUNDS, "encoders": labels}
     return pd.DataFrame(counted), pd.DataFrame(timed), metadata
+
+
+def efficiency_from_study(study: Study, output: Path, timings: Path) -> None:
+    """Measure a study's models with its encoders; write what is counted to `output`, what is timed to `timings`."""
+    precision = study.config["extraction"]["precision"]
+    encoders = {
+        name: load_encoder(encoder["model"], encoder["weights"], precision=precision)
+        for name, encoder in study.config["encoders"].items()
+    }
+    counted, timed, metadata = measure_efficiency(study, encoders)
+    TIMED.write(timings, timed, metadata)
+    EFFICIENCY.write(output, counted, {"encoders": metadata["encoders"]})
 
 
 def image_part(encoder: Encoder) -> Part:

@@ -1,7 +1,8 @@
 """Is the recipe enough? SRCC after every epoch, under each recipe and at other learning rates, beside ridge regression
 on the same features: whether a head stops short for want of training."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,21 +12,21 @@ import torch
 
 from mstclipiqa.analyses.ridge import ridge
 from mstclipiqa.base.errors import FailedRunError
-from mstclipiqa.base.files import write_table
 from mstclipiqa.base.fingerprint import fingerprint
-from mstclipiqa.base.names import TEST, TRAIN
+from mstclipiqa.base.layout import CURVES, SPLITS
+from mstclipiqa.base.names import MODELS, TEST, TRAIN
 from mstclipiqa.base.progress import progress
-from mstclipiqa.encoders.stores import TextFeatures
+from mstclipiqa.encoders.stores import TextFeatures, load_texts
 from mstclipiqa.evaluation.metrics import srcc
-from mstclipiqa.model.build import MSTCLIPIQA, build_model
-from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.model.build import MSTCLIPIQA
+from mstclipiqa.model.recipes import Recipe, load_recipe
 from mstclipiqa.model.variants import get_variant
-from mstclipiqa.training.dataset import Dataset, assign_roles, level_embeddings
+from mstclipiqa.training.dataset import Dataset, DatasetFiles, first_split, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
-from mstclipiqa.training.run import EVALUATION_BATCH, predict, train_run
+from mstclipiqa.training.run import Trainer, predict_all, train_run
 
 #: The model that is followed, and the target it is trained on.
-VARIANT, TARGET = "mst-clipiqa", "quality"
+VARIANT, TARGET = MODELS[0], "quality"
 
 #: The sweep: multiples of the recipe's own learning rate, and one rate for all recipes.
 MULTIPLES, COMMON_RATE = (1, 10, 100), 1e-3
@@ -43,8 +44,7 @@ def learning_rates(recipe: Recipe) -> list[float]:
 def choose_split(splits: pd.DataFrame) -> tuple[str, int]:
     """Protocol and split to follow: the first that keeps prompts apart, else the first."""
     names = splits["protocol"].unique()
-    protocol = next((name for name in names if name.startswith("grouped")), names[0])
-    return protocol, int(splits.loc[splits["protocol"] == protocol, "split"].min())
+    return first_split(splits, next((name for name in names if name.startswith("grouped")), names[0]))
 
 
 def follow(
@@ -57,12 +57,10 @@ def follow(
 
     def observe(epoch: int, model: MSTCLIPIQA) -> None:
         for role, rows in shown.items():
-            with torch.inference_mode():
-                scores = [predict(model, data, chunk) for chunk in torch.from_numpy(rows).split(EVALUATION_BATCH)]
-            curve.append((epoch, role, srcc(torch.cat(scores).numpy(), data.mos[rows])))
+            scores = predict_all(model, data, torch.from_numpy(rows))
+            curve.append((epoch, role, srcc(scores.numpy(), data.mos[rows])))
 
-    texts = level_embeddings(levels, recipe)
-    model = build_model(VARIANT, recipe, data.f_c.shape[1], data.tokens.shape[1], texts, seed)
+    model = Trainer.of_texts(data, VARIANT, recipe, levels).build(seed)
     try:
         train_run(model, data, roles, recipe, seed, observe)
     except FailedRunError as error:  # a rate may be too high: that is a finding
@@ -77,6 +75,32 @@ def ridge_ceiling(data: Dataset, roles: np.ndarray) -> dict[str, float]:
     return {role: srcc(fitted[roles == role], data.mos[roles == role]) for role in (TRAIN, TEST)}
 
 
+@dataclass(frozen=True)
+class Case:
+    """The files of one recipe's curves: the recipe, the stores of both streams and the level texts; and the augmented
+    views where the recipe trains on some."""
+
+    recipe: Path
+    coarse: Path
+    fine: Path
+    levels: Path
+    coarse_views: Path | None = None
+    fine_views: Path | None = None
+
+
+def curves_from_files(
+    output: Path, samples: Path, splits: Path, prompts: Path, cases: Sequence[Case], seed: int
+) -> None:
+    """As `run_curves`, of one benchmark's files and a case for each recipe."""
+    read = []
+    for case in cases:
+        files = DatasetFiles(samples, case.coarse, case.fine, prompts, case.coarse_views, case.fine_views)
+        data, card = read_dataset(files, TARGET)
+        read.append((load_recipe(case.recipe), data, load_texts(case.levels)))
+    metadata = {name: card[name] for name in ("benchmark", "synthetic")}
+    run_curves(output, SPLITS.read(splits)[0], read, seed, metadata)
+
+
 def run_curves(
     output: Path,
     splits: pd.DataFrame,
@@ -86,16 +110,14 @@ def run_curves(
 ) -> None:
     """Follow every recipe, on its dataset and level texts, at every rate of its sweep; write the table `output`.
 
-    Columns: recipe, variant, learning_rate, epoch, role (train or test), srcc. The metadata have the split, each
-    recipe's own rate and its ridge, and the runs that stopped early, with the reason.
+    The metadata have the split, each recipe's own rate and its ridge, and the runs that stopped early, with the reason.
     """
     prepare_process()
     protocol, split = choose_split(splits)
-    chosen = splits[(splits["protocol"] == protocol) & (splits["split"] == split)]
     runs = [(*case, rate) for case in cases for rate in learning_rates(case[0])]
     rows, stopped, ridges = [], [], {}
     for recipe, data, levels, rate in progress(runs, len(runs), f"curves {metadata['benchmark']}", "runs"):
-        roles = assign_roles(data, chosen, f"{protocol}, split {split}")
+        roles = roles_of(data, splits, protocol, split)
         if recipe.name not in ridges:
             ridges[recipe.name] = ridge_ceiling(data, roles)
         curve, reason = follow(data, roles, replace(recipe, learning_rate=rate), levels, seed)
@@ -113,8 +135,7 @@ def run_curves(
         "learning_rates": {recipe.name: recipe.learning_rate for recipe, *_ in cases},
         "ridge": ridges,
         "stopped": stopped,
-        "code": fingerprint(__name__, get_variant(VARIANT).module),
+        "code": fingerprint(__name__, *get_variant(VARIANT).modules),
         "versions": {package: version(package) for package in ("torch", "numpy", "scipy")},
     }
-    columns = ["recipe", "variant", "learning_rate", "epoch", "role", "srcc"]
-    write_table(output, pd.DataFrame(rows, columns=columns), metadata)
+    CURVES.write(output, pd.DataFrame(rows, columns=list(CURVES.columns)), metadata)

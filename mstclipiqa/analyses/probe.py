@@ -16,27 +16,24 @@ from mstclipiqa.analyses.gates import gate_shifts, variance_shares
 from mstclipiqa.analyses.probe_images import describe_images, paint, probe_scenes
 from mstclipiqa.analyses.readout import read_out
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import write_table
 from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.base.layout import GATES, READOUT, SPLITS
+from mstclipiqa.base.names import MODELS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.clip import Encoder, load_encoder
-from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
-from mstclipiqa.model.build import MSTCLIPIQA, build_model
-from mstclipiqa.model.recipes import Recipe
-from mstclipiqa.training.dataset import Dataset, assign_roles, level_embeddings
+from mstclipiqa.encoders.stores import TextFeatures, load_texts
+from mstclipiqa.model.recipes import Recipe, load_recipe
+from mstclipiqa.model.variants import get_variant
+from mstclipiqa.training.dataset import Dataset, DatasetFiles, first_split, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
-from mstclipiqa.training.run import train_run
+from mstclipiqa.training.run import Trainer, train_run
 
 #: The model that is probed, and the target it is trained on.
-VARIANT, TARGET = "mst-clipiqa", "quality"
+VARIANT, TARGET = MODELS[0], "quality"
 
 
-# The probe
-
-
-def matching_encoder(path: Path, store: ImageFeatures, model: str, weights: str) -> Encoder:
-    """Load the encoder; raises InputError where the store at `path` was made with other weights."""
-    stored = store.metadata["encoder"]
+def matching_encoder(path: Path, stored: dict, model: str, weights: str) -> Encoder:
+    """Load the encoder; raises InputError where the store at `path`, by the encoder `stored`, has other weights."""
     encoder = load_encoder(model, weights, precision=stored["precision"])
     loaded = encoder.identity
     if stored["weights_sha256"] != loaded["weights_sha256"]:
@@ -56,6 +53,29 @@ def encode_probe(encoders: dict[str, Encoder], scenes: pd.DataFrame) -> dict[str
     return {role: torch.cat(batches) for role, batches in features.items()}
 
 
+def probe_from_files(
+    output: Path,
+    files: DatasetFiles,
+    splits: Path,
+    levels: Path,
+    recipe: Path,
+    seed: int,
+    encoders: dict[str, tuple[str, str]],
+) -> None:
+    """As `run_probe`, from files; `encoders` are the (open_clip model, weights) of the coarse and the fine features.
+
+    Raises InputError where features were made with other weights.
+    """
+    data, card = read_dataset(files, TARGET)
+    loaded = {
+        role: matching_encoder(path, card["encoders"][role], *encoders[role])
+        for role, path in (("coarse", files.coarse), ("fine", files.fine))
+    }
+    metadata = {name: card[name] for name in ("benchmark", "synthetic")}
+    table, texts = SPLITS.read(splits)[0], load_texts(levels)
+    run_probe(output, data, table, load_recipe(recipe), texts, seed, loaded, metadata)
+
+
 def run_probe(
     output: Path,
     data: Dataset,
@@ -73,15 +93,10 @@ def run_probe(
     fusion is probed before training too: what the two readings share is not learned from opinion scores.
     """
     prepare_process()
-    pooled = level_embeddings(levels, recipe)
-
-    def build() -> MSTCLIPIQA:
-        return build_model(VARIANT, recipe, data.f_c.shape[1], data.tokens.shape[1], pooled, seed)
-
-    protocol, split = splits["protocol"].iloc[0], int(splits["split"].iloc[0])
-    chosen = splits[(splits["protocol"] == protocol) & (splits["split"] == split)]
-    roles = assign_roles(data, chosen, f"{protocol}, split {split}")
-    models = {"initial": build(), "trained": build()}
+    trainer = Trainer.of_texts(data, VARIANT, recipe, levels)
+    protocol, split = first_split(splits)
+    roles = roles_of(data, splits, protocol, split)
+    models = {"initial": trainer.build(seed), "trained": trainer.build(seed)}
     train_run(models["trained"], data, roles, recipe, seed)
 
     scenes = probe_scenes()
@@ -118,9 +133,9 @@ def run_probe(
         "spoiled": len(strengths),
         "images": len(images),
         "gates": summary,
-        "code": fingerprint(__name__),
+        "code": fingerprint(__name__, *get_variant(VARIANT).modules),
         "versions": {package: version(package) for package in ("torch", "numpy", "scipy", "pillow")},
     }
-    for name, table in (("readout", read_out(features, images)), ("gates", pd.concat(shifts, ignore_index=True))):
+    for entry, table in ((READOUT, read_out(features, images)), (GATES, pd.concat(shifts, ignore_index=True))):
         table.insert(0, "recipe", recipe.name)
-        write_table(output / f"{name}.parquet", table, metadata)
+        entry.write(output / Path(entry.path).name, table, metadata)

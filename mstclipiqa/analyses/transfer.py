@@ -1,5 +1,6 @@
 """Transfer between benchmarks: trained on one, applied to every image of another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -9,22 +10,21 @@ import pandas as pd
 import torch
 
 from mstclipiqa.analyses.ridge import ridge
-from mstclipiqa.base.errors import FailedRunError
-from mstclipiqa.base.files import write_table
+from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.fingerprint import fingerprint
-from mstclipiqa.base.names import LAST, TEST, TRAIN
+from mstclipiqa.base.layout import SPLITS, TRANSFER
+from mstclipiqa.base.names import LAST, MODELS, TEST, TRAIN
 from mstclipiqa.base.progress import progress
-from mstclipiqa.encoders.stores import TextFeatures
+from mstclipiqa.encoders.stores import TextFeatures, load_texts
 from mstclipiqa.evaluation.metrics import plcc, srcc
-from mstclipiqa.model.build import build_model
-from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.model.recipes import Recipe, load_recipe
 from mstclipiqa.model.variants import get_variant
-from mstclipiqa.training.dataset import Dataset, assign_roles, level_embeddings, to_mos
+from mstclipiqa.training.dataset import Dataset, DatasetFiles, first_split, read_dataset, roles_of, to_mos
 from mstclipiqa.training.process import prepare_process
-from mstclipiqa.training.run import EVALUATION_BATCH, predict, train_run
+from mstclipiqa.training.run import Trainer, predict_all, train_run
 
-#: What is transferred: the paper's two models, and as the plain rival ridge regression on f_c and f_f.
-VARIANTS, RIDGE, TARGET = ("mst-clipiqa", "mst-clipiqa-star"), "ridge", "quality"
+#: Beside the paper's two models, ridge regression on f_c and f_f is transferred; and the target of all.
+RIDGE, TARGET = "ridge", "quality"
 
 Predictions = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -38,13 +38,13 @@ class Source:
     protocol: str
 
 
-def first_split(data: Dataset, splits: pd.DataFrame, name: str) -> Source:
-    """The benchmark `name` with the first protocol's first split."""
-    protocol = splits["protocol"].iloc[0]
-    of_protocol = splits[splits["protocol"] == protocol]
-    split = int(of_protocol["split"].min())
-    chosen = of_protocol[of_protocol["split"] == split]
-    return Source(data, assign_roles(data, chosen, f"{name}, {protocol}, split {split}"), protocol)
+def make_source(data: Dataset, splits: pd.DataFrame, name: str) -> Source:
+    """The benchmark `name` with the first protocol's first split. Raises InputError as `roles_of` does."""
+    protocol, split = first_split(splits)
+    try:
+        return Source(data, roles_of(data, splits, protocol, split), protocol)
+    except InputError as error:
+        raise InputError(f"{name}, {error}") from None
 
 
 def apply_head(
@@ -55,8 +55,7 @@ def apply_head(
     The model is taken after the last epoch: nothing is chosen on any test image.
     """
     data, roles = sources[name].data, sources[name].roles
-    texts = level_embeddings(levels, recipe)
-    model = build_model(variant, recipe, data.f_c.shape[1], data.tokens.shape[1], texts, seed)
+    model = Trainer.of_texts(data, variant, recipe, levels).build(seed)
     run = train_run(model, data, roles, recipe, seed)
     last = run[run["selection"] == LAST]
     found = {name: (last["prediction"].to_numpy(), last["mos"].to_numpy())}
@@ -64,9 +63,8 @@ def apply_head(
     for other, source in sources.items():
         if other != name:
             to = source.data
-            with torch.inference_mode():
-                chunks = [predict(model, to, rows) for rows in torch.arange(len(to.images)).split(EVALUATION_BATCH)]
-            found[other] = to_mos(torch.cat(chunks).double().numpy(), to.low, to.high), to.mos
+            scores = predict_all(model, to, torch.arange(len(to.images)))
+            found[other] = to_mos(scores.double().numpy(), to.low, to.high), to.mos
     return found
 
 
@@ -85,15 +83,25 @@ def apply_ridge(sources: dict[str, Source], name: str) -> Predictions:
     return found
 
 
+def transfer_from_files(
+    output: Path, sources: Sequence[tuple[DatasetFiles, Path]], recipe: Path, levels: Path, seed: int
+) -> None:
+    """As `run_transfer`, of each benchmark's dataset files and splits table."""
+    read = {}
+    for files, splits in sources:
+        data, card = read_dataset(files, TARGET)
+        read[card["benchmark"]] = make_source(data, SPLITS.read(splits)[0], card["benchmark"])
+    run_transfer(output, read, load_recipe(recipe), load_texts(levels), seed)
+
+
 def run_transfer(output: Path, sources: dict[str, Source], recipe: Recipe, levels: TextFeatures, seed: int) -> None:
     """Train on each benchmark and test on each, and write the table `output`.
 
-    Columns: train_benchmark, test_benchmark, variant ("ridge" for the rival), recipe (empty for it), n, srcc, plcc.
-    On its own benchmark a model is tested on the test images alone. Raises FailedRunError where a prediction is
-    constant.
+    Its variant is "ridge" for the rival, its recipe is empty for it. On its own benchmark a model is tested on the test
+    images alone. Raises FailedRunError where a prediction is constant.
     """
     prepare_process()
-    runs = [(variant, name) for variant in (*VARIANTS, RIDGE) for name in sources]
+    runs = [(variant, name) for variant in (*MODELS, RIDGE) for name in sources]
     rows = []
     for variant, name in progress(runs, len(runs), f"transfer {recipe.name}", "runs"):
         try:
@@ -107,13 +115,12 @@ def run_transfer(output: Path, sources: dict[str, Source], recipe: Recipe, level
                 rows.append((name, other, variant, named, len(mos), srcc(predicted, mos), plcc(predicted, mos)))
         except FailedRunError as error:
             raise FailedRunError(f"transfer of {variant} from {name}: {error}") from None
-    columns = ["train_benchmark", "test_benchmark", "variant", "recipe", "n", "srcc", "plcc"]
     metadata = {
         "target": TARGET,
         "recipe": recipe.name,
         "seed": seed,
         "protocols": {name: source.protocol for name, source in sources.items()},
-        "code": fingerprint(__name__, get_variant(VARIANTS[0]).module),
+        "code": fingerprint(__name__, *get_variant(MODELS[0]).modules),
         "versions": {package: version(package) for package in ("torch", "numpy", "scipy")},
     }
-    write_table(output, pd.DataFrame(rows, columns=columns), metadata)
+    TRANSFER.write(output, pd.DataFrame(rows, columns=list(TRANSFER.columns)), metadata)

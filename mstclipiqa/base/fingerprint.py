@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parents[1]
 def fingerprint(*modules: str, data: Iterable[str] = ()) -> str:
     """Hex SHA-256 over the sources of `modules` and of their imports from this package, however deep.
 
-    `data` names folders of the package whose files count too, but for documents: `data=["."]` is all of it.
+    `data` names files of the package that count too, and folders with all in them but documents: `data=["."]` is all
+    of it.
     Raises ValueError for an unknown module.
     """
     contents: dict[str, bytes] = {}
@@ -30,7 +31,8 @@ def fingerprint(*modules: str, data: Iterable[str] = ()) -> str:
             contents[module] = source.read_bytes()
             pending += [*imported_modules(contents[module]), *packages_of(module)]
     for folder in data:
-        for path in (PACKAGE / folder).rglob("*"):
+        place = PACKAGE / folder
+        for path in [place] if place.is_file() else place.rglob("*"):
             if path.is_file() and path.suffix not in (".pyc", ".md"):  # a document decides nothing
                 contents[path.relative_to(PACKAGE).as_posix()] = path.read_bytes()
     state = hashlib.sha256()

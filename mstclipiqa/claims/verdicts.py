@@ -1,5 +1,6 @@
 """The verdicts: every claim held against the runs of a suite, under each recipe and protocol."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import read_table
+from mstclipiqa.base.files import read_table, write_json
+from mstclipiqa.base.layout import COMPARISONS, INTERVALS, SAMPLES, SPLITS
+from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.names import LEVELS
-from mstclipiqa.claims.paper import DIM, METRICS, Claim, Contrast, load_claims, read_paper
+from mstclipiqa.claims.paper import DIM, Claim, Contrast, load_claims, read_paper
 from mstclipiqa.claims.rules import (
     MINIATURE,
     NOT_REPRODUCED,
@@ -27,10 +30,9 @@ from mstclipiqa.claims.rules import (
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.model.recipes import Recipe, load_recipe
 
+#: What names a cell, and a difference between two variants; of INTERVALS and COMPARISONS both.
 CELL = ["benchmark", "target", "recipe", "variant", "protocol"]
 PAIR = ["benchmark", "target", "recipe", "protocol", "variant", "against", "low", "high"]
-COMPARISONS = [*PAIR, "selection"]
-INTERVALS = [*CELL, "selection", "runs", *(f"{m}{part}" for m in METRICS for part in ("", "_low", "_high"))]
 
 
 def judge(claim: Claim, measured: float, low: float, high: float) -> tuple[str, str]:
@@ -84,28 +86,28 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
 
     Raises InputError where a file is missing or is not what it should be.
     """
-    metrics = read_table(results / "metrics.parquet", [*CELL, "selection", "file"])[0]
-    intervals = read_table(results / "intervals.parquet", INTERVALS)[0]
+    metrics = METRICS_TABLE.read(METRICS_TABLE.at(results))[0]
+    intervals = INTERVALS.read(INTERVALS.at(results))[0]
     main = {name: describe_protocol(name)["selection"] for name in intervals["protocol"].unique()}
     intervals = intervals[intervals["selection"] == intervals["protocol"].map(main)]
-    comparisons = read_table(results / "comparisons.parquet", COMPARISONS)[0].dropna(subset=["low", "high"])
+    comparisons = COMPARISONS.read(COMPARISONS.at(results))[0].dropna(subset=["low", "high"])
     comparisons = comparisons[comparisons["selection"] == comparisons["protocol"].map(main)]
     pairs = {tuple(row[:-2]): row[-2:] for row in comparisons[PAIR].itertuples(index=False, name=None)}
     files = dict(zip(metrics[CELL].itertuples(index=False, name=None), metrics["file"], strict=True))
     cells = {}
-    for row in intervals[INTERVALS].to_dict("records"):
+    for row in intervals.to_dict("records"):
         key = tuple(row[name] for name in CELL)
         if key not in files:
-            raise InputError(f"{results / 'intervals.parquet'}: {'/'.join(key)} is not in metrics.parquet; run again")
+            raise InputError(f"{INTERVALS.at(results)}: {'/'.join(key)} is not in metrics.parquet; run again")
         cells[key] = row | {"file": files[key]}
     benchmarks = sorted({key[0] for key in cells})
     runs = {file: read_table(results / file)[1] for file in sorted(set(files.values()))}
-    synthetic = {name for name in benchmarks if read_table(results / name / "samples.parquet")[1]["synthetic"]}
+    synthetic = {name for name in benchmarks if read_table(SAMPLES.at(results, benchmark=name))[1]["synthetic"]}
     synthetic |= {run["benchmark"] for run in runs.values() if run["synthetic"]}
     leakage = {
         (name, protocol): tuple(sum(s[key] for s in splits) for key in ("test_images_with_prompt_in_train", "test"))
         for name in benchmarks
-        for protocol, splits in read_table(results / name / "splits.parquet")[1]["protocols"].items()
+        for protocol, splits in read_table(SPLITS.at(results, benchmark=name))[1]["protocols"].items()
     }
     paths = sorted(Path(recipes).glob("*.yaml"))
     return Suite(
@@ -252,6 +254,17 @@ def _interval(
         errors += [sorted((weight * (low - mean), weight * (high - mean))) for weight, mean, low, high in estimates]
     below, above = np.sqrt(np.sum(np.square(errors), axis=0)) if errors else (0.0, 0.0)
     return value, value - below, value + above
+
+
+def claims_from_results(
+    output: Path, claims: Path | str, paper_tables: Path | str, results: Path, recipes: Path | str
+) -> str:
+    """As `claims_document`, into the JSON file `output`; returns how many claims have which verdict, in a line."""
+    document = claims_document(claims, paper_tables, results, recipes)
+    write_json(output, document)
+    counts = Counter(row["verdict"] for row in document["claims"] if row["like_for_like"])
+    shown = ", ".join(f"{counts[verdict]} {verdict}" for verdict in RULES)
+    return f"Verdicts under {document['like_for_like']}: {shown}"
 
 
 def claims_document(claims: Path | str, paper_tables: Path | str, results: Path, recipes: Path | str) -> dict:

@@ -3,24 +3,50 @@
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import Parts, digest
-from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.base.fingerprint import fingerprint, source_file
+from mstclipiqa.base.layout import FEATURES, PROMPTS
 from mstclipiqa.base.progress import progress
+from mstclipiqa.encoders.images import draw_views, read_image
 from mstclipiqa.encoders.stores import read_store, write_store
 
-if TYPE_CHECKING:  # open_clip takes seconds to import, and image statistics need none of it
-    from mstclipiqa.encoders.clip import Encoder
 
-from mstclipiqa.encoders.images import draw_views, read_image
-from mstclipiqa.encoders.statistics import StatisticsEncoder
+class ImageEncoder(Protocol):
+    """What turns images into features: a CLIP model, or the statistics of images. `identity` decides their bytes."""
+
+    device: torch.device
+    identity: dict[str, Any]
+    preprocess: Callable[[Image.Image], Tensor]
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Features (B, D), float32, of prepared images (B, ...)."""
+
+
+class TextEncoder(Protocol):
+    """What turns texts into token states and embeddings."""
+
+    device: torch.device
+    identity: dict[str, Any]
+    token_counts: Callable[[list[str]], list[int]]
+
+    def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
+        """Per text its token states (L, T), and the pooled embeddings (B, D)."""
+
+
+def code_of(encoder: ImageEncoder | TextEncoder) -> str:
+    """The fingerprint of what encodes: this module and the encoder's own, so that an edit of one kind of encoder leaves
+    the features of the others alone."""
+    own = type(encoder).__module__
+    return fingerprint(__name__, *([own] if source_file(own) else []))
 
 
 def is_complete(output: Path, metadata: dict) -> bool:
@@ -31,11 +57,9 @@ def is_complete(output: Path, metadata: dict) -> bool:
 class Store:
     """The store of one encoder's image features while it is filled, batch by batch; at `output` when complete."""
 
-    def __init__(
-        self, output: Path, encoder: "Encoder | StatisticsEncoder", samples: pd.DataFrame, batch_size: int, views: dict
-    ):
+    def __init__(self, output: Path, encoder: ImageEncoder, samples: pd.DataFrame, batch_size: int, views: dict):
         self.output, self.encoder = output, encoder
-        known = {"encoder": encoder.identity, "code": fingerprint(__name__), "device": encoder.device.type, **views}
+        known = {"encoder": encoder.identity, "code": code_of(encoder), "device": encoder.device.type, **views}
         self.metadata = known | {
             "batch_size": batch_size,
             "images": samples["image"].tolist(),
@@ -65,11 +89,13 @@ class Store:
                 features = np.empty((len(self.metadata["images"]), *batch.shape[1:]), batch.dtype)
             features[row : row + len(batch)] = batch
             row += len(batch)
-        write_store(self.output, {"features": features}, self.metadata)
+        tensors = {"features": features}
+        FEATURES.check_tensors(tensors)
+        write_store(self.output, tensors, self.metadata)
 
 
 def extract_features(
-    encoders: "Mapping[Path, Encoder | StatisticsEncoder]",
+    encoders: Mapping[Path, ImageEncoder],
     samples: pd.DataFrame,
     root: Path,
     batch_size: int = 8,
@@ -148,7 +174,7 @@ def extract_features(
         store.parts.clear()
 
 
-def extract_texts(encoder: "Encoder", texts: Iterable[str], output: Path, batch_size: int = 32) -> None:
+def extract_texts(encoder: TextEncoder, texts: Iterable[str], output: Path, batch_size: int = 32) -> None:
     """Encode every distinct text once into the store `output`; texts beyond the context are counted.
 
     A store that is already complete is left as it is.
@@ -158,7 +184,7 @@ def extract_texts(encoder: "Encoder", texts: Iterable[str], output: Path, batch_
     counts, limit = encoder.token_counts(texts), encoder.identity["context_length"]
     metadata = {
         "encoder": encoder.identity,
-        "code": fingerprint(__name__),
+        "code": code_of(encoder),
         "device": encoder.device.type,
         "texts": texts,
         "truncated": [text for text, count in zip(texts, counts, strict=True) if count > limit],
@@ -177,4 +203,5 @@ def extract_texts(encoder: "Encoder", texts: Iterable[str], output: Path, batch_
         "offsets": np.cumsum([0, *(len(state) for state in states)]),
         "pooled": torch.cat(pooled).numpy(),
     }
+    PROMPTS.check_tensors(tensors)
     write_store(output, tensors, metadata)

@@ -6,23 +6,19 @@ noise of that variance in grey levels squared: flat images stay finite, and in r
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy import fft, ndimage, special
 from torch import Tensor
 
 from mstclipiqa.base.errors import InputError
-
-if TYPE_CHECKING:  # open_clip takes seconds to import, and image statistics need none of it
-    pass
-
-
-from functools import lru_cache
-
-from scipy import fft, ndimage, special
+from mstclipiqa.base.layout import SAMPLES
+from mstclipiqa.encoders.extraction import extract_features
 
 SMALLEST = 16  # pixels a side: below, no window of BRISQUE fits into the halved image
 FLOOR = 0.01
@@ -283,3 +279,8 @@ class StatisticsEncoder:
     def encode_images(self, statistics: Tensor) -> Tensor:
         """The statistics (B, S), as they are."""
         return statistics
+
+
+def measure_from_files(output: Path, samples: Path, root: Path, threads: int = 1) -> None:
+    """Measure every image of a samples table (paths relative to `root`) into the store `output`."""
+    extract_features({output: StatisticsEncoder()}, SAMPLES.read(samples)[0], root, threads=threads)

@@ -13,7 +13,8 @@ from mstclipiqa.evaluation.metrics import srcc
 #: SRCC within a generator counts only runs with at least so many test images of it.
 FEWEST_IMAGES = 10
 
-GENERATORS = Path(__file__).parents[1] / "data" / "benchmarks" / "generators.yaml"
+#: The kind of every generator, by benchmark.
+KINDS = Path(__file__).parents[1] / "data" / "benchmarks" / "generators.yaml"
 
 
 # By generator

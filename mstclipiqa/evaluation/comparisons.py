@@ -12,28 +12,23 @@ import pandas as pd
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS, METRICS, RUNS, SAMPLES, SPLITS
 from mstclipiqa.base.names import GROUP, RUN
 from mstclipiqa.evaluation.bootstrap import LEVEL, SEED, bootstrap_runs, mean_over_runs, percentile_interval
-from mstclipiqa.evaluation.by_generator import FEWEST_IMAGES, GENERATORS, score_by_generator
+from mstclipiqa.evaluation.by_generator import FEWEST_IMAGES, KINDS, score_by_generator
 from mstclipiqa.evaluation.paired_tests import FAMILY, adjust_by_family, compare_variants
 
 REPLICATES = 1000
 
-INTERVALS = [
-    *(*GROUP, "runs", "splits", "seeds", "n_test", "resampled"),
-    *("srcc", "srcc_low", "srcc_high", "plcc", "plcc_low", "plcc_high"),
-    *("srcc_sd_splits", "srcc_sd_seeds", "plcc_sd_splits", "plcc_sd_seeds"),
-]
-COMPARISONS = [
-    *(*GROUP, "against", "runs", "splits", "n_test", "n_train", "method", "resampled"),
-    *("srcc_difference", "low", "high", "standard_error", "p", "p_holm", "family_size"),
-]
-BY_GENERATOR = [*GROUP, "level", "name", "kind", "runs", "n_test", "runs_too_small", "runs_undefined", "srcc"]
-
-#: The columns of each table, by the name of its file.
-COLUMNS = {"intervals": INTERVALS, "comparisons": COMPARISONS, "generators": BY_GENERATOR}
+#: The tables that are written, in the order in which `compare_runs` gives them.
+TABLES = (INTERVALS, COMPARISONS, GENERATORS)
 METADATA = {"replicates": REPLICATES, "seed": SEED, "level": LEVEL, "family": FAMILY, "fewest_images": FEWEST_IMAGES}
+
+
+def compare_from_metrics(output: Path, metrics: Path, results: Path) -> None:
+    """As `compare_runs`, of a metrics table, into the folder `output`."""
+    for entry, table in zip(TABLES, compare_runs(METRICS.read(metrics)[0], results), strict=True):
+        entry.write(entry.at(output), table, METADATA)
 
 
 def compare_runs(
@@ -41,14 +36,14 @@ def compare_runs(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Intervals, comparisons and the table by generator of all runs in `metrics`, read below `results`.
 
-    Columns INTERVALS, COMPARISONS and BY_GENERATOR. Raises InputError where the predictions, samples or splits are not
+    They are those of TABLES. Raises InputError where the predictions, samples or splits are not
     those that the metrics were computed from.
     """
-    kinds = read_yaml(GENERATORS)
+    kinds = read_yaml(KINDS)
     intervals, comparisons, generators = [], [], []
     for benchmark, runs in metrics.sort_values([*GROUP, "split", "seed"]).groupby("benchmark"):
-        samples, _ = read_table(results / benchmark / "samples.parquet", ["image", "prompt_group", "generator"])
-        splits, metadata = read_table(results / benchmark / "splits.parquet", ["protocol", "split", "image", "role"])
+        samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
+        splits, metadata = SPLITS.read(SPLITS.at(results, benchmark=benchmark))
         runs = runs.assign(resampled=runs["protocol"].map(_resampled_units(metadata["protocols"])))
         runs, predictions = runs.reset_index(drop=True), _read_predictions(runs, samples, results)
         drawn = bootstrap_runs(runs, predictions, samples, replicates)
@@ -56,9 +51,9 @@ def compare_runs(
         comparisons += compare_variants(runs, _count_roles(splits), drawn[0])
         generators += score_by_generator(runs, predictions, samples, kinds.get(benchmark, {}))
     return (
-        pd.DataFrame(intervals, columns=INTERVALS),
-        adjust_by_family(pd.DataFrame(comparisons, columns=COMPARISONS)),
-        pd.DataFrame(generators, columns=BY_GENERATOR),
+        pd.DataFrame(intervals, columns=list(INTERVALS.columns)),
+        adjust_by_family(pd.DataFrame(comparisons, columns=list(COMPARISONS.columns))),
+        pd.DataFrame(generators, columns=list(GENERATORS.columns)),
     )
 
 
@@ -75,7 +70,7 @@ def _read_predictions(runs: pd.DataFrame, samples: pd.DataFrame, results: Path) 
     row_of = pd.Series(samples.index, index=samples["image"])
     found = {}
     for file in runs["file"].unique():
-        table, _ = read_table(results / file, [*RUN, "image", "prediction", "mos"])
+        table, _ = RUNS.read(results / file)
         table["row"] = table["image"].map(row_of)
         if table["row"].isna().any():
             strange = table["image"][table["row"].isna()].iloc[0]

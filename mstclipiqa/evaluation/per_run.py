@@ -1,14 +1,21 @@
 """From stored predictions to metrics: one row per run and selection."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import METRICS as METRICS_TABLE
+from mstclipiqa.base.layout import RUNS
 from mstclipiqa.base.names import JOB, RUN
 from mstclipiqa.evaluation.metrics import METRICS
+
+
+def evaluate_files(output: Path, paths: Sequence[Path], results: Path) -> None:
+    """As `evaluate_runs`, into the metrics table `output`."""
+    METRICS_TABLE.write(output, evaluate_runs(paths, results), {"files": len(paths)})
 
 
 def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
@@ -24,7 +31,7 @@ def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
         if not path.is_relative_to(results):
             raise InputError(f"{path}: lies outside the results folder {results}")
         predictions, metadata = read_table(path)
-        if not {*RUN, "epoch", "image", "prediction", "mos"} <= set(predictions) or not set(JOB) <= set(metadata):
+        if not set(RUNS.columns) <= set(predictions) or not set(JOB) <= set(metadata):
             raise InputError(f"{path}: holds no predictions; write it with `mstclipiqa train`")
         if predictions.empty or predictions[RUN].isna().any(axis=None) or predictions.duplicated([*RUN, "image"]).any():
             raise InputError(f"{path}: no run, an unnamed run or an image twice in one; delete it and run again")

@@ -1,12 +1,14 @@
 """Training recipes: what each source states, with the released code's values where it is silent."""
 
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from mstclipiqa.base.documents import RECIPE_SCHEMA, read_yaml, validate
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import LEVELS
 
-#: The only complete source; facts.md calls the others silent on some values.
+#: The only complete source; the others are silent on some values.
 COMPLETE = "released_code"
 
 
@@ -55,6 +57,13 @@ class Recipe:
         return [key for key in VALUES if key not in self.stated]
 
 
+def level_texts(template: str) -> list[str]:
+    """The five quality levels in a template, in the order of LEVELS. Raises InputError for one without its {}."""
+    if not re.fullmatch(r"[^{}]*\{\}[^{}]*", template):
+        raise InputError(f"template {template!r}: give one {{}} for the level, as in 'a photo with {{}} quality'")
+    return [template.format(level) for level in LEVELS]
+
+
 VALUES = tuple(field.name for field in fields(Recipe) if field.name not in ("name", "title", "source", "stated"))
 
 
@@ -73,6 +82,14 @@ def load_recipe(path: Path | str) -> Recipe:
     stated = {key: entry["place"] for key, entry in document["values"].items()}
     values = {key: entry["value"] for key, entry in {**complete["values"], **document["values"]}.items()}
     return Recipe(path.stem, document["title"], document["source"], stated, **values)
+
+
+def read_views(path: Path | str) -> dict:
+    """The augmentation and the number of views that a recipe trains on. Raises InputError where it trains on none."""
+    recipe = load_recipe(path)
+    if not recipe.views:
+        raise InputError(f"{path}: trains on no augmented views; leave --recipe out")
+    return {"augmentation": recipe.augmentation, "views": recipe.views}
 
 
 def _read_recipe(path: Path) -> dict:

@@ -14,7 +14,7 @@ TEMPLATE, PROMPT, TWO_TOWERS = "template", "prompt", "two-towers"
 
 @dataclass(frozen=True)
 class Variant:
-    """A model: `fusion` is a module of mstclipiqa/fusions, or none where the head takes both streams; `fine` is the
+    """A model: `fusion` is a module of model/fusions, or none where the head takes both streams; `fine` is the
     encoder of the configuration that f_f comes from, where the recipe does not say another."""
 
     title: str
@@ -28,20 +28,39 @@ class Variant:
         """Whether the head reads the generation prompt."""
         return self.head == PROMPT
 
+    def fine_encoder(self, fine_stream: str) -> str:
+        """The encoder of the configuration that f_f comes from, under a recipe whose fine stream is `fine_stream`."""
+        return fine_stream if self.fine == "fine" else self.fine
+
+    @property
+    def modules(self) -> list[str]:
+        """The module of the fusion, where there is one: what fingerprints of a job have beside the job's own."""
+        return [self.module] if self.module else []
+
     @property
     def module(self) -> str | None:
         """The full name of the fusion's module."""
         return self.fusion and f"mstclipiqa.model.fusions.{self.fusion}"
 
 
-def _fusion_variant(path: Path) -> Variant:
-    """The variant that a fusion is with the template head, in the words its docstring begins with."""
-    title, _, description = ast.get_docstring(ast.parse(path.read_bytes())).split("\n\n")[0].partition(": ")
-    return Variant(" ".join(title.split()), " ".join(description.split()).rstrip("."), path.stem)
+def fusion_variant(path: Path) -> Variant:
+    """The variant that a fusion is with the template head. Its module is read, not imported: that would load torch.
+
+    Raises InputError where the module has no TITLE or DESCRIPTION.
+    """
+    texts = {
+        statement.targets[0].id: ast.literal_eval(statement.value)
+        for statement in ast.parse(path.read_bytes()).body
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) in ("TITLE", "DESCRIPTION")
+    }
+    for name in ("TITLE", "DESCRIPTION"):
+        if not isinstance(texts.get(name), str):
+            raise InputError(f'{path}: a fusion needs {name} = "..." for the report; add it below the imports')
+    return Variant(texts["TITLE"], texts["DESCRIPTION"], path.stem)
 
 
 _BY_FUSION = {
-    path.stem.replace("_", "-"): _fusion_variant(path) for path in sorted(FUSIONS.glob("*.py")) if path.stem[0] != "_"
+    path.stem.replace("_", "-"): fusion_variant(path) for path in sorted(FUSIONS.glob("*.py")) if path.stem[0] != "_"
 }
 
 #: The variant of every fusion goes by the name of its file; GFF is the paper's own model.

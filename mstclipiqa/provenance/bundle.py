@@ -19,8 +19,10 @@ from urllib.parse import quote
 
 from mstclipiqa.base.archives import extract, kind
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import atomic, read_table, sha256, write_json, write_text
-from mstclipiqa.provenance.verification import MANIFEST, Verdict, read_manifest, verify_results
+from mstclipiqa.base.files import atomic, sha256, write_json, write_text
+from mstclipiqa.base.layout import MANIFEST, SAMPLES
+from mstclipiqa.provenance.folder import Verdict, read_manifest
+from mstclipiqa.provenance.verification import verify_results
 from mstclipiqa.report.page import make_tables
 from mstclipiqa.report.results import read_results
 
@@ -70,24 +72,24 @@ def write_bundle(results: Path, reports: Path, out: Path, features: bool = False
     stores are packed only with `features`. Raises InputError where a file is missing or is not the manifest's, and
     where other packages are installed than the results were made with, as the lock would misstate them.
     """
-    manifest = read_manifest(results / MANIFEST)
+    manifest = read_manifest(MANIFEST.at(results))
     lock = lock_versions()
     for package, version in manifest["versions"].items():
         if package != "python" and f"{_normalise(package)}=={version}" not in lock:
             raise InputError(
-                f"{results / MANIFEST}: made with {package} {version}, which is not what is installed here; "
+                f"{MANIFEST.at(results)}: made with {package} {version}, which is not what is installed here; "
                 "bundle where the results were made, or run the workflow again"
             )
     kept = [name for name in manifest["outputs"] if features or not is_store(name)]
     # As they lie in a checkout, so that the page's links lead to the results.
     suite = manifest["config"]["suite"]
-    files = {f"results/{suite}/{name}": results / name for name in [MANIFEST, *kept]}
+    files = {f"results/{suite}/{name}": results / name for name in [MANIFEST.path, *kept]}
     for name in kept:
         if not (results / name).is_file() or sha256(results / name) != manifest["outputs"][name]:
             raise InputError(f"{results / name}: missing, or not the manifest's; see `mstclipiqa verify {results}`")
     files |= {f"reports/{suite}/{path.relative_to(reports).as_posix()}": path for path in _report_files(reports)}
 
-    written = date or f"{datetime.fromtimestamp((results / MANIFEST).stat().st_mtime, UTC):%Y-%m-%d}"
+    written = date or f"{datetime.fromtimestamp((MANIFEST.at(results)).stat().st_mtime, UTC):%Y-%m-%d}"
     with tempfile.TemporaryDirectory() as folder:
         # What is written here becomes files too, so that all are hashed and packed alike.
         lock_file, crate_file = Path(folder, LOCK), Path(folder, CRATE)
@@ -138,7 +140,7 @@ def _normalise(name: str) -> str:
 def _licences(results: Path, manifest: dict) -> dict[str, str]:
     """The licence of each benchmark that took part, as its card states it."""
     present = [name for name, entry in manifest["benchmarks"].items() if entry["status"] == "present"]
-    return {name: read_table(results / name / "samples.parquet")[1]["licence"] for name in present}
+    return {name: SAMPLES.read(SAMPLES.at(results, benchmark=name))[1]["licence"] for name in present}
 
 
 def describe_crate(manifest: dict, files: dict[str, Path], licences: dict[str, str], date: str, left_out: int) -> dict:
@@ -216,7 +218,7 @@ def verify_bundle(bundle: Path, data_root: Path | None = None, config: Path | No
         root = Path(folder).resolve()
         extract(bundle, root)
         findings = list(_check_crate(bundle, root))
-        suites = [path.parent for path in root.glob(f"results/*/{MANIFEST}")]
+        suites = [path.parent for path in root.glob(f"results/*/{MANIFEST.path}")]
         if len(suites) != 1:
             raise InputError(f"{bundle}: holds {len(suites)} results folders, not one; get the bundle again")
         try:

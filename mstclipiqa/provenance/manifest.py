@@ -11,12 +11,13 @@ import torch
 
 from mstclipiqa import __version__
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import read_table, sha256
+from mstclipiqa.base.files import sha256, write_json
 from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.base.layout import FEATURES, PROMPTS, SAMPLES
 from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.encoders.stores import load_features, load_texts
-from mstclipiqa.model.variants import VARIANTS
+from mstclipiqa.model.variants import get_variant
 from mstclipiqa.study.study import Study
 
 #: Where this project reads or does something its own way, whatever the recipe.
@@ -36,17 +37,14 @@ READINGS = (
     "copies instead of annotation.xlsx, that order is ours.",
 )
 
-#: What the suite has, what each benchmark has, and what the probe of each recipe writes.
-SUITE_TABLES = ("metrics", "intervals", "comparisons", "generators")
-BENCHMARK_TABLES = ("samples", "splits", "baselines")
-PROBE_TABLES = ("readout", "gates")
-
-#: Of the whole suite, where it has them: what the controls write, and the verdicts.
-CONTROLS = ("levels/zero_shot.safetensors", "curves.parquet", "transfer.parquet", "efficiency.parquet", "claims.json")
-
 PACKAGES = (
     "torch", "torchvision", "open_clip_torch", "numpy", "scipy", "pandas", "pyarrow", "pillow", "snakemake",
 )  # fmt: skip
+
+
+def write_manifest(output: Path, study: Study, results: Path) -> None:
+    """As `build_manifest`, into the JSON file `output`."""
+    write_json(output, build_manifest(study, results))
 
 
 def build_manifest(study: Study, results: Path) -> dict:
@@ -56,15 +54,16 @@ def build_manifest(study: Study, results: Path) -> dict:
         benchmarks[name] |= {"status": "absent", "reason": reason}
     inputs = {}
     for name in study.benchmarks:
-        _, card = read_table(results / name / "samples.parquet")
-        truncated = load_texts(results / name / "features" / "prompts.safetensors").metadata["truncated"]
+        _, card = SAMPLES.read(SAMPLES.at(results, benchmark=name))
+        truncated = load_texts(PROMPTS.at(results, benchmark=name)).metadata["truncated"]
         benchmarks[name] |= {"status": "present", "prompts_truncated": len(truncated)}
         inputs |= {f"{name}/{path}": value for path, value in card["label_files"].items()}
     stores = {
-        encoder: results / name / "features" / f"{encoder}.safetensors"
+        encoder: FEATURES.at(results, benchmark=name, encoder=encoder)
         for name in reversed(study.benchmarks)
         for encoder in study.encoders(name)
     }
+    outputs = [*study.outputs, *(name for name in study.controls if (results / name).exists())]
     return {
         "suite": study.suite,
         "title": study.config["title"],
@@ -93,12 +92,13 @@ def build_manifest(study: Study, results: Path) -> dict:
             for name, recipe in study.recipes.items()
         },
         "variants": {
-            name: {"title": VARIANTS[name].title, "description": VARIANTS[name].description} for name in study.variants
+            name: {"title": get_variant(name).title, "description": get_variant(name).description}
+            for name in study.variants
         },
         "protocols": {name: describe_protocol(name) for name in study.config["protocols"]},
         "readings": list(READINGS),
         "inputs": inputs,
-        "outputs": {path.relative_to(results).as_posix(): _hash(path) for path in sorted(_outputs(study, results))},
+        "outputs": {name: _hash(results / name) for name in sorted(outputs)},
     }
 
 
@@ -107,25 +107,6 @@ def _hash(path: Path) -> str:
         return sha256(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the step that writes it") from None
-
-
-def _outputs(study: Study, results: Path) -> list[Path]:
-    views = {
-        name: [f"{encoder}-{recipe}" for (benchmark, recipe), encoders in study.views.items() for encoder in encoders
-               if benchmark == name]
-        for name in study.benchmarks
-    }  # fmt: skip
-    stores = {name: [*study.encoders(name), *views[name], "prompts", "statistics"] for name in study.benchmarks}
-    return [
-        *(results / f"{table}.parquet" for table in SUITE_TABLES),
-        *(results / name / f"{table}.parquet" for name in study.benchmarks for table in BENCHMARK_TABLES),
-        *(results / name / "features" / f"{store}.safetensors" for name, of in stores.items() for store in of),
-        *(results / "levels" / f"{recipe}.safetensors" for recipe in study.recipes),
-        *(results / "levels" / f"{recipe}-fine.safetensors" for recipe in study.with_two_towers),
-        *(results / job.path for job in study.jobs),
-        *(results / "probe" / recipe / f"{table}.parquet" for recipe in study.probed for table in PROBE_TABLES),
-        *(path for path in (results / name for name in CONTROLS) if path.exists()),
-    ]
 
 
 def _describe_hardware() -> dict[str, str | int | float]:

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import digest, read_table, write_text
+from mstclipiqa.base.errors import InputError, MstclipiqaError
+from mstclipiqa.base.files import digest, write_text
+from mstclipiqa.base.layout import INTERVALS, MANIFEST, RUNS, SAMPLES, SPLITS
+from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.names import GROUP, JOB, RUN
 from mstclipiqa.evaluation.bootstrap import LEVEL
 from mstclipiqa.evaluation.paired_tests import FAMILY, FEWEST_SPLITS, corrected_error, holm, paired_test
@@ -40,9 +42,6 @@ CAUSES = ("encoder", "recipe", "images", "MOS", "splits")
 #: Facts whose change asks for statistics.
 ENVIRONMENT = ("machine", "version")
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "pillow")
-
-#: The bounds of a mean, by metric, in the table of intervals.
-INTERVALS = [f"{metric}_{end}" for metric in METRICS for end in ("low", "high")]
 
 #: Changed metrics that are listed; the others are counted.
 SHOWN = 20
@@ -79,8 +78,8 @@ def measure(results: Path) -> Measurement:
 
     Raises InputError where the metrics, the manifest, or a benchmark's samples or splits are missing.
     """
-    manifest = _read_manifest(results / "manifest.json")
-    rows, _ = read_table(results / "metrics.parquet", COLUMNS)
+    manifest = _read_manifest(MANIFEST.at(results))
+    rows, _ = METRICS_TABLE.read(METRICS_TABLE.at(results))
     hardware = manifest["hardware"]
     facts = {"code": f"{manifest['code']['version']}, commit {manifest['code']['commit'] or 'unknown'}"}
     facts["machine"] = f"{hardware['machine']}, {hardware['instructions']}, GPU {hardware['gpu']}"
@@ -91,7 +90,7 @@ def measure(results: Path) -> Measurement:
     facts |= {f"rate {name}": f"{recipe['values']['learning_rate']:g}" for name, recipe in manifest["recipes"].items()}
     for benchmark, state in manifest["benchmarks"].items():
         if state["status"] == "present":
-            facts |= _describe_data(results / benchmark, benchmark)
+            facts |= _describe_data(results, benchmark)
     return Measurement(facts, rows[COLUMNS].sort_values(KEYS, ignore_index=True))
 
 
@@ -113,10 +112,10 @@ def _describe_encoder(identity: dict) -> str:
     return f"{identity['model']}, weights {identity['weights_sha256'][:12]}, description {reading[:12]}"
 
 
-def _describe_data(folder: Path, benchmark: str) -> dict[str, str]:
+def _describe_data(results: Path, benchmark: str) -> dict[str, str]:
     """Digests of contents: a file's own bytes change with the library that writes it."""
-    samples, card = read_table(folder / "samples.parquet", ["image", "sha256"])
-    splits, _ = read_table(folder / "splits.parquet", ["protocol", "split", "image", "role"])
+    samples, card = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
+    splits, _ = SPLITS.read(SPLITS.at(results, benchmark=benchmark))
     facts = {f"images {benchmark}": _hash(samples[["image", "sha256"]])}
     facts |= {f"MOS {benchmark} {target}": _hash(samples[["image", target]]) for target in card["ranges"]}
     for protocol, table in splits.groupby("protocol"):
@@ -175,9 +174,25 @@ def write_reference(path: Path, measured: Measurement, by: str, reason: str) -> 
 def check_suite(results: Path, reference: Path) -> tuple[Measurement, Comparison]:
     """Measure the suite in the folder `results`, and compare it with the reference in the file `reference`."""
     expected, measured = read_reference(reference), measure(results)
-    intervals, _ = read_table(results / "intervals.parquet", [*GROUP, *INTERVALS])
+    intervals, _ = INTERVALS.read(INTERVALS.at(results))
     comparison = compare(expected, measured, intervals)
     return measured, Comparison(find_faults(results, measured.rows) + comparison.failures, comparison.notes)
+
+
+def prepare_reference(results: Path, reference: Path) -> tuple[Measurement, str]:
+    """What a suite measured, to become the reference, and what that changes, in words.
+
+    Raises MstclipiqaError for faults that no reference may hold.
+    """
+    if reference.exists():
+        measured, comparison = check_suite(results, reference)
+        shown = str(comparison)
+    else:
+        measured = measure(results)
+        shown = f"{reference}: the first reference, {len(measured.rows)} rows"
+    if faults := find_faults(results, measured.rows):
+        raise MstclipiqaError(f"{faults[0]} ({len(faults)} faults); no reference may hold that, mend it and run again")
+    return measured, shown
 
 
 # Faults that need no reference
@@ -195,8 +210,8 @@ def find_faults(results: Path, rows: pd.DataFrame) -> list[str]:
     for key, table in rows.groupby(JOB):
         job = Job(*key)
         try:
-            predictions, _ = read_table(results / job.path, [*RUN, "image", "prediction", "mos"])
-            samples, _ = read_table(results / job.benchmark / "samples.parquet", ["image", job.target])
+            predictions, _ = RUNS.read(results / job.path)
+            samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=job.benchmark))
         except InputError as error:
             failures.append(str(error))
         else:

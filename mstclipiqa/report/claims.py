@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.layout import CLAIMS
 from mstclipiqa.base.names import SELECTIONS
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -33,7 +34,7 @@ class ClaimTable(Table):
 
 def read_claims(results: Results) -> dict | None:
     """The suite's claims.json; None where it has none. Raises InputError where it cannot be read."""
-    path = results.root / "claims.json"
+    path = CLAIMS.at(results.root)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         rules = {entry["verdict"]: entry["rule"] for entry in document["verdicts"]}

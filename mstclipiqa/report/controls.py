@@ -6,8 +6,9 @@ Each table is None where a suite has not what it shows.
 import pandas as pd
 
 from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import CURVES, TRANSFER, ResultsFile
 from mstclipiqa.base.names import MODELS, SELECTIONS
-from mstclipiqa.model.variants import VARIANTS
+from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.results import PAPER, PAPER_TABLES, Results, cautions, ordered
 from mstclipiqa.report.results_tables import printed_numbers
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -16,14 +17,12 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 RIVAL = "ridge on f_c and f_f"
 
 METRICS = ("srcc", "plcc")
-CURVES = ["recipe", "variant", "learning_rate", "epoch", "role", "srcc"]
-TRANSFER = ["train_benchmark", "test_benchmark", "variant", "recipe", "n", "srcc", "plcc"]
 
 
-def read(results: Results, name: str, columns: list[str]) -> tuple[pd.DataFrame, dict] | None:
+def read(results: Results, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
     """A table of the whole suite with its metadata; None where the suite has none of it."""
-    path = results.root / f"{name}.parquet"
-    return read_table(path, columns) if path.exists() else None
+    path = entry.at(results.root)
+    return entry.read(path) if path.exists() else None
 
 
 # Rivals without a head
@@ -162,7 +161,7 @@ def heads_against_ridge(results: Results) -> Table | None:
 
 def learning_rates(results: Results) -> Table | None:
     """SRCC after the last epoch of each recipe at each learning rate, beside ridge on the same features."""
-    found = read(results, "curves", CURVES)
+    found = read(results, CURVES)
     if found is None:
         return None
     curves, metadata = found
@@ -224,7 +223,7 @@ def learning_rates(results: Results) -> Table | None:
 
 def transfer(results: Results) -> Table | None:
     """SRCC of models trained on one benchmark (rows) and tested on another (columns)."""
-    found = read(results, "transfer", TRANSFER)
+    found = read(results, TRANSFER)
     if found is None:
         return None
     full, metadata = found
@@ -236,7 +235,7 @@ def transfer(results: Results) -> Table | None:
             own = row["test_benchmark"] == trained
             cells["Tested on", titles[row["test_benchmark"]]] = Cell(f"{row['srcc']:.4f}", "own" if own else "")
         shown.append(cells)
-        named = f"{VARIANTS[variant].title}, {results.title('recipes', recipe)}" if recipe else RIVAL
+        named = f"{get_variant(variant).title}, {results.title('recipes', recipe)}" if recipe else RIVAL
         groups.append(Cell(named[0].upper() + named[1:]))
     columns = [("", "Trained on"), *(("Tested on", title) for title in titles.values())]
     protocols = ", ".join(dict.fromkeys(metadata["protocols"].values()))

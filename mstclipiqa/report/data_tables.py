@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.base.names import SELECTIONS, TARGETS
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of, span
@@ -28,7 +29,9 @@ def benchmarks(results: Results) -> Table:
             {
                 "Benchmark": title,
                 "Status": status,
-                "Images": Cell(f"{card['images']:,}", _unless_equal(card), files=(f"{name}/samples.parquet",)),
+                "Images": Cell(
+                    f"{card['images']:,}", _unless_equal(card), files=(SAMPLES.path.format(benchmark=name),)
+                ),
                 "Prompts": f"{card['prompts']:,}",
                 "Prompts truncated": DASH if truncated is None else f"{truncated:,}",
                 "Generators and their images": generators,
@@ -162,7 +165,7 @@ def leakage(results: Results) -> Table:
         {
             "Benchmark": results.title("benchmarks", name),
             "Protocol": protocol,
-            "Splits": Cell(str(len(rows)), files=(f"{name}/splits.parquet",)),
+            "Splits": Cell(str(len(rows)), files=(SPLITS.path.format(benchmark=name),)),
             "Train": span(rows["train"]),
             "Val": span(rows["val"]),
             "Test": span(rows["test"]),

@@ -2,23 +2,23 @@
 
 import pandas as pd
 
+from mstclipiqa.base.layout import EFFICIENCY, TIMED
+from mstclipiqa.base.names import MODELS
 from mstclipiqa.report.controls import read
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.results_tables import number, summarise
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 KEYS = ["recipe", "variant"]
-COUNTED = [*KEYS, "encoders", "prompt", "trained", "total", "gflops"]
-TIMED = [*KEYS, "ms_1", "ms_32"]
 
 #: What times are given in on a CPU, where they mean nothing alone: this model's.
-UNIT = "mst-clipiqa"
+UNIT = MODELS[0]
 
 
 def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
     """A row per recipe and variant: its cost, its mean `srcc` (with `sd`, `runs`, `undefined`) where it was run on the
     benchmark, target and protocol that most of them were (in the metadata), and times relative to UNIT's."""
-    counted, timed = read(results, "efficiency", COUNTED), read(results, "timings/efficiency", TIMED)
+    counted, timed = read(results, EFFICIENCY), read(results, TIMED)
     if counted is None or timed is None:
         return None
     full, metadata = counted[0].merge(timed[0], how="left", on=KEYS), timed[1]

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mstclipiqa.base.layout import CURVES
 from mstclipiqa.base.names import MODELS, SELECTIONS
 from mstclipiqa.report import controls, efficiency
 from mstclipiqa.report.probe_tables import FUSED, KINDS, STREAMS
@@ -284,7 +285,7 @@ def readout(results: Results) -> Figure | None:
 
 def learning_curves(results: Results) -> Figure | None:
     """SRCC by epoch at each learning rate, a panel per recipe, with ridge on the same features; None without curves."""
-    found = controls.read(results, "curves", controls.CURVES)
+    found = controls.read(results, CURVES)
     if found is None:
         return None
     curves, metadata = found

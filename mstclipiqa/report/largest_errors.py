@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from mstclipiqa.base.files import read_table, sha256
+from mstclipiqa.base.files import sha256
+from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import SELECTIONS
 from mstclipiqa.report.results import PAPER_TABLES, RUN, Results, cautions
 from mstclipiqa.report.table import Cell, Table, frame_of
@@ -63,7 +64,7 @@ def _data_root(results: Results) -> Path:
 def _worst(results: Results, run: pd.Series) -> pd.DataFrame:
     """The images of one run with the largest errors, largest first, and what is known of them."""
     known = ["image", "path", "sha256", "prompt", "generator"]
-    samples = read_table(results.root / run["benchmark"] / "samples.parquet", known)[0][known]
+    samples = SAMPLES.read(SAMPLES.at(results.root, benchmark=run["benchmark"]))[0][known]
     predictions = results.predictions(run)
     error = predictions["prediction"] - predictions["mos"]
     worst = predictions.assign(error=error, size=error.abs()).sort_values(["size", "image"], ascending=[False, True])

@@ -9,6 +9,20 @@ import pandas as pd
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import (
+    BASELINES,
+    COMPARISONS,
+    EXTRACTION,
+    GATES,
+    GENERATORS,
+    INTERVALS,
+    MANIFEST,
+    READOUT,
+    RUNS,
+    SAMPLES,
+    SPLITS,
+)
+from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.names import SELECTIONS, TARGETS
 
 METRICS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
@@ -22,18 +36,6 @@ MANIFEST_KEYS = [
     *("suite", "title", "config", "code", "versions", "hardware", "benchmarks", "encoders"),
     *("recipes", "variants", "protocols", "readings", "inputs"),
 ]
-
-
-#: What the probe's tables must have.
-READOUT = ["features", "factor", "kind", "metric", "split", "value", "chance"]
-GATES = ["state", "artefact", *(f"{name}{part}" for name in ("shift", "movement") for part in ("", "_sd", "_srcc"))]
-
-#: What the tables of the statistics must have, beside what names a group of runs.
-STATISTICS = {
-    "intervals": ["resampled", "srcc", "srcc_low", "srcc_high", "srcc_sd_splits", "srcc_sd_seeds"],
-    "comparisons": ["against", "method", "srcc_difference", "p_holm", "family_size"],
-    "generators": ["level", "name", "kind", "runs", "runs_too_small", "runs_undefined", "srcc"],
-}
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Results:
 
     def predictions(self, run: pd.Series) -> pd.DataFrame:
         """The predictions of one row of `metrics`: a row per test image, with prediction and mos."""
-        frame = read_table(self.root / run["file"], ["image", "prediction", "mos"])[0]
+        frame = RUNS.read(self.root / run["file"])[0]
         keys = ["protocol", "split", "seed", "selection"]
         return frame[frame[keys].eq(run[keys]).all(axis=1)]
 
@@ -151,20 +153,20 @@ def read_results(root: Path, paper_tables: Path | None = None) -> Results:
 
     Raises InputError where a file is missing or unreadable, or where metrics and manifest disagree.
     """
-    manifest = _read_manifest(root / "manifest.json")
+    manifest = _read_manifest(MANIFEST.at(root))
     present = [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)]
-    cards = {name: read_table(root / name / "samples.parquet")[1] for name in present}
-    metrics = _read_metrics(root / "metrics.parquet", manifest)
+    cards = {name: read_table(SAMPLES.at(root, benchmark=name))[1] for name in present}
+    metrics = _read_metrics(METRICS_TABLE.at(root), manifest)
     return Results(
         root=root,
         manifest=manifest,
         cards=cards,
-        splits={name: read_table(root / name / "splits.parquet")[1] for name in present},
+        splits={name: read_table(SPLITS.at(root, benchmark=name))[1] for name in present},
         metrics=metrics,
         runs={file: read_table(root / file)[1] for file in metrics["file"].unique()},
-        timings=_read_timings(root / "timings" / "extract", cards),
+        timings=_read_timings(root, cards),
         baselines=_read_baselines(root, present),
-        probes={name: _read_probe(root / "probe" / name) for name in _probed(root, manifest)},
+        probes={name: _read_probe(root, name) for name in _probed(root, manifest)},
         statistics=_read_statistics(root, metrics),
         printed=_read_printed(paper_tables),
     )
@@ -188,10 +190,7 @@ def _read_manifest(path: Path) -> dict:
 
 
 def _read_metrics(path: Path, manifest: dict) -> pd.DataFrame:
-    metrics = read_table(path)[0]
-    missing = [column for column in [*RUN, *METRICS, "n", "file"] if column not in metrics]
-    if missing:
-        raise InputError(f"{path}: missing column {', '.join(missing)}; delete it and run again")
+    metrics = METRICS_TABLE.read(path)[0]
     known = {
         "target": list(TARGETS),
         "benchmark": [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)],
@@ -216,10 +215,10 @@ def _read_metrics(path: Path, manifest: dict) -> pd.DataFrame:
     return metrics.sort_values(RUN, key=rank, ignore_index=True)
 
 
-def _read_timings(folder: Path, cards: dict[str, dict]) -> pd.DataFrame:
+def _read_timings(root: Path, cards: dict[str, dict]) -> pd.DataFrame:
     rows = []
     for benchmark, card in cards.items():
-        for path in sorted(folder.glob(f"{benchmark}-*.tsv")):
+        for path in sorted(root.glob(EXTRACTION.path.format(benchmark=benchmark, encoders="*"))):
             try:
                 seconds = float(pd.read_csv(path, sep="\t")["s"].mean())
             except (KeyError, ValueError) as error:
@@ -231,32 +230,32 @@ def _read_timings(folder: Path, cards: dict[str, dict]) -> pd.DataFrame:
 
 
 def _read_baselines(root: Path, benchmarks: list[str]) -> pd.DataFrame:
-    columns = ["source", "target", "protocol", "split", "n", "srcc", "plcc"]
-    paths = {name: root / name / "baselines.parquet" for name in benchmarks}
+    files = {name: BASELINES.path.format(benchmark=name) for name in benchmarks}
     tables = [
-        read_table(path, columns)[0].assign(benchmark=name, file=f"{name}/{path.name}")
-        for name, path in paths.items()
-        if path.exists()
+        BASELINES.read(root / file)[0].assign(benchmark=name, file=file)
+        for name, file in files.items()
+        if (root / file).exists()
     ]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["benchmark", *columns, "file"])
+    empty = pd.DataFrame(columns=["benchmark", *BASELINES.columns, "file"])
+    return pd.concat(tables, ignore_index=True) if tables else empty
 
 
 def _probed(root: Path, manifest: dict) -> list[str]:
-    return [recipe for recipe in ordered(manifest, "recipes") if (root / "probe" / recipe).is_dir()]
+    return [recipe for recipe in ordered(manifest, "recipes") if READOUT.at(root, recipe=recipe).exists()]
 
 
-def _read_probe(folder: Path) -> Probe:
-    readout, metadata = read_table(folder / "readout.parquet", READOUT)
-    return Probe(readout, read_table(folder / "gates.parquet", GATES)[0], metadata)
+def _read_probe(root: Path, recipe: str) -> Probe:
+    readout, metadata = READOUT.read(READOUT.at(root, recipe=recipe))
+    return Probe(readout, GATES.read(GATES.at(root, recipe=recipe))[0], metadata)
 
 
 def _read_statistics(root: Path, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    if not (root / "intervals.parquet").exists():
+    if not INTERVALS.at(root).exists():
         return {}
     order = metrics[GROUP].drop_duplicates()
     return {
-        name: order.merge(read_table(root / f"{name}.parquet", [*GROUP, *columns])[0], on=GROUP)
-        for name, columns in STATISTICS.items()
+        Path(entry.path).stem: order.merge(entry.read(entry.at(root))[0], on=GROUP)
+        for entry in (INTERVALS, COMPARISONS, GENERATORS)
     }
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import list_files
+from mstclipiqa.base.files import list_files, write_json, write_text
 from mstclipiqa.base.names import IMAGE_SUFFIXES
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.clip import Encoder, load_encoder
@@ -246,3 +246,12 @@ def read_prompts(path: Path | str) -> dict[str, str]:
 def records(table: pd.DataFrame) -> list[dict]:
     """The rows as JSON has them: null where there is no score or no error."""
     return [{key: None if pd.isna(value) else value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def write_scores(path: Path, scorer: Scorer, table: pd.DataFrame) -> None:
+    """Write a table of scores as CSV, or as JSON with what each head is; by the ending of `path`."""
+    if path.suffix == ".json":
+        summaries = {target: head.summary for target, head in scorer.heads.items()}
+        write_json(path, {"heads": summaries, "scores": records(table)})
+    else:
+        write_text(path, table.to_csv(index=False))

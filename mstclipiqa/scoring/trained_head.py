@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.layout import SPLITS, training_files
 from mstclipiqa.base.names import LAST, LEVELS, TRAIN, VAL, VALIDATION
-from mstclipiqa.encoders.stores import TextFeatures, read_store, write_store
+from mstclipiqa.encoders.stores import TextFeatures, load_texts, read_store, write_store
 from mstclipiqa.evaluation.metrics import METRICS
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
-from mstclipiqa.model.recipes import Recipe
-from mstclipiqa.model.variants import get_variant
-from mstclipiqa.training.dataset import Dataset, assign_roles, level_embeddings
+from mstclipiqa.model.recipes import Recipe, load_recipe
+from mstclipiqa.model.variants import TWO_TOWERS, get_variant
+from mstclipiqa.training.dataset import Dataset, DatasetFiles, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
-from mstclipiqa.training.run import train_run
+from mstclipiqa.training.run import Trainer, train_run
 
 if TYPE_CHECKING:
     from mstclipiqa.encoders.clip import Encoder
@@ -51,6 +52,41 @@ class Head:
         labels = {role: identity["label"] for role, identity in self.card["encoders"].items()}
         return short | {"recipe": self.card["recipe"]["name"], "encoders": labels, "test": self.card.get("test")}
 
+    def __str__(self) -> str:
+        card = self.summary
+        if not card["test"]:
+            return f"{self.target}: {card['variant']} of {self.name}"
+        return (
+            f"{self.target}: {card['variant']} trained on {card['train_images']} images of {card['title']}"
+            f"{' (synthetic)' if card['synthetic'] else ''}, {card['protocol']} split {card['split']}; on its "
+            f"{card['test']['n']} test images SRCC {card['test']['srcc']:.4f} ({card['selection']} epoch); "
+            f"scale {card['low']:g} to {card['high']:g}"
+        )
+
+
+def train_head_from_results(
+    output: Path,
+    results: Path,
+    benchmark: str,
+    run: tuple[str, int, int],
+    variant: str,
+    recipe: Path,
+    target: str,
+    selection: str = LAST,
+) -> "Head":
+    """As `train_head`, of a benchmark in a suite's results folder; returns the head that was written."""
+    loaded, chosen = load_recipe(recipe), get_variant(variant)
+    fine, views = chosen.fine_encoder(loaded.fine_stream), bool(loaded.views)
+    names = training_files(benchmark, loaded.name, fine, views, chosen.head == TWO_TOWERS)
+    paths = {option.replace("-", "_"): results / name for option, name in names.items()}
+    splits, levels, fine_levels = paths.pop("splits"), paths.pop("levels"), paths.pop("fine_levels", None)
+    data, card = read_dataset(DatasetFiles(**paths), target)
+    metadata = {name: card[name] for name in ("benchmark", "title", "synthetic", "encoders", "text_encoder")}
+    metadata |= {"target": target}
+    texts = load_texts(levels), load_texts(fine_levels) if fine_levels else None
+    train_head(output, data, SPLITS.read(splits)[0], run, variant, loaded, texts[0], metadata, texts[1], selection)
+    return load_head(output)
+
 
 def train_head(
     output: Path,
@@ -72,17 +108,10 @@ def train_head(
     """
     prepare_process()
     protocol, split, seed = run
-    rows = splits[(splits["protocol"] == protocol) & (splits["split"] == split)]
-    if rows.empty:
-        known = ", ".join(f"{name} ({count})" for name, count in splits.groupby("protocol")["split"].nunique().items())
-        raise InputError(f"{protocol}, split {split}: not in the splits table; it has {known}, splits from 0")
-    roles = assign_roles(data, rows, f"{protocol}, split {split}")
+    roles = roles_of(data, splits, protocol, split)
     if selection == VALIDATION and not (roles == VAL).any():
         raise InputError(f"{protocol}, split {split} has no validation images to choose an epoch on; choose {LAST}")
-    if recipe.views and data.views_c is None:
-        raise InputError(f"recipe {recipe.name} trains on augmented views of the images; extract those first")
-    texts = [level_embeddings(store, recipe) if store else None for store in (levels, fine_levels)]
-    model = build_model(variant, recipe, data.f_c.shape[1], data.tokens.shape[1], texts[0], seed, texts[1])
+    model = Trainer.of_texts(data, variant, recipe, levels, fine_levels).build(seed)
     states: dict[int, dict[str, Tensor]] = {}
 
     def keep(epoch: int, model: MSTCLIPIQA) -> None:

@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import LEVELS, TEST, TRAIN
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.protocols import split_samples
@@ -37,9 +38,9 @@ def count_images(study: Study, results: Path) -> dict[str, pd.DataFrame]:
     """
     found = {}
     for name in study.benchmarks:
-        samples, folder = results / name / "samples.parquet", study.data_root / name
+        samples, folder = SAMPLES.at(results, benchmark=name), study.data_root / name
         if samples.is_file():
-            found[name] = read_table(samples)[0]
+            found[name] = SAMPLES.read(samples)[0]
         elif folder.is_dir():
             frame = get_benchmark(name).read(folder).frame
             found[name] = frame.assign(benchmark=name, prompt_group=frame["prompt"])
@@ -106,7 +107,7 @@ def time_encoder(model: str, precision: str) -> float:
     return (time.perf_counter() - start) / len(pixels)
 
 
-def plan(study: Study, results: Path) -> dict:
+def estimate(study: Study, results: Path) -> dict:
     """Jobs, runs, images, expected seconds on one core and disk of what the configuration asks for.
 
     Raises InputError as `count_images` does.
@@ -145,3 +146,28 @@ def plan(study: Study, results: Path) -> dict:
         "bytes": sum(encoded.values()) * dim * 4
         + int((jobs["evaluated"] / jobs["recipe"].map(lambda name: study.recipes[name].epochs)).sum()) * 3 * PREDICTION,
     }
+
+
+def describe(cost: dict) -> Iterator[str]:
+    """An estimate in words, a line each."""
+    for name, reason in cost["absent"].items():
+        yield f"{name}: left out, {reason}"
+    for name in cost["unknown"]:
+        yield f"{name}: not counted, it is still to be drawn; draw it with snakemake --cores all --until samples"
+    jobs = cost["jobs"]
+    if not len(jobs):
+        return
+    for name, count in cost["images"].items():
+        own = jobs[jobs["benchmark"] == name]
+        yield f"{name}: {count:,} images, {len(own)} training jobs, {own['runs'].sum():,} runs"
+    hours, cores = jobs["seconds"].sum() / 3600, cost["cores"]
+    speeds = ", ".join(f"{name} {speed:,.0f}" for name, speed in cost["images_per_second"].items())
+    yield (
+        f"encode {sum(cost['encoded'].values()):,} images and views on {cost['device']}: "
+        f"{cost['extraction_seconds'] / 3600:.2f} h (images/s, tried here without decoding: {speeds})"
+    )
+    yield (
+        f"train {jobs['runs'].sum():,} runs in {len(jobs)} jobs: {hours:.2f} core hours, {hours / cores:.2f} h on "
+        f"{cores} cores (steps tried here)"
+    )
+    yield f"store {cost['bytes'] / 1e6:,.0f} MB of features and predictions"

@@ -7,11 +7,34 @@ from pathlib import Path
 from mstclipiqa.base.documents import CONFIG_SCHEMA, validate
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import digest, list_files
-from mstclipiqa.base.names import TARGETS
+from mstclipiqa.base.layout import (
+    BENCHMARK_TABLES,
+    CLAIMS,
+    CURVES,
+    EFFICIENCY,
+    FEATURES,
+    FINE_LEVELS,
+    GATES,
+    HEAD,
+    LEVELS,
+    PROMPTS,
+    READOUT,
+    RUNS,
+    STATISTICS,
+    SUITE_TABLES,
+    TRANSFER,
+    VIEWS,
+    ZERO_SHOT,
+    training_files,
+)
+from mstclipiqa.base.names import MODELS, TARGETS
 from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.model.variants import TWO_TOWERS, get_variant
+
+#: The encoders that every benchmark needs.
+PAIR = ("coarse", "fine")
 
 
 @dataclass(frozen=True)
@@ -26,7 +49,7 @@ class Job:
     @property
     def path(self) -> str:
         """The job's predictions, relative to the results folder of the suite."""
-        return f"{self.benchmark}/runs/{self.target}/{self.recipe}/{self.variant}.parquet"
+        return RUNS.path.format_map(vars(self))
 
 
 def list_jobs(config: Mapping, benchmarks: Collection[str]) -> list[Job]:
@@ -90,13 +113,12 @@ class Study:
 
     def fine_encoder(self, recipe: str, variant: str) -> str:
         """The encoder of the configuration that f_f comes from."""
-        own = get_variant(variant).fine
-        return self.recipes[recipe].fine_stream if own == "fine" else own
+        return get_variant(variant).fine_encoder(self.recipes[recipe].fine_stream)
 
     def encoders(self, benchmark: str) -> list[str]:
         """The encoders of the configuration whose features of a benchmark are needed."""
         fine = {self.fine_encoder(job.recipe, job.variant) for job in self.jobs if job.benchmark == benchmark}
-        return [name for name in self.config["encoders"] if name in {"coarse", "fine", *fine}]
+        return [name for name in self.config["encoders"] if name in {*PAIR, *fine}]
 
     @property
     def views(self) -> dict[tuple[str, str], list[str]]:
@@ -122,6 +144,58 @@ class Study:
             for name in self.config["recipes"]
             if self.recipes[name].fine_stream == "fine" and not self.recipes[name].views
         ]
+
+    def training_files(self, benchmark: str, recipe: str, variant: str) -> dict[str, str]:
+        """The files below the results folder that a model is trained from, by the option of `mstclipiqa train`."""
+        fine, views = self.fine_encoder(recipe, variant), bool(self.recipes[recipe].views)
+        return training_files(benchmark, recipe, fine, views, get_variant(variant).head == TWO_TOWERS)
+
+    @property
+    def curved(self) -> tuple[str, list[str]] | None:
+        """The benchmark whose learning curves are drawn, and the recipes to draw them under.
+
+        It is the first whose quality the paper's first model is trained on under the most recipes; None without any.
+        """
+        followed = [job for job in self.jobs if (job.target, job.variant) == ("quality", MODELS[0])]
+        recipes = {name: [job.recipe for job in followed if job.benchmark == name] for name in self.benchmarks}
+        chosen = max(recipes, key=lambda name: len(recipes[name]))
+        return (chosen, recipes[chosen]) if recipes[chosen] else None
+
+    @property
+    def transferred(self) -> list[str]:
+        """The benchmarks that models are carried over between, under the last recipe of the main grid; none of one."""
+        rated = [name for name in self.benchmarks if "quality" in get_benchmark(name).targets]
+        return rated if len(rated) > 1 else []
+
+    @property
+    def heads(self) -> list[str]:
+        """The trained heads that `snakemake heads` makes: the main grid's variants under its last recipe."""
+        return [
+            HEAD.path.format_map(vars(job))
+            for job in self.jobs
+            if job.recipe == self.config["recipes"][-1] and job.variant in self.config["variants"]
+        ]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Every file below the results folder that a suite has; `controls` are the others that its manifest names."""
+        files = [entry.path for entry in SUITE_TABLES]
+        for name in self.benchmarks:
+            files += [entry.path.format(benchmark=name) for entry in (*BENCHMARK_TABLES, PROMPTS, STATISTICS)]
+            files += [FEATURES.path.format(benchmark=name, encoder=encoder) for encoder in self.encoders(name)]
+        for (name, recipe), encoders in self.views.items():
+            files += [VIEWS.path.format(benchmark=name, recipe=recipe, encoder=encoder) for encoder in encoders]
+        files += [LEVELS.path.format(recipe=recipe) for recipe in self.recipes]
+        files += [FINE_LEVELS.path.format(recipe=recipe) for recipe in self.with_two_towers]
+        files += [job.path for job in self.jobs]
+        return files + [entry.path.format(recipe=recipe) for recipe in self.probed for entry in (READOUT, GATES)]
+
+    @property
+    def controls(self) -> list[str]:
+        """What is measured beside the runs, and the verdicts: a suite that is run by hand may lack them."""
+        files = [entry.path for entry in (ZERO_SHOT, EFFICIENCY, CLAIMS)]
+        files += [CURVES.path] if self.curved else []
+        return files + ([TRANSFER.path] if self.transferred else [])
 
     def _find_absent(self) -> dict[str, str]:
         """Every benchmark that takes no part, and why."""

@@ -1,6 +1,7 @@
 """One benchmark and target on cached features, joined with a split's roles and a recipe's level texts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,10 @@ import torch
 from torch import Tensor
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.names import LEVELS, TEST, TRAIN, VAL
-from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
-from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.base.layout import SAMPLES
+from mstclipiqa.base.names import TEST, TRAIN, VAL
+from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
+from mstclipiqa.model.recipes import Recipe, level_texts
 
 #: Images that a role needs, if it is filled at all: of two, every correlation is 1 or -1.
 MINIMUM_IMAGES = 3
@@ -111,6 +113,51 @@ def assemble_dataset(
     )
 
 
+@dataclass(frozen=True)
+class DatasetFiles:
+    """The files that a dataset is read from: a samples table, and stores of its images and prompts."""
+
+    samples: Path
+    coarse: Path
+    fine: Path
+    prompts: Path
+    coarse_views: Path | None = None
+    fine_views: Path | None = None
+
+
+def read_dataset(files: DatasetFiles, target: str) -> tuple[Dataset, dict]:
+    """The dataset of `target`, and the benchmark's card with the identities of the `encoders` and the `text_encoder`.
+
+    Raises InputError as `assemble_dataset` does, and where a file is not what it should be.
+    """
+    frame, card = SAMPLES.read(files.samples)
+    stores = {"coarse": load_features(files.coarse), "fine": load_features(files.fine)}
+    prompts = load_texts(files.prompts)
+    views = {"coarse_views": files.coarse_views, "fine_views": files.fine_views}
+    views = {name: load_features(path) for name, path in views.items() if path}
+    card["encoders"] = {role: store.metadata["encoder"] for role, store in stores.items()}
+    card["text_encoder"] = prompts.metadata["encoder"]
+    return assemble_dataset(frame, card["ranges"], target, **stores, prompts=prompts, **views), card
+
+
+def first_split(splits: pd.DataFrame, protocol: str | None = None) -> tuple[str, int]:
+    """A protocol, the first in the table if not given, and its first split."""
+    protocol = protocol or splits["protocol"].iloc[0]
+    return protocol, int(splits.loc[splits["protocol"] == protocol, "split"].min())
+
+
+def roles_of(data: Dataset, splits: pd.DataFrame, protocol: str, split: int) -> np.ndarray:
+    """The role (N,) of every image of the dataset in one split of a splits table.
+
+    Raises InputError for a split that is not in the table, and as `assign_roles` does.
+    """
+    rows = splits[(splits["protocol"] == protocol) & (splits["split"] == split)]
+    if rows.empty:
+        known = ", ".join(f"{name} ({count})" for name, count in splits.groupby("protocol")["split"].nunique().items())
+        raise InputError(f"{protocol}, split {split}: not in the splits table; it has {known}, splits from 0")
+    return assign_roles(data, rows, f"{protocol}, split {split}")
+
+
 def assign_roles(data: Dataset, split: pd.DataFrame, name: str) -> np.ndarray:
     """The role (N,) of every image of the dataset in one split, from its rows of (image, role).
 
@@ -135,7 +182,7 @@ def assign_roles(data: Dataset, split: pd.DataFrame, name: str) -> np.ndarray:
 def level_embeddings(levels: TextFeatures, recipe: Recipe) -> Tensor:
     """The embeddings (5, D) of the recipe's template, in the order of LEVELS. Raises InputError where one
     is missing."""
-    texts = [recipe.template.format(level) for level in LEVELS]
+    texts = level_texts(recipe.template)
     missing = [text for text in texts if text not in levels.index]
     if missing:
         raise InputError(f"level text {missing[0]!r} is not encoded; encode the recipe's template again")

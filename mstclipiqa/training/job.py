@@ -4,52 +4,26 @@ Python."""
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor
 
-from mstclipiqa.base.errors import FailedRunError, InputError
+from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.files import Parts, digest, read_table, write_table
 from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.base.layout import RUNS, SPLITS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.base.workers import end_with_parent
-from mstclipiqa.encoders.stores import TextFeatures
-from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable
-from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.encoders.stores import TextFeatures, load_texts
+from mstclipiqa.model.build import count_trainable
+from mstclipiqa.model.recipes import Recipe, load_recipe
 from mstclipiqa.model.variants import get_variant
-from mstclipiqa.training.dataset import Dataset, assign_roles, level_embeddings
+from mstclipiqa.training.dataset import Dataset, DatasetFiles, assign_roles, read_dataset
 from mstclipiqa.training.process import prepare_process
-from mstclipiqa.training.run import Run, train_run
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """What the runs of a job share. `levels` (5, D) are by the text tower of both streams, or of the coarse one where
-    `fine_levels` are by the other's."""
-
-    data: Dataset
-    variant: str
-    recipe: Recipe
-    levels: Tensor
-    fine_levels: Tensor | None = None
-
-    def build(self, seed: int) -> MSTCLIPIQA:
-        """The untrained model of a seed."""
-        dim, width = self.data.f_c.shape[1], self.data.tokens.shape[1]
-        return build_model(self.variant, self.recipe, dim, width, self.levels, seed, self.fine_levels)
-
-    def train(self, run: Run) -> pd.DataFrame:
-        """As `train_run`; what fails says which run it was."""
-        try:
-            return train_run(self.build(run.seed), self.data, run.roles, self.recipe, run.seed)
-        except FailedRunError as error:
-            raise FailedRunError(f"{run}: {error}") from None
-
+from mstclipiqa.training.run import Run, Trainer
 
 CPU = torch.device("cpu")
 
@@ -59,7 +33,7 @@ def train_runs(
 ) -> Iterator[tuple[Run, pd.DataFrame]]:
     """Every run and what `train_run` returns, as they finish.
 
-    On a GPU all runs are trained as one (mstclipiqa/stacked.py); the parameters of one are too few to keep it busy. On
+    On a GPU all runs are trained as one (training/stacked); the parameters of one are too few to keep it busy. On
     a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache. So
     do runs of a recipe with dropout, which cannot be stacked, wherever they are asked for.
     """
@@ -94,6 +68,33 @@ def _train_number(number: int) -> pd.DataFrame:
     return trainer.train(runs[number])
 
 
+def train_from_files(
+    output: Path,
+    files: DatasetFiles,
+    splits: Path,
+    levels: Path,
+    recipe: Path,
+    variant: str,
+    target: str,
+    seeds: list[int],
+    fine_levels: Path | None = None,
+    workers: int = 1,
+    device: str = "cpu",
+) -> None:
+    """As `train_job`, from files. `device` is cpu, or auto for a GPU where there is one.
+
+    Raises InputError for an unknown variant, and for files that are not what they should be.
+    """
+    get_variant(variant)
+    data, card = read_dataset(files, target)
+    loaded = load_recipe(recipe)
+    metadata = {name: card[name] for name in ("benchmark", "synthetic", "encoders", "text_encoder")}
+    metadata |= {"target": target, "recipe": loaded.name, "recipe_values": loaded.values, "variant": variant}
+    table, own_levels = SPLITS.read(splits)[0], load_texts(fine_levels) if fine_levels else None
+    chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
+    train_job(output, data, table, variant, loaded, load_texts(levels), seeds, metadata, own_levels, workers, chosen)
+
+
 def train_job(
     output: Path,
     data: Dataset,
@@ -113,15 +114,13 @@ def train_job(
     change nothing. On a GPU a run's neighbours change its last bits. A killed job resumes at its first unfinished run.
     """
     prepare_process()
-    if recipe.views and (data.views_c is None or data.views_f is None):
-        raise InputError(f"recipe {recipe.name} trains on augmented views of the images; give those of both streams")
-    of_levels = [level_embeddings(store, recipe) if store else None for store in (levels, fine_levels)]
-    trainer = Trainer(data, variant, recipe, *of_levels)
+    trainer = Trainer.of_texts(data, variant, recipe, levels, fine_levels)
     tables = [data.f_c, data.f_f, data.views_c, data.views_f, data.tokens, data.starts, data.lengths, data.score]
-    contents = [None if table is None else zlib.crc32(table.numpy().tobytes()) for table in [*tables, *of_levels]]
+    tables += [trainer.levels, trainer.fine_levels]
+    contents = [None if table is None else zlib.crc32(table.numpy().tobytes()) for table in tables]
     metadata = {
         **metadata,
-        "code": fingerprint(__name__, *filter(None, [get_variant(variant).module])),
+        "code": fingerprint(__name__, *get_variant(variant).modules),
         "device": device.type,
         "versions": {package: version(package) for package in ("torch", "numpy", "scipy")},
     }
@@ -147,5 +146,5 @@ def train_job(
         raise FailedRunError(f"{description}, {error}") from None
     finished = pd.concat([read_table(part(run))[0] for run in runs], ignore_index=True)
     metadata |= {"trainable_parameters": count_trainable(trainer.build(seeds[0])), "runs": len(runs)}
-    write_table(output, finished, metadata)
+    RUNS.write(output, finished, metadata)
     parts.clear()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mstclipiqa.base.errors import FailedRunError
-from mstclipiqa.model.build import MSTCLIPIQA
+from mstclipiqa.base.errors import FailedRunError, InputError
+from mstclipiqa.encoders.stores import TextFeatures
+from mstclipiqa.model.build import MSTCLIPIQA, build_model
 from mstclipiqa.model.recipes import Recipe
-from mstclipiqa.training.dataset import Dataset
+from mstclipiqa.training.dataset import Dataset, level_embeddings
 from mstclipiqa.training.losses import Objective
 from mstclipiqa.training.optimiser import Adam, learning_rate
 from mstclipiqa.training.selection import Selected
@@ -31,6 +33,49 @@ class Run(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.protocol}, split {self.split}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What runs of one model share. `levels` (5, D) are by the text tower of both streams, or of the coarse one where
+    `fine_levels` are by the other's."""
+
+    data: Dataset
+    variant: str
+    recipe: Recipe
+    levels: Tensor
+    fine_levels: Tensor | None = None
+
+    @classmethod
+    def of_texts(
+        cls, data: Dataset, variant: str, recipe: Recipe, levels: TextFeatures, fine_levels: TextFeatures | None = None
+    ) -> "Trainer":
+        """The trainer with a recipe's level texts. Raises InputError where a text is missing, or the recipe trains on
+        augmented views and the dataset has none."""
+        if recipe.views and (data.views_c is None or data.views_f is None):
+            raise InputError(
+                f"recipe {recipe.name} trains on augmented views of the images; give those of both streams"
+            )
+        own = level_embeddings(fine_levels, recipe) if fine_levels else None
+        return cls(data, variant, recipe, level_embeddings(levels, recipe), own)
+
+    def build(self, seed: int) -> MSTCLIPIQA:
+        """The untrained model of a seed."""
+        dim, width = self.data.f_c.shape[1], self.data.tokens.shape[1]
+        return build_model(self.variant, self.recipe, dim, width, self.levels, seed, self.fine_levels)
+
+    def train(self, run: Run) -> pd.DataFrame:
+        """As `train_run`; what fails says which run it was."""
+        try:
+            return train_run(self.build(run.seed), self.data, run.roles, self.recipe, run.seed)
+        except FailedRunError as error:
+            raise FailedRunError(f"{run}: {error}") from None
+
+
+def predict_all(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
+    """As `predict`, without gradients and a chunk at a time."""
+    with torch.inference_mode():
+        return torch.cat([predict(model, data, chunk) for chunk in rows.split(EVALUATION_BATCH)])
 
 
 def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
@@ -70,10 +115,6 @@ def train_run(
     run, generator = Selected(data, roles), torch.Generator().manual_seed(seed)
     objective, optimiser = Objective(model, recipe), Adam(model.parameters(), recipe.weight_decay)
 
-    @torch.inference_mode()
-    def scores(rows: Tensor) -> Tensor:
-        return torch.cat([predict(model, data, chunk) for chunk in rows.split(EVALUATION_BATCH)])
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of dropout
         for epoch in range(1, recipe.epochs + 1):
@@ -88,5 +129,5 @@ def train_run(
             model.eval()
             if observe:
                 observe(epoch, model)
-            run.see(epoch, scores)
+            run.see(epoch, lambda rows: predict_all(model, data, rows))
     return run.table()

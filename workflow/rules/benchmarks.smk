@@ -5,47 +5,61 @@ if study.drawn:
     rule draw:
         output:
             directory(f"{DATA}/{{benchmark}}"),
-        params:
-            seed=config["draw"]["seed"] if study.drawn else None,
-            scale=config["draw"]["scale"] if study.drawn else None,
-            code=fingerprint("mstclipiqa.synthetic.miniature"),
         log:
             f"{RESULTS}/logs/draw/{{benchmark}}.log",
         conda:
             "../../environment.yml"
+        params:
+            seed=config["draw"]["seed"],
+            scale=config["draw"]["scale"],
+            code=fingerprint("mstclipiqa.synthetic.miniature"),
         shell:
             "python -m mstclipiqa draw {wildcards.benchmark} --root {output:q}"
             " --seed {params.seed} --scale {params.scale} 2>&1 | tee {log:q}"
+
+
+def folder_state(wildcards):
+    """Moves when any file of a user's benchmark folder does; a drawn folder is its own rule's output."""
+    return None if study.drawn else describe_folder(DATA / wildcards.benchmark)
+
+
+def reader_code(wildcards):
+    """The code that reads one benchmark: editing one reader leaves the other benchmarks alone."""
+    return fingerprint("mstclipiqa.data.samples", get_benchmark(wildcards.benchmark).read.__module__)
 
 
 rule samples:
     input:
         root=f"{DATA}/{{benchmark}}",
     output:
-        f"{RESULTS}/{{benchmark}}/samples.parquet",
-    params:
-        state=folder_state,
-        code=reader_code,
+        at(layout.SAMPLES),
     log:
         f"{RESULTS}/logs/samples/{{benchmark}}.log",
     conda:
         "../../environment.yml"
+    params:
+        state=folder_state,
+        code=reader_code,
     shell:
         "python -m mstclipiqa samples {wildcards.benchmark} --root {input.root:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule splits:
     input:
-        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
-        published=[f"config/splits/{name.removeprefix('file-')}.csv" for name in config["protocols"] if name.startswith("file-")],
+        samples=at(layout.SAMPLES),
+        published=[
+            f"config/splits/{name.removeprefix('file-')}.csv"
+            for name in config["protocols"]
+            if name.startswith("file-")
+        ],
     output:
-        f"{RESULTS}/{{benchmark}}/splits.parquet",
-    params:
-        protocols=" ".join(f"--protocol {name}" for name in config["protocols"]),
-        code=fingerprint("mstclipiqa.data.protocols"),
+        at(layout.SPLITS),
     log:
         f"{RESULTS}/logs/splits/{{benchmark}}.log",
     conda:
         "../../environment.yml"
+    params:
+        protocols=" ".join(f"--protocol {name}" for name in config["protocols"]),
+        code=fingerprint("mstclipiqa.data.protocols"),
     shell:
         "python -m mstclipiqa split --samples {input.samples:q} {params.protocols} --out {output:q} 2>&1 | tee {log:q}"

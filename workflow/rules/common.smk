@@ -1,23 +1,27 @@
-# What every stage needs: the checked configuration and each step's code fingerprint.
+# What every stage needs: the checked configuration, the places of files, and options of commands made from both.
 
 import json
 import os
 import sys
 from pathlib import Path
 
-from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.base import layout
+from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.study.study import Study, describe_folder
 from mstclipiqa.base.fingerprint import fingerprint
-from mstclipiqa.model.variants import TWO_TOWERS, get_variant
-
-RECIPES = Path("config/recipes")
+from mstclipiqa.base.names import MODELS
+from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.model.variants import get_variant
+from mstclipiqa.study.study import PAIR, Study, describe_folder
 
 # Jobs run this interpreter's `python`, also where its environment is not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 try:
-    study = Study(config, RECIPES, ", ".join(os.path.relpath(path) for path in workflow.configfiles))
+    files = [os.path.relpath(path) for path in workflow.configfiles]
+    for file in files:
+        read_yaml(file)  # Snakemake keeps the last of two equal keys without a word
+    study = Study(config, RECIPES, ", ".join(files) or "config")
 except InputError as error:
     sys.exit(f"Error: {error}")
 
@@ -26,45 +30,39 @@ RESULTS = f"results/{study.suite}"
 REPORTS = f"reports/{study.suite}"
 
 
-#: The encoders that every benchmark needs. One job encodes with both, one with each {encoder} other than these.
-PAIR = ["coarse", "fine"]
-
-
 wildcard_constraints:
     benchmark="|".join(study.benchmarks),
-    encoder="|".join(name for name in config["encoders"] if name not in PAIR),
+    encoder="|".join(config["encoders"]),
     recipe="|".join(study.recipes),
     variant="|".join(study.variants),
 
 
-#: How all encoders of images run, as options of the command.
-EXTRACTION = "--batch-size {batch_size} --gpu-batch-size {gpu_batch_size} --precision {precision}".format_map(
-    config["extraction"]
-)
-
-#: The jobs that share an extraction, where `extraction: shards` asks for some: each leaves its batches where the job
-#: that writes the stores finds them, and a mark, gone with it, that it is done.
-COUNT = config["extraction"]["shards"]
-SHARDS = [f"{number}-of-{COUNT}" for number in range(1, COUNT + 1)] if COUNT > 1 else []
+def at(entry, **names):
+    """The place of a file of the layout in this suite's results; what is not named stays a wildcard."""
+    path = entry.path
+    for name, value in names.items():
+        path = path.replace(f"{{{name}}}", value)
+    return f"{RESULTS}/{path}"
 
 
-def mark(name, benchmark="{benchmark}", shard="{shard}"):
-    """The mark of one shard of the stores `name`."""
-    return f"{RESULTS}/{benchmark}/features/{name}.shards/{shard}"
+def of_benchmarks(*entries):
+    """The files of the layout of every benchmark that takes part."""
+    return [at(entry, benchmark=name) for name in study.benchmarks for entry in entries]
 
 
-def marks(name, benchmark="{benchmark}"):
-    """The marks of all shards of the stores `name`."""
-    return [mark(name, benchmark, shard) for shard in SHARDS]
+def here(paths):
+    """Paths of the layout in this suite's results."""
+    return [f"{RESULTS}/{path}" for path in paths]
 
 
-def share(shard):
-    """The option of the command that names a shard; nothing for the job that is not one."""
-    return shard and f"--shard {shard.replace('-of-', ' ')}"
+def recipe_file(name):
+    return RECIPES / f"{name}.yaml"
 
 
-#: What decides features: the code, and the architectures and weights that this project brings along.
-FEATURES_CODE = fingerprint("mstclipiqa.encoders.extraction", data=["encoders/model_configs", "encoders/weights"])
+def recipe_values(name):
+    """The completed values of a recipe, not its file: a comment reruns nothing, and a released value reruns another
+    recipe only where that one is silent."""
+    return json.dumps(study.recipes[name].values, sort_keys=True)
 
 
 def weights_file(name):
@@ -73,77 +71,28 @@ def weights_file(name):
     return [weights] if Path(weights).is_file() else []
 
 
-def encoder_spec(name, prefix=""):
+def encoder_options(name, prefix=""):
     """The options that name an encoder of the configuration, where a command has several with a prefix each."""
     encoder = config["encoders"][name]
     return f"--{prefix}model {encoder['model']} --{prefix}weights {encoder['weights']}"
 
 
-def encoders_into(stores, names, benchmark):
-    """The options that name encoders of the configuration and, by the pattern `stores`, the file that each fills.
-
-    It is no function of a job's `output`: what is, does not count as a changed parameter.
-    """
-    encoders = {name: config["encoders"][name] for name in names}
-    return " ".join(
-        f"--encoder {encoder['model']} {encoder['weights']} {stores.format(benchmark=benchmark, encoder=name)}"
-        for name, encoder in encoders.items()
-    )
+def training_files(benchmark, recipe, variant):
+    """The files that a model is trained from, by the option of the command."""
+    return {option: f"{RESULTS}/{path}" for option, path in study.training_files(benchmark, recipe, variant).items()}
 
 
-def prompts_into(stores, benchmark):
-    """The option that names the text encoder and the file of a benchmark's prompts, as `encoders_into` does."""
-    encoder = config["encoders"][config["text_encoder"]]
-    return f"--text-encoder {encoder['model']} {encoder['weights']} {stores.format(benchmark=benchmark, encoder='prompts')}"
+def training_inputs(wildcards):
+    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.variant)
+    return {option.replace("-", "_"): path for option, path in files.items()}
 
 
-def reader_code(wildcards):
-    """The code that reads one benchmark: editing one reader leaves the other benchmarks alone."""
-    return fingerprint("mstclipiqa.data.samples", get_benchmark(wildcards.benchmark).read.__module__)
+def training_options(wildcards):
+    """No function of a job's `input`: what is, does not count as a changed parameter."""
+    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.variant)
+    return " ".join(f"--{option} {path}" for option, path in files.items())
 
 
-def folder_state(wildcards):
-    """Moves when any file of a user's benchmark folder does; a drawn folder is its own rule's output."""
-    return None if study.drawn else describe_folder(DATA / wildcards.benchmark)
-
-
-def reference(wildcards):
-    """The suite's committed measurements. Asked for by `check` alone, and before anything is run."""
-    path = Path(f"config/reference/{study.suite}.csv")
-    if not path.is_file():
-        sys.exit(
-            f"Error: {path}: no such reference; write one from a run that you trust: "
-            f"mstclipiqa bless --results {RESULTS} --reference {path} --by NAME --reason WHY"
-        )
-    return str(path)
-
-
-def fine_features(wildcards):
-    """The store that f_c is fused with: which one depends on recipe and variant."""
-    return f"{RESULTS}/{wildcards.benchmark}/features/{study.fine_encoder(wildcards.recipe, wildcards.variant)}.safetensors"
-
-
-def optional_stores(wildcards):
-    """By option of the command: what only some recipes and variants need."""
-    stores = {}
-    if study.recipes[wildcards.recipe].views:
-        features = f"{RESULTS}/{wildcards.benchmark}/features"
-        fine = study.fine_encoder(wildcards.recipe, wildcards.variant)
-        stores["coarse-views"] = f"{features}/coarse-{wildcards.recipe}.safetensors"
-        stores["fine-views"] = f"{features}/{fine}-{wildcards.recipe}.safetensors"
-    if get_variant(wildcards.variant).head == TWO_TOWERS:
-        stores["fine-levels"] = f"{RESULTS}/levels/{wildcards.recipe}-fine.safetensors"
-    return stores
-
-
-#: The model of the curves.
-FOLLOWED = "mst-clipiqa"
-
-
-def training_files(benchmark, recipe):
-    """Every file that the paper's own models are trained from."""
-    fine = study.fine_encoder(recipe, FOLLOWED)
-    views = [f"{encoder}-{recipe}" for encoder in ("coarse", fine)] if study.recipes[recipe].views else []
-    tables = [f"{RESULTS}/{benchmark}/{name}.parquet" for name in ("samples", "splits")]
-    stores = [f"{RESULTS}/{benchmark}/features/{name}.safetensors" for name in ("coarse", fine, "prompts", *views)]
-    return [*tables, *stores, f"{RESULTS}/levels/{recipe}.safetensors"]
+def code_of_variant(module, variant):
+    """The fingerprint of what trains a variant: a step's module and the variant's fusion."""
+    return fingerprint(module, *get_variant(variant).modules)

@@ -1,69 +1,83 @@
 # Is the recipe enough, and do the models carry over to other benchmarks? -> curves.parquet, transfer.parquet
 
-#: The benchmark of the curves is the first whose quality is trained under the most recipes.
-RECIPES_OF = {
-    benchmark: [
-        job.recipe
-        for job in study.jobs
-        if (job.benchmark, job.target, job.variant) == (benchmark, "quality", FOLLOWED)
-    ]
-    for benchmark in study.benchmarks
-}
-CURVED = max(RECIPES_OF, key=lambda benchmark: len(RECIPES_OF[benchmark]))
-
-#: The benchmarks to carry over between, under the last recipe of the main grid.
-TRANSFERRED = [name for name in study.benchmarks if "quality" in get_benchmark(name).targets]
-TRANSFER_RECIPE = config["recipes"][-1]
-
-CURVES = [f"{RESULTS}/curves.parquet"] if RECIPES_OF[CURVED] else []
-TRANSFER = [f"{RESULTS}/transfer.parquet"] if len(TRANSFERRED) > 1 else []
+#: The model that both train; every variant of the paper is trained from the same files but for its fine stream.
+FOLLOWED = MODELS[0]
 
 
-if CURVES:
+def files_of(jobs):
+    """All that is trained from, for some (benchmark, recipe)."""
+    return [path for job in jobs for path in training_files(*job, FOLLOWED).values()]
+
+
+def common_options(benchmark):
+    """What all curves of a benchmark are drawn from, as options of the command."""
+    entries = {"samples": layout.SAMPLES, "splits": layout.SPLITS, "prompts": layout.PROMPTS}
+    return " ".join(f"--{name} {at(entry, benchmark=benchmark)}" for name, entry in entries.items())
+
+
+def case_options(benchmark, recipe):
+    """The files of one recipe's curves, as options of the command."""
+    files, own = training_files(benchmark, recipe, FOLLOWED), recipe_file(recipe)
+    views = f" --views {own} {files['coarse-views']} {files['fine-views']}" if "coarse-views" in files else ""
+    return f"--case {own} {files['coarse']} {files['fine']} {files['levels']}{views}"
+
+
+def source_options(benchmark, recipe):
+    """The files of one benchmark to carry over from, as options of the command."""
+    files = training_files(benchmark, recipe, FOLLOWED)
+    names = ("samples", "splits", "coarse", "fine", "prompts")
+    views = (
+        f" --views {files['samples']} {files['coarse-views']} {files['fine-views']}" if "coarse-views" in files else ""
+    )
+    return f"--source {' '.join(files[name] for name in names)}{views}"
+
+
+if study.curved:
+    CURVED, CURVED_RECIPES = study.curved
 
     rule curves:
         input:
-            [training_files(CURVED, recipe) for recipe in RECIPES_OF[CURVED]],
+            files_of((CURVED, recipe) for recipe in CURVED_RECIPES),
         output:
-            CURVES,
-        params:
-            benchmark=CURVED,
-            results=lambda wildcards, output: Path(output[0]).parent,
-            values=[json.dumps(study.recipes[recipe].values, sort_keys=True) for recipe in RECIPES_OF[CURVED]],
-            recipes=" ".join(f"--recipe {RECIPES / recipe}.yaml" for recipe in RECIPES_OF[CURVED]),
-            seed=config["seeds"][0],
-            code=fingerprint("mstclipiqa.analyses.learning_curves", get_variant(FOLLOWED).module),
+            at(layout.CURVES),
         log:
             f"{RESULTS}/logs/curves.log",
         benchmark:
             f"{RESULTS}/timings/curves.tsv"
         conda:
             "../../environment.yml"
+        params:
+            files=common_options(CURVED),
+            cases=" ".join(case_options(CURVED, recipe) for recipe in CURVED_RECIPES),
+            values=[recipe_values(recipe) for recipe in CURVED_RECIPES],
+            seed=config["seeds"][0],
+            code=code_of_variant("mstclipiqa.analyses.learning_curves", FOLLOWED),
         shell:
-            "python -m mstclipiqa curves {params.benchmark} --results {params.results:q} {params.recipes}"
-            " --seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"
+            "python -m mstclipiqa curves {params.files} {params.cases} --seed {params.seed} --out {output:q}"
+            " 2>&1 | tee {log:q}"
 
 
-if TRANSFER:
+if study.transferred:
+    CARRIED = config["recipes"][-1]
 
     rule transfer:
         input:
-            [training_files(name, TRANSFER_RECIPE) for name in TRANSFERRED],
+            files_of((name, CARRIED) for name in study.transferred),
         output:
-            TRANSFER,
-        params:
-            benchmarks=TRANSFERRED,
-            results=lambda wildcards, output: Path(output[0]).parent,
-            values=json.dumps(study.recipes[TRANSFER_RECIPE].values, sort_keys=True),
-            recipe=RECIPES / f"{TRANSFER_RECIPE}.yaml",
-            seed=config["seeds"][0],
-            code=fingerprint("mstclipiqa.analyses.transfer", get_variant(FOLLOWED).module),
+            at(layout.TRANSFER),
         log:
             f"{RESULTS}/logs/transfer.log",
         benchmark:
             f"{RESULTS}/timings/transfer.tsv"
         conda:
             "../../environment.yml"
+        params:
+            sources=" ".join(source_options(name, CARRIED) for name in study.transferred),
+            levels=at(layout.LEVELS, recipe=CARRIED),
+            recipe=recipe_file(CARRIED),
+            values=recipe_values(CARRIED),
+            seed=config["seeds"][0],
+            code=code_of_variant("mstclipiqa.analyses.transfer", FOLLOWED),
         shell:
-            "python -m mstclipiqa transfer {params.benchmarks} --results {params.results:q} --recipe {params.recipe:q}"
+            "python -m mstclipiqa transfer {params.sources} --levels {params.levels:q} --recipe {params.recipe:q}"
             " --seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"

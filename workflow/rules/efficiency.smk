@@ -5,19 +5,19 @@ rule efficiency:
     input:
         weights=[weights_file(name) for name in config["encoders"]],
     output:
-        counted=f"{RESULTS}/efficiency.parquet",
-        timed=f"{RESULTS}/timings/efficiency.parquet",
-    params:
-        config=json.dumps(config, sort_keys=True),
-        values=[json.dumps(recipe.values, sort_keys=True) for recipe in study.recipes.values()],
-        recipes=RECIPES,
-        code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.efficiency", data=["model/fusions"])],
+        counted=at(layout.EFFICIENCY),
+        timed=at(layout.TIMED),
     log:
         f"{RESULTS}/logs/efficiency.log",
-    resources:
-        gpu=1,
     conda:
         "../../environment.yml"
+    resources:
+        gpu=1,
+    params:
+        config=json.dumps(config, sort_keys=True),
+        values=[recipe_values(name) for name in study.recipes],
+        recipes=RECIPES,
+        code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.efficiency", data=["model/fusions"])],
     shell:
         "python -m mstclipiqa efficiency --config {params.config:q} --recipes {params.recipes:q}"
         " --out {output.counted:q} --timings {output.timed:q} 2>&1 | tee {log:q}"

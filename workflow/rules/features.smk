@@ -1,139 +1,121 @@
 # samples.parquet and images -> features/<encoder>.safetensors and prompts.safetensors; augmented views of the images ->
 # features/<encoder>-<recipe>.safetensors; texts of the quality levels -> levels/
 
-# A job starts once for all of its encoders and the prompts, and decodes an image once. `update` leaves the stores that
-# are there to the command, which encodes what they lack: with another fine encoder, the coarse one's stays as it is.
+#: What decides features: the code, and the architectures and weights that this project brings along.
+FEATURES_CODE = fingerprint("mstclipiqa.encoders.encode", data=["encoders/model_configs", "encoders/weights"])
 
-STORES = f"{RESULTS}/{{benchmark}}/features/{{encoder}}.safetensors"
+#: How all encoders of images run, as options of the command.
+EXTRACTION = "--batch-size {batch_size} --gpu-batch-size {gpu_batch_size} --precision {precision}".format_map(
+    config["extraction"]
+)
 
 
+def filling(entry, names, **known):
+    """The options that name encoders of the configuration and the store that each fills.
+
+    It is no function of a job's `output`: what is, does not count as a changed parameter.
+    """
+    encoders = {name: config["encoders"][name] for name in names}
+    return " ".join(
+        f"--encoder {encoder['model']} {encoder['weights']} {at(entry, encoder=name, **known)}"
+        for name, encoder in encoders.items()
+    )
+
+
+def filling_prompts(benchmark):
+    """The option that names the text encoder and the store of a benchmark's prompts."""
+    encoder = config["encoders"][config["text_encoder"]]
+    return f"--text-encoder {encoder['model']} {encoder['weights']} {at(layout.PROMPTS, benchmark=benchmark)}"
+
+
+# A job starts once for both encoders of the pair and the prompts, and decodes an image once. `update` leaves the stores
+# that are there to the command, which encodes what they lack: with another fine encoder, the coarse one's stays.
 rule extract:
     input:
-        marks("pair"),
-        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
+        lambda wildcards: marks("pair", wildcards.benchmark),
+        samples=at(layout.SAMPLES),
         root=f"{DATA}/{{benchmark}}",
         weights=[weights_file(name) for name in dict.fromkeys([*PAIR, config["text_encoder"]])],
     output:
-        update(expand(STORES, encoder=[*PAIR, "prompts"], allow_missing=True)),
-    params:
-        encoders=lambda wildcards: " ".join(
-            [encoders_into(STORES, PAIR, wildcards.benchmark), prompts_into(STORES, wildcards.benchmark)]
-        ),
-        extraction=EXTRACTION,
-        shard="",
-        code=FEATURES_CODE,
+        update([*(at(layout.FEATURES, encoder=name) for name in PAIR), at(layout.PROMPTS)]),
     log:
         f"{RESULTS}/logs/extract/{{benchmark}}.log",
     benchmark:
-        f"{RESULTS}/timings/extract/{{benchmark}}-{'-'.join(PAIR)}.tsv"
+        at(layout.EXTRACTION, encoders="-".join(PAIR))
+    conda:
+        "../../environment.yml"
     threads: config["extraction"]["threads"]
     resources:
         gpu=1,
-    conda:
-        "../../environment.yml"
+    params:
+        encoders=lambda wildcards: " ".join(
+            [filling(layout.FEATURES, PAIR, benchmark=wildcards.benchmark), filling_prompts(wildcards.benchmark)]
+        ),
+        views="",
+        extraction=EXTRACTION,
+        shard="",
+        code=FEATURES_CODE,
     shell:
         "python -m mstclipiqa extract {params.encoders} --samples {input.samples:q} --root {input.root:q}"
-        " {params.extraction} {params.shard} --threads {threads} 2>&1 | tee {log:q}"
+        " {params.views} {params.extraction} {params.shard} --threads {threads} 2>&1 | tee {log:q}"
 
 
-use rule extract as extract_shard with:
-    input:
-        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
-        root=f"{DATA}/{{benchmark}}",
-        weights=[weights_file(name) for name in PAIR],
-    output:
-        temp(touch(mark("pair"))),
-    params:
-        encoders=lambda wildcards: encoders_into(STORES, PAIR, wildcards.benchmark),
-        shard=lambda wildcards: share(wildcards.shard),
-    log:
-        f"{RESULTS}/logs/extract/{{benchmark}}-{{shard}}.log",
-    benchmark:
-        f"{RESULTS}/timings/extract/{{benchmark}}-{'-'.join(PAIR)}-{{shard}}.tsv"
-
-
-# Encoders that only some recipes and variants need
+# An encoder that only some recipes and variants need
 use rule extract as extract_other with:
     input:
-        marks("{encoder}"),
-        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
+        lambda wildcards: marks(wildcards.encoder, wildcards.benchmark),
+        samples=at(layout.SAMPLES),
         root=f"{DATA}/{{benchmark}}",
         weights=lambda wildcards: weights_file(wildcards.encoder),
     output:
-        update(STORES),
-    params:
-        encoders=lambda wildcards: encoders_into(STORES, [wildcards.encoder], wildcards.benchmark),
+        update(at(layout.FEATURES)),
     log:
         f"{RESULTS}/logs/extract/{{benchmark}}-{{encoder}}.log",
     benchmark:
-        f"{RESULTS}/timings/extract/{{benchmark}}-{{encoder}}.tsv"
+        at(layout.EXTRACTION, encoders="{encoder}")
+    params:
+        encoders=lambda wildcards: filling(layout.FEATURES, [wildcards.encoder], benchmark=wildcards.benchmark),
 
 
-use rule extract_other as extract_other_shard with:
+# The augmented views of a recipe that trains on some, by one encoder
+use rule extract_other as extract_views with:
     input:
-        samples=f"{RESULTS}/{{benchmark}}/samples.parquet",
+        lambda wildcards: marks(f"{wildcards.encoder}-{wildcards.recipe}", wildcards.benchmark),
+        samples=at(layout.SAMPLES),
         root=f"{DATA}/{{benchmark}}",
         weights=lambda wildcards: weights_file(wildcards.encoder),
     output:
-        temp(touch(mark("{encoder}"))),
-    params:
-        shard=lambda wildcards: share(wildcards.shard),
+        update(at(layout.VIEWS)),
     log:
-        f"{RESULTS}/logs/extract/{{benchmark}}-{{encoder}}-{{shard}}.log",
+        f"{RESULTS}/logs/extract_views/{{benchmark}}-{{encoder}}-{{recipe}}.log",
     benchmark:
-        f"{RESULTS}/timings/extract/{{benchmark}}-{{encoder}}-{{shard}}.tsv"
+        f"{RESULTS}/timings/extract_views/{{benchmark}}-{{encoder}}-{{recipe}}.tsv"
+    params:
+        encoders=lambda wildcards: filling(
+            layout.VIEWS, [wildcards.encoder], benchmark=wildcards.benchmark, recipe=wildcards.recipe
+        ),
+        views=lambda wildcards: f"--recipe {recipe_file(wildcards.recipe)}",
+        augmentation=lambda wildcards: json.dumps(
+            [study.recipes[wildcards.recipe].views, study.recipes[wildcards.recipe].augmentation]
+        ),
 
 
-# Which encoders see a recipe's augmented views differs between benchmarks: a rule for each, and one for each shard
-for (benchmark, recipe), encoders in study.views.items():
-    for shard in ["", *SHARDS]:
-        views = f"{RESULTS}/{{benchmark}}/features/{{encoder}}-{recipe}.safetensors"
-        job = "_".join([benchmark, recipe, *([shard] if shard else [])])
-
-        rule:
-            name:
-                f"extract_views_{job}"
-            input:
-                [] if shard else marks(f"views-{recipe}", benchmark),
-                samples=f"{RESULTS}/{benchmark}/samples.parquet",
-                root=f"{DATA}/{benchmark}",
-                weights=[weights_file(name) for name in encoders],
-            output:
-                temp(touch(mark(f"views-{recipe}", benchmark, shard)))
-                if shard
-                else update(expand(views, benchmark=benchmark, encoder=encoders)),
-            params:
-                encoders=encoders_into(views, encoders, benchmark),
-                extraction=EXTRACTION,
-                shard=share(shard),
-                augmentation=json.dumps([study.recipes[recipe].views, study.recipes[recipe].augmentation]),
-                recipe=RECIPES / f"{recipe}.yaml",
-                code=FEATURES_CODE,
-            log:
-                f"{RESULTS}/logs/extract_views/{job}.log",
-            threads: config["extraction"]["threads"]
-            resources:
-                gpu=1,
-            conda:
-                "../../environment.yml"
-            shell:
-                "python -m mstclipiqa extract {params.encoders} --samples {input.samples:q} --root {input.root:q}"
-                " --recipe {params.recipe:q} {params.extraction} {params.shard} --threads {threads} 2>&1 | tee {log:q}"
+ruleorder: extract > extract_other > extract_views
 
 
 rule encode_levels:
     input:
         weights=weights_file(config["text_encoder"]),
     output:
-        f"{RESULTS}/levels/{{recipe}}.safetensors",
-    params:
-        encoder=encoder_spec(config["text_encoder"]),
-        template=lambda wildcards: study.recipes[wildcards.recipe].template,
-        code=FEATURES_CODE,
+        at(layout.LEVELS),
     log:
         f"{RESULTS}/logs/encode_levels/{{recipe}}.log",
     conda:
         "../../environment.yml"
+    params:
+        encoder=encoder_options(config["text_encoder"]),
+        template=lambda wildcards: study.recipes[wildcards.recipe].template,
+        code=FEATURES_CODE,
     shell:
         "python -m mstclipiqa encode-texts {params.encoder} --template {params.template:q} --out {output:q}"
         " 2>&1 | tee {log:q}"
@@ -144,8 +126,8 @@ use rule encode_levels as encode_fine_levels with:
     input:
         weights=weights_file("fine"),
     output:
-        f"{RESULTS}/levels/{{recipe}}-fine.safetensors",
-    params:
-        encoder=encoder_spec("fine"),
+        at(layout.FINE_LEVELS),
     log:
         f"{RESULTS}/logs/encode_fine_levels/{{recipe}}.log",
+    params:
+        encoder=encoder_options("fine"),

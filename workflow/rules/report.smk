@@ -1,40 +1,39 @@
 # runs -> metrics.parquet -> claims.json -> manifest.json -> the page
 
-RUNS = [f"{RESULTS}/{job.path}" for job in study.jobs]
-STATISTICS = expand(f"{RESULTS}/{{table}}.parquet", table=["intervals", "comparisons", "generators"])
+RUNS = here(job.path for job in study.jobs)
+STATISTICS = [at(entry) for entry in (layout.INTERVALS, layout.COMPARISONS, layout.GENERATORS)]
 
 
 rule evaluate:
     input:
         runs=RUNS,
     output:
-        f"{RESULTS}/metrics.parquet",
-    params:
-        results=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.evaluation.per_run"),
+        at(layout.METRICS),
     log:
         f"{RESULTS}/logs/evaluate.log",
     conda:
         "../../environment.yml"
+    params:
+        results=lambda wildcards, output: Path(output[0]).parent,
+        code=fingerprint("mstclipiqa.evaluation.per_run"),
     shell:
         "python -m mstclipiqa evaluate {input.runs:q} --results {params.results:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule compare:
     input:
-        expand(f"{RESULTS}/{{benchmark}}/{{table}}.parquet", benchmark=study.benchmarks, table=["samples", "splits"]),
+        of_benchmarks(layout.SAMPLES, layout.SPLITS),
         RUNS,
-        "mstclipiqa/data/benchmarks/generators.yaml",
-        metrics=f"{RESULTS}/metrics.parquet",
+        metrics=at(layout.METRICS),
     output:
         STATISTICS,
-    params:
-        results=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.evaluation.comparisons"),
     log:
         f"{RESULTS}/logs/compare.log",
     conda:
         "../../environment.yml"
+    params:
+        results=lambda wildcards, output: Path(output[0]).parent,
+        code=fingerprint("mstclipiqa.evaluation.comparisons", data=["data/benchmarks/generators.yaml"]),
     shell:
         "python -m mstclipiqa compare --metrics {input.metrics:q} --results {params.results:q} --out {params.results:q}"
         " 2>&1 | tee {log:q}"
@@ -42,24 +41,24 @@ rule compare:
 
 rule claims:
     input:
-        expand(f"{RESULTS}/{{benchmark}}/{{table}}.parquet", benchmark=study.benchmarks, table=["samples", "splits"]),
+        of_benchmarks(layout.SAMPLES, layout.SPLITS),
         RUNS,
         STATISTICS,
         # Also those that are not run: parameters are counted under every recipe.
         sorted(RECIPES.glob("*.yaml")),
-        metrics=f"{RESULTS}/metrics.parquet",
-        claims="config/claims.yaml",
-        paper_tables="config/paper_tables.csv",
+        metrics=at(layout.METRICS),
+        claims=CONFIG / "claims.yaml",
+        paper_tables=CONFIG / "paper_tables.csv",
     output:
-        f"{RESULTS}/claims.json",
-    params:
-        recipes=RECIPES,
-        results=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.claims.verdicts", data=["model/fusions", "base/schemas"]),
+        at(layout.CLAIMS),
     log:
         f"{RESULTS}/logs/claims.log",
     conda:
         "../../environment.yml"
+    params:
+        recipes=RECIPES,
+        results=lambda wildcards, output: Path(output[0]).parent,
+        code=fingerprint("mstclipiqa.claims.verdicts", data=["model/fusions", "base/schemas"]),
     shell:
         "python -m mstclipiqa claims --results {params.results:q} --claims {input.claims:q}"
         " --paper-tables {input.paper_tables:q} --recipes {params.recipes:q} --out {output:q} 2>&1 | tee {log:q}"
@@ -67,26 +66,18 @@ rule claims:
 
 rule manifest:
     input:
-        f"{RESULTS}/metrics.parquet",
-        f"{RESULTS}/claims.json",
-        STATISTICS,
-        RUNS,
-        expand(f"{RESULTS}/{{benchmark}}/{{table}}.parquet", benchmark=study.benchmarks, table=["splits", "baselines"]),
-        expand(f"{RESULTS}/probe/{{recipe}}/{{table}}.parquet", recipe=study.probed, table=["readout", "gates"]),
-        CURVES,
-        TRANSFER,
-        f"{RESULTS}/efficiency.parquet",
+        here([*study.outputs, *study.controls]),
     output:
-        f"{RESULTS}/manifest.json",
+        at(layout.MANIFEST),
+    log:
+        f"{RESULTS}/logs/manifest.log",
+    conda:
+        "../../environment.yml"
     params:
         config=json.dumps(config, sort_keys=True),
         recipes=RECIPES,
         results=lambda wildcards, output: Path(output[0]).parent,
         code=fingerprint(data=["."]),
-    log:
-        f"{RESULTS}/logs/manifest.log",
-    conda:
-        "../../environment.yml"
     shell:
         "python -m mstclipiqa manifest --config {params.config:q} --recipes {params.recipes:q}"
         " --results {params.results:q} --out {output:q} 2>&1 | tee {log:q}"
@@ -94,11 +85,11 @@ rule manifest:
 
 rule report:
     input:
-        manifest=f"{RESULTS}/manifest.json",
-        metrics=f"{RESULTS}/metrics.parquet",
+        manifest=at(layout.MANIFEST),
+        metrics=at(layout.METRICS),
         statistics=STATISTICS,
-        claims=f"{RESULTS}/claims.json",
-        paper_tables="config/paper_tables.csv",
+        claims=at(layout.CLAIMS),
+        paper_tables=CONFIG / "paper_tables.csv",
         # The page shows drawn images beside the largest errors, and no others.
         images=expand(f"{DATA}/{{benchmark}}", benchmark=study.benchmarks) if study.drawn else [],
     output:
@@ -106,20 +97,26 @@ rule report:
         f"{REPORTS}/summary.md",
         report(
             directory(f"{REPORTS}/tables"),
-            patterns=["{table}.csv"], caption="../report/table.rst", category="Tables", labels={"table": "{table}"},
+            patterns=["{table}.csv"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
         ),
         report(
             directory(f"{REPORTS}/figures"),
-            patterns=["{figure}.svg"], caption="../report/figure.rst", category="Figures", labels={"figure": "{figure}"},
+            patterns=["{figure}.svg"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
         ),
-    params:
-        results=lambda wildcards, input: Path(input.manifest).parent,
-        reports=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.report", data=["report/templates"]),
     log:
         f"{RESULTS}/logs/report.log",
     conda:
         "../../environment.yml"
+    params:
+        results=lambda wildcards, input: Path(input.manifest).parent,
+        reports=lambda wildcards, output: Path(output[0]).parent,
+        code=fingerprint("mstclipiqa.report", data=["report/templates"]),
     shell:
         "python -m mstclipiqa report --results {params.results:q} --paper-tables {input.paper_tables:q}"
         " --out {params.reports:q} 2>&1 | tee {log:q}"

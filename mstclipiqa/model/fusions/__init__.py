@@ -1,6 +1,5 @@
 """Fusions of the two streams: a module here that defines `Fusion` is one, and with the template head it is a variant.
 
-`Fusion(dim, recipe)` is a torch module of (f_c, f_f), each (B, D), that returns z (B, D). The module's docstring
-begins with its title and, after a colon, what it does: both stand in the report. The paper names the rivals of its
-gated fusion but does not define them, so each says which reading it is.
+`Fusion(dim, recipe)` is a torch module of (f_c, f_f), each (B, D), that returns z (B, D). The report shows TITLE and
+DESCRIPTION. The paper names the rivals of its gated fusion but does not define them, so each says which reading it is.
 """

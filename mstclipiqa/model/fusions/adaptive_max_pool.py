@@ -1,9 +1,12 @@
-"""Adaptive maximum pooling: the projected streams side by side, pooled from 2 D to D (Table II; our reading)."""
+"""A rival of Table II: adaptive maximum pooling."""
 
 import torch
 from torch import Tensor, nn
 
 from mstclipiqa.model.recipes import Recipe
+
+TITLE = "Adaptive maximum pooling"
+DESCRIPTION = "the projected streams side by side, pooled from 2 D to D (Table II; our reading)"
 
 
 class Fusion(nn.Module):

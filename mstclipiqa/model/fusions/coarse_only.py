@@ -1,8 +1,11 @@
-"""Coarse stream only: one encoder (patch 32 in the paper) and the template head (Tables VI and VII)."""
+"""One stream alone: the coarse one."""
 
 from torch import Tensor, nn
 
 from mstclipiqa.model.recipes import Recipe
+
+TITLE = "Coarse stream only"
+DESCRIPTION = "one encoder (patch 32 in the paper) and the template head (Tables VI and VII)"
 
 
 class Fusion(nn.Module):

@@ -1,8 +1,11 @@
-"""Cross-attention: f_c is the query, f_f key and value, with a residual (Table II; our reading)."""
+"""A rival of Table II: cross-attention."""
 
 from torch import Tensor, nn
 
 from mstclipiqa.model.recipes import Recipe
+
+TITLE = "Cross-attention"
+DESCRIPTION = "f_c is the query, f_f key and value, with a residual (Table II; our reading)"
 
 
 class Fusion(nn.Module):

@@ -1,8 +1,11 @@
-"""Fine stream only: one encoder (patch 16 in the paper) and the template head (Table VI)."""
+"""One stream alone: the fine one."""
 
 from torch import Tensor, nn
 
 from mstclipiqa.model.recipes import Recipe
+
+TITLE = "Fine stream only"
+DESCRIPTION = "one encoder (patch 16 in the paper) and the template head (Table VI)"
 
 
 class Fusion(nn.Module):

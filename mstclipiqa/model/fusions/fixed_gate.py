@@ -1,8 +1,11 @@
-"""Gate frozen at 0.5: GFF without a gate (a control of ours)."""
+"""A control of ours: GFF without its gate."""
 
 from torch import Tensor, nn
 
 from mstclipiqa.model.recipes import Recipe
+
+TITLE = "Gate frozen at 0.5"
+DESCRIPTION = "GFF without a gate (a control of ours)"
 
 
 class Fusion(nn.Module):

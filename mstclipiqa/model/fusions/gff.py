@@ -1,9 +1,12 @@
-"""MST-CLIPIQA: gated fusion (GFF) and the template head; the prompt is not used."""
+"""The paper's gated feature fusion (GFF)."""
 
 import torch
 from torch import Tensor, nn
 
 from mstclipiqa.model.recipes import Recipe
+
+TITLE = "MST-CLIPIQA"
+DESCRIPTION = "gated fusion (GFF) and the template head; the prompt is not used"
 
 
 class Fusion(nn.Module):

@@ -1,9 +1,12 @@
-"""Linear interpolation: one learned scalar mixes the projected streams (Table II; our reading)."""
+"""A rival of Table II: linear interpolation."""
 
 import torch
 from torch import Tensor, nn
 
 from mstclipiqa.model.recipes import Recipe
+
+TITLE = "Linear interpolation"
+DESCRIPTION = "one learned scalar mixes the projected streams (Table II; our reading)"
 
 
 class Fusion(nn.Module):

@@ -1,9 +1,12 @@
-"""MLP: one hidden layer over both streams, with as many parameters as GFF (a control of ours)."""
+"""A control of ours: as many parameters as GFF, and no gate."""
 
 import torch
 from torch import Tensor, nn
 
 from mstclipiqa.model.recipes import Recipe
+
+TITLE = "MLP"
+DESCRIPTION = "one hidden layer over both streams, with as many parameters as GFF (a control of ours)"
 
 
 class Fusion(nn.Module):

@@ -1,0 +1,15 @@
+"""How numbers are written for people."""
+
+import math
+
+import pandas as pd
+
+
+def spread(sd: float, decimals: int = 4) -> str:
+    """A sample SD behind its mean, as `± 0.0123`; nothing where it is undefined, as of a single value."""
+    return "" if math.isnan(sd) else f"± {sd:.{decimals}f}"
+
+
+def mean_and_sd(values: pd.Series, decimals: int = 4) -> str:
+    """The mean of some values with their sample SD, as `0.6543 ± 0.0123`."""
+    return f"{values.mean():.{decimals}f} {spread(values.std(), decimals)}".strip()

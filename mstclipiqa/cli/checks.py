@@ -1,0 +1,84 @@
+"""Verbs that check: what a configuration needs, whether results hold, whether they are the committed ones."""
+
+from pathlib import Path
+
+import click
+
+from mstclipiqa.base.errors import InputError, MstclipiqaError
+from mstclipiqa.cli import options
+from mstclipiqa.cli.options import FOLDER, WRITE
+
+
+@click.command()
+@options.configuration
+@options.acquisition
+def doctor(config: Path, recipes: Path, data_root: Path | None, sources: Path, cache: Path, offline: bool) -> None:
+    """Say what a configuration needs, what of it is there, and how to get the rest. Downloads nothing."""
+    from mstclipiqa.data.acquisition import read_sources
+    from mstclipiqa.study.doctor import MISSING, diagnose, render
+
+    findings = diagnose(
+        options.read_configuration(config, data_root), recipes, read_sources(sources), cache, offline, config
+    )
+    click.echo(render(findings))
+    missing = [finding.subject for finding in findings if finding.status == MISSING]
+    if missing:
+        raise InputError(f"essential and missing: {'; '.join(missing)}; the page above says how to get each")
+    click.echo("\nNothing essential is missing.")
+
+
+@click.command()
+@click.argument("results", type=click.Path(exists=True, path_type=Path))
+@click.option("--data-root", type=FOLDER, help="Folder with a folder per benchmark, to hold the inputs against too.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), default="config",
+    help="Folder of claims.yaml, paper_tables.csv and recipes/, to decide the verdicts again.",
+)  # fmt: skip
+def verify(results: Path, data_root: Path | None, config: Path) -> None:
+    """Hold RESULTS, a results folder or a bundle, against its manifest, and compute its numbers again.
+
+    Says what does not hold, a line each, with exit status 1; what was not checked, and why.
+    """
+    from mstclipiqa.provenance.bundle import verify_bundle
+    from mstclipiqa.provenance.verification import verify_results
+
+    verdict = (verify_results if results.is_dir() else verify_bundle)(results, data_root, config)
+    for line in [*verdict.findings, *(f"Not checked: {note}" for note in verdict.notes)]:
+        click.echo(line)
+    if verdict.findings:
+        raise InputError(f"{results}: does not hold ({len(verdict.findings)} findings, named above)")
+    click.echo(f"{results} holds: {verdict.summary}")
+
+
+@click.command()
+@options.results
+@click.option("--reference", type=WRITE, required=True, help="Reference, e.g. config/reference/reduced.csv.")
+def check(results: Path, reference: Path) -> None:
+    """Hold a suite's measurements against its committed reference. Exit status 1 where they differ."""
+    from mstclipiqa.provenance.reference import check_suite
+
+    measured, comparison = check_suite(results, reference)
+    click.echo(str(comparison))
+    if comparison.failures:
+        raise MstclipiqaError(
+            f"{reference}: {len(comparison.failures)} differences; mend them, or bless them if they are meant: "
+            f"mstclipiqa bless --results {results} --reference {reference} --by NAME --reason WHY"
+        )
+    click.echo(f"green: {len(measured.rows)} rows as in {reference}")
+
+
+@click.command()
+@options.results
+@click.option("--reference", type=WRITE, required=True, help="Reference to write.")
+@click.option("--by", required=True, help="Who stands for the new reference.")
+@click.option("--reason", required=True, help="Why the measurements changed. One line, kept in the reference.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def bless(results: Path, reference: Path, by: str, reason: str, yes: bool) -> None:
+    """Make a suite's measurements its reference, after showing what changes."""
+    from mstclipiqa.provenance.reference import prepare_reference, write_reference
+
+    measured, shown = prepare_reference(results, reference)
+    click.echo(shown)
+    if not yes:
+        click.confirm(f"Write {reference}?", abort=True)
+    write_reference(reference, measured, by, reason)

@@ -1,0 +1,33 @@
+"""Steps that read a benchmark: its samples table, and its splits."""
+
+from pathlib import Path
+
+import click
+
+from mstclipiqa.cli import options
+from mstclipiqa.cli.options import WRITE
+
+
+@click.command()
+@click.argument("benchmark")
+@click.option("--root", type=WRITE, required=True, help="The benchmark's folder: label files and images.")
+@options.table
+def samples(benchmark: str, root: Path, out: Path) -> None:
+    """Read BENCHMARK's label files and find its images: one samples table, defects counted."""
+    from mstclipiqa.data.benchmarks import get_benchmark
+    from mstclipiqa.data.samples import samples_from_folder
+
+    for line in samples_from_folder(out, get_benchmark(benchmark), root):
+        click.echo(line)
+
+
+@click.command()
+@options.samples
+@click.option("--protocol", "protocols", multiple=True, required=True, help="Repeatable, e.g. lab-seed1, grouped10.")
+@options.table
+def split(samples: Path, protocols: tuple[str, ...], out: Path) -> None:
+    """Split a benchmark under each protocol, and measure each split's prompt leakage."""
+    from mstclipiqa.data.protocols import splits_from_samples
+
+    for line in splits_from_samples(out, samples, protocols):
+        click.echo(line)

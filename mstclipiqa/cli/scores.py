@@ -1,0 +1,70 @@
+"""Verbs that score images: keep a trained model as a file, and apply it."""
+
+import re
+from pathlib import Path
+
+import click
+
+from mstclipiqa.base.errors import InputError, MstclipiqaError
+from mstclipiqa.base.names import LAST, MODELS, SELECTIONS, TARGETS
+from mstclipiqa.cli import options
+from mstclipiqa.cli.options import READ, WRITE
+
+
+@click.command("train-head")
+@click.argument("benchmark")
+@options.results
+@options.recipe
+@click.option("--variant", default=MODELS[0])
+@click.option("--target", default=TARGETS[0], help=f"{', '.join(TARGETS)}.")
+@click.option("--protocol", required=True, help="A protocol of the splits table, e.g. lab-seed1.")
+@click.option("--split", type=click.IntRange(0), default=0, help="Which of its splits: its training images are used.")
+@options.seed
+@click.option("--selection", type=click.Choice(list(SELECTIONS)), default=LAST, help="Which epoch.")
+@click.option("--out", type=WRITE, required=True, help="Head (safetensors) to write.")
+def train_head(
+    benchmark: str, results: Path, recipe: Path, variant: str, target: str, protocol: str, split: int, seed: int,
+    selection: str, out: Path,
+) -> None:  # fmt: skip
+    """Train one run on BENCHMARK again, and keep its model as a file for `mstclipiqa score`."""
+    from mstclipiqa.scoring.trained_head import train_head_from_results
+
+    run = (protocol, split, seed)
+    click.echo(str(train_head_from_results(out, results, benchmark, run, variant, recipe, target, selection)))
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--head", "heads", type=READ, multiple=True, help="Head of one target (train-head). Repeatable.")
+@click.option("--released", type=READ, help="A quality checkpoint trained by the released code.")
+@click.option("--prompt", help="What all images were generated from, for heads that read it.")
+@click.option("--prompts", type=READ, help="The same by image: a CSV file with the columns image and prompt.")
+@click.option("--weights", multiple=True, metavar="MODEL=PLACE", help="Where an encoder's weights are. Repeatable.")
+@click.option("--batch-size", type=options.COUNT, default=32, help="Images per forward pass.")
+@click.option("--out", type=WRITE, help="Scores to write, .csv or .json; CSV on the standard output without it.")
+def score(
+    images: tuple[Path, ...], heads: tuple[Path, ...], released: Path | None, prompt: str | None, prompts: Path | None,
+    weights: tuple[str, ...], batch_size: int, out: Path | None,
+) -> None:  # fmt: skip
+    """Score IMAGES, files or folders, with trained heads. Exit status 1 where an image could not be scored."""
+    if prompt is not None and prompts is not None:
+        raise click.UsageError("give one of --prompt and --prompts")
+    if out and out.suffix not in (".csv", ".json"):
+        raise InputError(f"{out}: scores are written as .csv or .json; name it so")
+    if wrong := [place for place in weights if not re.fullmatch(r"[^=]+=.+", place)]:
+        raise InputError(f"--weights {wrong[0]!r}: give MODEL=PLACE, e.g. ViT-B-32-quickgelu=weights.pt")
+
+    from mstclipiqa.scoring.released import load_released
+    from mstclipiqa.scoring.scorer import Scorer, read_prompts, write_scores
+
+    given = [*heads, *([load_released(released)] if released else [])]
+    scorer = Scorer(*given, weights=dict(place.split("=", 1) for place in weights))
+    for head in scorer.heads.values():
+        click.echo(str(head), err=True)
+    table = scorer.score(images, read_prompts(prompts) if prompts else prompt, batch_size)
+    if out:
+        write_scores(out, scorer, table)
+    else:
+        click.echo(table.to_csv(index=False), nl=False)
+    if count := int(table["error"].notna().sum()):
+        raise MstclipiqaError(f"{count} of {len(table)} images could not be scored; the column `error` says why")

@@ -1,0 +1,146 @@
+"""Steps that train on features, and what is measured beside the main grid."""
+
+from pathlib import Path
+
+import click
+
+from mstclipiqa.cli import options
+from mstclipiqa.cli.options import COUNT, READ, SEED, WRITE
+
+
+@click.command()
+@options.samples
+@options.splits
+@options.stores
+@options.levels
+@click.option("--fine-levels", type=READ, help="The same by the fine encoder's text tower, which mstfe-1 needs.")
+@click.option("--coarse-views", type=READ, help="Augmented views by the coarse encoder, where the recipe has some.")
+@click.option("--fine-views", type=READ, help="The same views by the fine encoder.")
+@options.recipe
+@click.option("--variant", required=True)
+@click.option("--target", required=True)
+@click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
+@click.option("--workers", type=COUNT, default=1, help="Processes on a CPU; changes the speed only.")
+@click.option("--device", type=click.Choice(["cpu", "auto"]), default="cpu", help="auto: a GPU, where there is one.")
+@click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
+def train(
+    samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
+    coarse_views: Path | None, fine_views: Path | None, recipe: Path, variant: str, target: str,
+    seeds: tuple[int, ...], workers: int, device: str, out: Path,
+) -> None:  # fmt: skip
+    """Train every split and seed of one target, recipe and variant. Resumes at the first unfinished run."""
+    from mstclipiqa.training.dataset import DatasetFiles
+    from mstclipiqa.training.job import train_from_files
+
+    files = DatasetFiles(samples, coarse, fine, prompts, coarse_views, fine_views)
+    train_from_files(out, files, splits, levels, recipe, variant, target, list(seeds), fine_levels, workers, device)
+
+
+@click.command()
+@options.samples
+@options.splits
+@options.stores
+@click.option("--statistics", type=READ, required=True, help="Image statistics, written by `mstclipiqa measure`.")
+@click.option("--texts", type=READ, required=True, help="Text store, written by `mstclipiqa encode-texts --zero-shot`.")
+@click.option("--paired", type=READ, required=True, help="Features of the encoder whose text tower read these texts.")
+@options.table
+def baselines(out: Path, **files: Path) -> None:
+    """What heads are held against: ridge on features and image statistics, zero-shot scores, means over groups.
+
+    Prints mean ± sample SD over the splits of a protocol.
+    """
+    from mstclipiqa.analyses.baselines import BaselineFiles, baselines_from_files
+
+    for line in baselines_from_files(out, BaselineFiles(**files)):
+        click.echo(line)
+
+
+@click.command()
+@options.samples
+@options.splits
+@click.option("--prompts", type=READ, required=True, help="Text store of the prompts.")
+@click.option(
+    "--case", "cases", type=(READ, READ, READ, READ), multiple=True, required=True, metavar="RECIPE COARSE FINE LEVELS",
+    help="A recipe file, the features of both streams under it, and its level texts. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--views", type=(READ, READ, READ), multiple=True, metavar="RECIPE COARSE FINE",
+    help="The augmented views of both streams, of a recipe that trains on some. Repeatable.",
+)  # fmt: skip
+@options.seed
+@options.table
+def curves(
+    samples: Path, splits: Path, prompts: Path, cases: tuple[tuple[Path, Path, Path, Path], ...],
+    views: tuple[tuple[Path, Path, Path], ...], seed: int, out: Path,
+) -> None:  # fmt: skip
+    """SRCC of a benchmark after every epoch, by recipe and learning rate, beside ridge regression."""
+    from mstclipiqa.analyses.learning_curves import Case, curves_from_files
+
+    of_recipe = {recipe: own for recipe, *own in views}
+    curves_from_files(out, samples, splits, prompts, [Case(*case, *of_recipe.get(case[0], ())) for case in cases], seed)
+
+
+@click.command()
+@click.option(
+    "--source", "sources", type=(READ, READ, READ, READ, READ), multiple=True, required=True,
+    metavar="SAMPLES SPLITS COARSE FINE PROMPTS", help="The files of a benchmark. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--views", type=(READ, READ, READ), multiple=True, metavar="SAMPLES COARSE FINE",
+    help="The augmented views of both streams, of a recipe that trains on some. Repeatable.",
+)  # fmt: skip
+@options.levels
+@options.recipe
+@options.seed
+@options.table
+def transfer(
+    sources: tuple[tuple[Path, Path, Path, Path, Path], ...], views: tuple[tuple[Path, Path, Path], ...], levels: Path,
+    recipe: Path, seed: int, out: Path,
+) -> None:  # fmt: skip
+    """Train on each of several benchmarks; test on its own test images and on all images of the others."""
+    from mstclipiqa.analyses.transfer import transfer_from_files
+    from mstclipiqa.training.dataset import DatasetFiles
+
+    of_samples = {samples: own for samples, *own in views}
+    read = [
+        (DatasetFiles(samples, coarse, fine, prompts, *of_samples.get(samples, ())), splits)
+        for samples, splits, coarse, fine, prompts in sources
+    ]
+    transfer_from_files(out, read, recipe, levels, seed)
+
+
+@click.command()
+@options.samples
+@options.splits
+@options.stores
+@click.option("--coarse-model", required=True, help="The open_clip model of the coarse features.")
+@click.option("--coarse-weights", required=True, help="Its weights: a pretrained tag, a file, or random:SEED.")
+@click.option("--fine-model", required=True, help="The open_clip model of the fine features.")
+@click.option("--fine-weights", required=True, help="Its weights.")
+@options.levels
+@options.recipe
+@options.seed
+@click.option("--out", type=WRITE, required=True, help="Folder for readout.parquet and gates.parquet.")
+def probe(
+    samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, coarse_model: str, coarse_weights: str,
+    fine_model: str, fine_weights: str, levels: Path, recipe: Path, seed: int, out: Path,
+) -> None:  # fmt: skip
+    """Draw images of known content and distortion, and measure what each feature stream and the gate carry of them."""
+    from mstclipiqa.analyses.probe import probe_from_files
+    from mstclipiqa.training.dataset import DatasetFiles
+
+    files = DatasetFiles(samples, coarse, fine, prompts)
+    encoders = {"coarse": (coarse_model, coarse_weights), "fine": (fine_model, fine_weights)}
+    probe_from_files(out, files, splits, levels, recipe, seed, encoders)
+
+
+@click.command()
+@options.json_configuration
+@click.option("--out", type=WRITE, required=True, help="Table (Parquet) of what is counted.")
+@click.option("--timings", type=WRITE, required=True, help="Table (Parquet) of what is timed, other every time.")
+def efficiency(config: str, recipes: Path, out: Path, timings: Path) -> None:
+    """What each model costs from image to score: parameters, operations, time on this machine."""
+    from mstclipiqa.analyses.efficiency import efficiency_from_study
+    from mstclipiqa.study.study import Study
+
+    efficiency_from_study(Study(options.read_json_configuration(config), recipes), out, timings)

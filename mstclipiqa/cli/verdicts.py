@@ -1,0 +1,67 @@
+"""Steps from predictions to the page: metrics, intervals and tests, verdicts, the manifest, the report."""
+
+from pathlib import Path
+
+import click
+
+from mstclipiqa.cli import options
+from mstclipiqa.cli.options import READ, WRITE
+
+
+@click.command()
+@click.argument("runs", nargs=-1, type=READ, required=True)
+@options.results
+@options.table
+def evaluate(runs: tuple[Path, ...], results: Path, out: Path) -> None:
+    """SRCC, PLCC (raw and fitted), KRCC and RMSE of every run and selection in the prediction files RUNS."""
+    from mstclipiqa.evaluation.per_run import evaluate_files
+
+    evaluate_files(out, runs, results)
+
+
+@click.command()
+@click.option("--metrics", type=READ, required=True, help="Metrics table, written by `mstclipiqa evaluate`.")
+@options.results
+@click.option("--out", type=WRITE, required=True, help="Folder for intervals, comparisons and generators (Parquet).")
+def compare(metrics: Path, results: Path, out: Path) -> None:
+    """Bootstrap intervals, paired tests between variants, and SRCC by generator, of all runs."""
+    from mstclipiqa.evaluation.comparisons import compare_from_metrics
+
+    compare_from_metrics(out, metrics, results)
+
+
+@click.command()
+@options.results
+@click.option("--claims", "path", type=READ, default="config/claims.yaml", help="The paper's claims.")
+@click.option("--paper-tables", type=READ, default="config/paper_tables.csv", help="The paper's printed numbers.")
+@options.recipes
+@click.option("--out", type=WRITE, required=True, help="Verdicts (JSON) to write.")
+def claims(results: Path, path: Path, paper_tables: Path, recipes: Path, out: Path) -> None:
+    """Hold every claim of the paper against the runs of a suite: one verdict per claim, recipe and protocol."""
+    from mstclipiqa.claims.verdicts import claims_from_results
+
+    click.echo(claims_from_results(out, path, paper_tables, results, recipes))
+
+
+@click.command()
+@options.json_configuration
+@options.results
+@click.option("--out", type=WRITE, required=True, help="Manifest (JSON) to write.")
+def manifest(config: str, recipes: Path, results: Path, out: Path) -> None:
+    """Record what the results were made from: configuration, code, versions, hardware, hashes."""
+    from mstclipiqa.provenance.manifest import write_manifest
+    from mstclipiqa.study.study import Study
+
+    write_manifest(out, Study(options.read_json_configuration(config), recipes), results)
+
+
+@click.command()
+@options.results
+@click.option("--paper-tables", type=READ, help="The numbers printed in the paper (CSV).")
+@click.option("--out", type=WRITE, required=True, help="Folder for index.html, tables/ and figures/.")
+def report(results: Path, paper_tables: Path | None, out: Path) -> None:
+    """Write the tables, the figures and the page of a suite."""
+    from mstclipiqa.report import write_report
+
+    write_report(results, out, paper_tables)
+    click.echo(f"The page: {out / 'index.html'}")

@@ -1,0 +1,56 @@
+"""The steps that encode: they load encoders by name and fill stores of a benchmark's images, its prompts, and texts."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.layout import SAMPLES
+from mstclipiqa.encoders.clip import default_device, load_encoder
+from mstclipiqa.encoders.extraction import extract_features, extract_texts
+
+#: The open_clip model of an encoder, its weights, and the store to fill.
+Named = tuple[str, str, Path]
+
+
+def extract_from_files(
+    encoders: Sequence[Named],
+    text_encoder: Named | None,
+    samples: Path,
+    root: Path,
+    batch_size: int,
+    gpu_batch_size: int,
+    threads: int,
+    precision: str,
+    augmentation: dict | None = None,
+    views: int = 0,
+    shard: tuple[int, int] = (1, 1),
+) -> None:
+    """Encode every image of a samples table (paths relative to `root`) with each encoder, on a GPU where there is one;
+    and the distinct prompts by the text tower of `text_encoder`. See `extract_features` for views and shards.
+
+    Raises InputError for a shard beyond the last, for two encoders of one store, and as its parts do.
+    """
+    number, shards = shard
+    if number > shards:
+        raise InputError(f"--shard: there is no {number} of {shards}; give a number from 1 to {shards} first")
+    outputs = [out for _, _, out in [*encoders, *([text_encoder] if text_encoder else [])]]
+    if len(stores := set(outputs)) < len(outputs):
+        raise InputError(f"--encoder: {len(outputs)} encoders for {len(stores)} stores; give each a file of its own")
+    frame, device, load = SAMPLES.read(samples)[0], default_device(), cache(load_encoder)
+    loaded = {out: load(model, weights, device, precision) for model, weights, out in encoders}
+    if text_encoder:
+        model, weights, out = text_encoder
+        extract_texts(load(model, weights, device, "float32"), frame["prompt"], out)  # only images are rounded
+    size = gpu_batch_size if device.type == "cuda" else batch_size
+    extract_features(loaded, frame, root, size, threads, augmentation, views, shard)
+
+
+def distinct_prompts(samples: Path) -> list[str]:
+    """The distinct prompts of a samples table, in its order."""
+    return list(dict.fromkeys(SAMPLES.read(samples)[0]["prompt"]))
+
+
+def encode_texts(output: Path, model: str, weights: str, texts: Iterable[str]) -> None:
+    """Encode texts by the text tower of an encoder into the store `output`."""
+    extract_texts(load_encoder(model, weights), texts, output)

@@ -1,0 +1,137 @@
+"""A results folder under verification: its manifest, its tables as they are read, and what was found."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mstclipiqa.base.documents import CONFIG_SCHEMA, SCHEMAS, validate
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import (
+    MANIFEST,
+)
+from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.provenance.differences import describe_difference
+from mstclipiqa.study.study import Job, list_jobs
+
+#: A table of more cells is not read; the largest of the whole study has 5 million.
+MOST_CELLS = 200_000_000
+
+SCHEMA = SCHEMAS / "manifest.schema.yaml"
+
+AGAIN = "delete it and run the workflow again"
+RESTORE = "restore it, or delete it and run the workflow again"
+
+
+@dataclass
+class Verdict:
+    """What does not hold (one line each: file, what, what to do), what was checked, and what was not and why."""
+
+    findings: list[str] = field(default_factory=list)
+    counts: Counter = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        """What was checked, with counts."""
+        return ", ".join(f"{count:,} {what}" for what, count in self.counts.items())
+
+    def find(self, file: object, what: str, todo: str = AGAIN) -> None:
+        self.findings.append(" ".join(f"{file}: {what}; {todo}".split()))
+
+
+def read_manifest(path: Path) -> dict:
+    """A manifest whose shape verification can rely on. Raises InputError."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; name a folder results/<suite>, or a bundle") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({' '.join(str(error).split())}); {AGAIN}") from None
+    validate(manifest, SCHEMA, path)
+    validate(manifest["config"], CONFIG_SCHEMA, f"{path}, config")
+    for name in [*manifest["inputs"], *manifest["outputs"]]:
+        if not stays_inside(name):
+            raise InputError(f"{path}: {name!r} names a file outside the folder; {AGAIN}")
+    return manifest
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a relative path with forward slashes stays in its folder, on any system."""
+    return name.isprintable() and not {"", ".", ".."} & set(name.split("/")) and not {"\\", ":"} & set(name)
+
+
+class Folder:
+    """A results folder under verification."""
+
+    def __init__(self, root: Path, data_root: Path | None, config: Path | None, left_out: Callable[[str], bool]):
+        self.root = root
+        self.data_root = data_root
+        self.config_folder = config
+        self.left_out = left_out
+        self.verdict = Verdict()
+        self.manifest = read_manifest(root / MANIFEST.path)
+        self.config = self.manifest["config"]
+        self.samples: dict[str, tuple[pd.DataFrame, dict]] = {}
+        self.splits: dict[str, pd.DataFrame] = {}
+        self.readable: list[Job] = []
+        self.metrics = pd.DataFrame()
+
+    @property
+    def present(self) -> list[str]:
+        """The benchmarks that the manifest says took part."""
+        entries = self.manifest["benchmarks"]
+        return [name for name in BENCHMARKS if entries.get(name, {}).get("status") == "present"]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """The training jobs that the configuration asks for."""
+        return list_jobs(self.config, self.present)
+
+    def identity(self, role: str) -> dict | None:
+        """The identity of an encoder as files hold it."""
+        identity = self.manifest["encoders"].get(role)
+        return identity and {key: value for key, value in identity.items() if key != "name"}
+
+    def read(self, file: str, kinds: dict[str, str]) -> tuple[pd.DataFrame, dict] | None:
+        """A table whose columns hold what `kinds` says; None, with a finding, where it is none. One that is missing
+        is found by its hash."""
+        path = self.root / file
+        if not path.is_file():
+            return None
+        try:
+            described = pq.read_metadata(path)
+            if described.num_rows * described.num_columns > MOST_CELLS:
+                raise InputError(f"{path}: {described.num_rows:,} rows are too many; {AGAIN}")
+            frame, metadata = read_table(path, kinds)
+        except (InputError, pa.ArrowException, OSError) as error:
+            reason = f"{error}" if isinstance(error, InputError) else f"{path}: not a table ({error}); {RESTORE}"
+            self.verdict.findings.append(self.shorten(reason))
+            return None
+        for column, kind in kinds.items():
+            held = pd.api.types.infer_dtype(frame[column])
+            if held != kind or (kind == "string" and frame[column].isna().any()):
+                self.verdict.find(file, f"column {column} holds {held}, not {kind} values", RESTORE)
+                return None
+        if not isinstance(metadata, dict):
+            self.verdict.find(file, "no description in its metadata", RESTORE)
+            return None
+        return frame, metadata
+
+    def compare(self, file: str, stored: pd.DataFrame, again: pd.DataFrame, keys: list[str], todo: str = AGAIN) -> bool:
+        """Whether a stored table is the one that was computed again; a finding where it is not."""
+        difference = describe_difference(stored, again, keys)
+        if difference:
+            self.verdict.find(file, difference, todo)
+        return not difference
+
+    def shorten(self, message: object) -> str:
+        """An error's line with files named from the results folder."""
+        return " ".join(str(message).replace(f"{self.root}/", "").split())

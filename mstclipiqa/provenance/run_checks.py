@@ -1,0 +1,160 @@
+"""Predictions and all that follows from them: metrics, intervals, tests and verdicts computed again."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mstclipiqa.base.errors import FailedRunError, InputError
+from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import (
+    CLAIMS,
+    METRICS,
+    RUNS,
+)
+from mstclipiqa.base.names import BEST_ON_TEST, JOB, LAST, RUN, TEST, VAL, VALIDATION
+from mstclipiqa.claims.verdicts import claims_document
+from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
+from mstclipiqa.evaluation.metrics import plcc_fitted
+from mstclipiqa.evaluation.per_run import evaluate_runs
+from mstclipiqa.model.variants import get_variant
+from mstclipiqa.provenance.differences import FIT_TOLERANCE, find_difference, kinds, show
+from mstclipiqa.provenance.folder import AGAIN, RESTORE, Folder
+from mstclipiqa.study.study import Job
+
+#: Roundings of a run's predictions that are tried where its fit differs.
+ROUNDINGS = 20
+
+
+def check_runs(folder: Folder) -> None:
+    """Predictions are of the job that their path names, of the images that the splits test, beside their MOS, and
+    all trained by one code."""
+    codes: dict[str, Counter] = {}
+    described = {}
+    for job in folder.jobs:
+        read = folder.read(job.path, RUNS.columns)
+        if read is None:
+            continue
+        table, metadata = read
+        folder.readable.append(job)
+        described[job] = json.dumps([metadata.get("code"), metadata.get("versions")], sort_keys=True)
+        codes.setdefault(job.variant, Counter())[described[job]] += 1
+        if job.benchmark in folder.splits and _is_of(folder, job, metadata) and _tests(folder, job, table):
+            folder.verdict.counts["prediction files"] += 1
+            folder.verdict.counts["predictions"] += len(table)
+    for job, own in described.items():
+        usual, _ = codes[job.variant].most_common(1)[0]
+        if own != usual:
+            folder.verdict.find(job.path, f"trained by another code or versions than most runs of {job.variant}")
+
+
+def _is_of(folder: Folder, job: Job, metadata: dict) -> bool:
+    """Whether predictions say that they are of a job, and of the suite's encoders."""
+    values = folder.manifest["recipes"].get(job.recipe, {"values": {}})["values"]
+    fine = get_variant(job.variant).fine_encoder(values.get("fine_stream"))
+    expected = {name: getattr(job, name) for name in JOB} | {
+        "recipe_values": values,
+        "synthetic": folder.samples[job.benchmark][1].get("synthetic"),
+        "encoders": {"coarse": folder.identity("coarse"), "fine": folder.identity(fine)},
+        "text_encoder": folder.identity(folder.config["text_encoder"]),
+    }
+    differing = [key for key, value in expected.items() if metadata.get(key) != value]
+    for key in differing:
+        held, value = metadata.get(key), expected[key]
+        shown = f" ({show(held)}, not {show(value)})" if isinstance(value, str | bool) else ""
+        folder.verdict.find(job.path, f"its {key} is not that of its place and the manifest{shown}")
+    return not differing
+
+
+def _tests(folder: Folder, job: Job, table: pd.DataFrame) -> bool:
+    """Whether predictions are of all the images that the splits test, for every seed, and beside their MOS."""
+    splits, (samples, _) = folder.splits[job.benchmark], folder.samples[job.benchmark]
+    validated = splits[splits["role"] == VAL][["protocol", "split"]].drop_duplicates()
+    tested = splits[splits["role"] == TEST][["protocol", "split", "image"]]
+    if tested.empty:
+        return False
+    selections = [(LAST, tested), (BEST_ON_TEST, tested), (VALIDATION, tested.merge(validated))]
+    again = pd.concat([
+        images.assign(seed=seed, selection=selection)
+        for seed in folder.config["seeds"] for selection, images in selections
+    ])  # fmt: skip
+    again["mos"] = again["image"].map(samples.set_index("image")[job.target])
+    return folder.compare(job.path, table, again, [*RUN, "image"])
+
+
+def check_metrics(folder: Folder) -> None:
+    """Every row of the metrics is what the predictions give."""
+    found = []
+    for job in folder.readable:
+        try:
+            found.append(evaluate_runs([folder.root / job.path], folder.root))
+        except InputError as error:
+            folder.verdict.findings.append(folder.shorten(error))
+        except FailedRunError as error:
+            folder.verdict.findings.append(f"{folder.shorten(error)}; {AGAIN}")
+    if not found:
+        return
+    folder.metrics = pd.concat(found, ignore_index=True)
+    read = folder.read(METRICS.path, kinds(folder.metrics))
+    if read is None:
+        return
+    stored, again = read[0], _leave_out_loose_fits(folder, read[0], folder.metrics)
+    if folder.compare(METRICS.path, stored, again, list(METRICS.key)):
+        folder.verdict.counts["rows of metrics"] += len(stored)
+
+
+def _leave_out_loose_fits(folder: Folder, stored: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
+    """The metrics with the stored fitted PLCC wherever predictions that differ by rounding give several."""
+    if stored.duplicated(list(METRICS.key)).any():
+        return again
+    stored = again[list(METRICS.key)].merge(stored, on=list(METRICS.key), how="left")["plcc_fitted"]
+    off = ~np.isclose(stored, again["plcc_fitted"], rtol=0, atol=FIT_TOLERANCE) & stored.notna()
+    loose = [row for row in again.index[off] if _is_loose(folder, again.loc[row])]
+    if loose:
+        folder.verdict.notes.append(f"{len(loose)} fitted PLCC: rounding of the predictions alone decides them")
+    return again.assign(plcc_fitted=again["plcc_fitted"].where(~again.index.isin(loose), stored))
+
+
+def _is_loose(folder: Folder, run: pd.Series) -> bool:
+    table, _ = read_table(folder.root / run["file"])
+    table = table[(table[RUN] == run[RUN]).all(axis=1)]
+    rng, prediction = np.random.default_rng(0), table["prediction"].to_numpy()
+    signs = rng.choice([-1, 0, 1], (ROUNDINGS, len(prediction)))
+    fits = [plcc_fitted(rounded, table["mos"]) for rounded in prediction * (1 + signs * np.finfo(float).eps)]
+    return np.ptp(fits) > FIT_TOLERANCE
+
+
+def check_statistics(folder: Folder) -> None:
+    """Intervals, paired tests and the table by generator are what the predictions give."""
+    if folder.verdict.findings:
+        folder.verdict.notes.append("intervals, paired tests, generators, verdicts: what they rest on does not hold")
+        return
+    for entry, again in zip(TABLES, compare_runs(folder.metrics, folder.root), strict=True):
+        read = folder.read(entry.path, kinds(again[list(entry.key)]))
+        if read and folder.compare(entry.path, read[0], again, list(entry.key)):
+            folder.verdict.counts[f"rows of {Path(entry.path).stem}"] += len(again)
+
+
+def check_claims(folder: Folder) -> None:
+    """The verdicts are what runs and claims give."""
+    path = folder.root / CLAIMS.path
+    if folder.verdict.findings or CLAIMS.path not in folder.manifest["outputs"]:
+        return
+    config = folder.config_folder
+    sources = [config / name for name in ("claims.yaml", "paper_tables.csv")] if config else []
+    if not sources or not all(source.is_file() for source in sources):
+        folder.verdict.notes.append("verdicts: claims.yaml and paper_tables.csv are not at hand")
+        return
+    again = json.loads(json.dumps(claims_document(*sources, folder.root, config / "recipes")))
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        folder.verdict.find(CLAIMS.path, f"not JSON ({error})", RESTORE)
+        return
+    difference = find_difference(stored, again)
+    if difference:
+        folder.verdict.find(CLAIMS.path, f"{difference} is not what {sources[0]} and the runs give")
+    else:
+        folder.verdict.counts["verdicts"] += len(again["claims"])
