@@ -1,7 +1,7 @@
 """Protocols: functions from a samples table to (split, role), and how much of the test set they leak."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.base.names import TEST, TRAIN, UNUSED, VAL
 
 #: Seeds the grouped and the random splits, so that split k is the same whatever their number.
@@ -214,3 +215,17 @@ def measure_leakage(prompt_groups: pd.Series, roles: Roles) -> dict[str, int]:
         "test_prompts": int(test.nunique()),
         "test_prompts_in_train": len(set(test) & training),
     }
+
+
+def splits_from_samples(output: Path, samples: Path, names: Sequence[str]) -> list[str]:
+    """Split a samples table under the named protocols, write the splits table `output`, and say what leaks, a line
+    for each split."""
+    frame, card = SAMPLES.read(samples)
+    splits, leakage = split_samples(frame, list(names))
+    SPLITS.write(output, splits, {"benchmark": card["benchmark"], "protocols": leakage})
+    return [
+        f"{card['title']}, {protocol} split {count['split']}: {count['train']} train, {count['val']} val, "
+        f"{count['test']} test; {count['test_images_with_prompt_in_train']} test images have their prompt in training"
+        for protocol, counts in leakage.items()
+        for count in counts
+    ]

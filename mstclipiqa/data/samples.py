@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, sha256
+from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import IMAGE_SUFFIXES, TARGETS
 from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK, Benchmark, Defect, Labels
 
@@ -205,3 +206,14 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
         "defects": [asdict(defect) for defect in labels.defects],
     }
     return samples, card
+
+
+def samples_from_folder(output: Path, benchmark: Benchmark, root: Path) -> list[str]:
+    """Write the samples table of the benchmark in the folder `root` to `output`, and say what was read, a line each."""
+    frame, card = collect_samples(benchmark, root)
+    SAMPLES.write(output, frame, card)
+    lines = [f"{card['title']}: {len(frame)} images, {card['prompts']} prompts, {card['rows_read']} label rows"]
+    for defect in card["defects"]:
+        shown = f" (e.g. {', '.join(defect['examples'])})" if defect["examples"] else ""
+        lines.append(f"  {defect['count']} {defect['what']}: {defect['rule']}{shown}")
+    return lines
