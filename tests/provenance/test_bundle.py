@@ -16,7 +16,7 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table, sha256, write_json, write_table
 from mstclipiqa.cli.main import main
 from mstclipiqa.provenance.bundle import CRATE, LOCK, verify_bundle, write_bundle
-from mstclipiqa.provenance.verification import Verdict
+from mstclipiqa.provenance.folder import Verdict
 
 RESULTS, REPORTS = f"results/{SUITE}", f"reports/{SUITE}"
 RUNS = f"{RESULTS}/agiqa-3k/runs/quality/slow/mst-clipiqa.parquet"

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from results_tables import table_of
 from safetensors.numpy import save_file
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256, write_table
+from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.provenance import manifest as module
 from mstclipiqa.provenance.manifest import build_manifest
@@ -52,7 +54,8 @@ def results(tmp_path: Path, study: Study) -> Path:
     results = tmp_path / "results"
     table = pd.DataFrame({"image": ["a.png"]})
     for name in study.benchmarks:
-        write_table(results / name / "samples.parquet", table, {"label_files": LABEL_FILES[name]})
+        card = {"label_files": LABEL_FILES[name]}
+        SAMPLES.write(SAMPLES.at(results, benchmark=name), table_of(SAMPLES, table), card)
         write_table(results / name / "splits.parquet", table, {"of": name})
         for role, identity in ENCODERS.items():
             features = {"features": np.zeros((1, 4), np.float32)}

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from results_tables import table_of
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table, write_json, write_table
+from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import JOB
 from mstclipiqa.cli.main import main
 from mstclipiqa.evaluation import metrics
@@ -40,6 +42,9 @@ ROW = ("agiqa-3k", "quality", "main_text", "mst-clipiqa", "grouped3", 1, 0, "val
 NAME = "agiqa-3k quality main_text mst-clipiqa grouped3 split 1 seed 0 validation"
 RUNS = "agiqa-3k/runs/quality/main_text/mst-clipiqa.parquet"
 
+#: The fit takes longest, and no test here is about it.
+QUICK = metrics.METRICS | {"plcc_fitted": metrics.plcc}
+
 MANIFEST = {
     "code": {"version": "0.1.0", "commit": "0" * 40},
     "hardware": {"machine": "x86_64", "instructions": "AVX2", "gpu": "none", "processor": "any"},
@@ -63,11 +68,11 @@ def write_samples(folder: Path, benchmark: str) -> pd.DataFrame:
     rng = np.random.default_rng(len(benchmark))
     samples = pd.DataFrame({"image": [f"{row:03d}.png" for row in range(IMAGES)]})
     samples = samples.assign(sha256=samples["image"] + benchmark, generator="SD1.5")
-    samples["prompt_group"] = np.arange(IMAGES) // 4
+    samples = table_of(SAMPLES, samples.assign(prompt_group=(np.arange(IMAGES) // 4).astype(str)))
     for target in TARGETS[benchmark]:
         samples[target] = rng.normal(3, 1, IMAGES)
     ranges = {target: [1, 5] for target in TARGETS[benchmark]}
-    write_table(folder / "samples.parquet", samples, {"ranges": ranges})
+    SAMPLES.write(folder / "samples.parquet", samples, {"ranges": ranges})
     return samples
 
 
@@ -131,7 +136,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 write_runs(results / benchmark, samples, splits, target, variant)
     write_json(results / "manifest.json", MANIFEST)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mstclipiqa.evaluation.per_run.METRICS", {"srcc": metrics.srcc, "plcc": metrics.plcc})
+        patch.setattr("mstclipiqa.evaluation.per_run.METRICS", QUICK)
         evaluate(results)
     write_reference(folder / "reference.csv", measure(results), "A. Reviewer", "the first")
     return folder
@@ -140,7 +145,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def suite(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, to spoil."""
-    monkeypatch.setattr("mstclipiqa.evaluation.per_run.METRICS", {"srcc": metrics.srcc, "plcc": metrics.plcc})
+    monkeypatch.setattr("mstclipiqa.evaluation.per_run.METRICS", QUICK)
     shutil.copytree(finished, tmp_path / "suite")
     return tmp_path / "suite"
 

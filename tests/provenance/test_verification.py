@@ -11,71 +11,18 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from small_study import SmallStudy
+from tampering import FINE, PROMPTS, RUNS, SAMPLES, SPLITS, assert_found, edit_table, rehash, verify
 
-from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import read_table, sha256, write_json, write_table
+from mstclipiqa.base.files import read_table, write_json, write_table
 from mstclipiqa.cli.main import main
 from mstclipiqa.encoders.stores import read_store, write_store
 from mstclipiqa.evaluation.per_run import evaluate_runs
-from mstclipiqa.provenance import verification
-from mstclipiqa.provenance.differences import describe_difference, find_difference
-from mstclipiqa.provenance.verification import Verdict, stays_inside, verify_results
-
-RUNS = "agiqa-3k/runs/quality/slow/mst-clipiqa.parquet"
-SPLITS, SAMPLES = "agiqa-3k/splits.parquet", "agiqa-3k/samples.parquet"
-FINE, PROMPTS = "agiqa-3k/features/fine.safetensors", "agiqa-3k/features/prompts.safetensors"
-
-
-@pytest.fixture(autouse=True)
-def same_code(small_study: SmallStudy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The code that is tested may be edited meanwhile."""
-    manifest = json.loads((small_study.results / "manifest.json").read_text())
-    monkeypatch.setattr(verification, "fingerprint", lambda **_: manifest["code"]["fingerprint"])
-
-
-@pytest.fixture
-def study(small_study: SmallStudy, tmp_path: Path) -> SmallStudy:
-    return small_study.copy(tmp_path / "study")
-
-
-def edit_table(path: Path, change: Callable[[pd.DataFrame, dict], pd.DataFrame | None]) -> None:
-    """Write a table again after `change` of its frame and metadata, which may be in place."""
-    frame, metadata = read_table(path)
-    changed = change(frame, metadata)
-    write_table(path, frame if changed is None else changed, metadata)
-
-
-def edit_manifest(study: SmallStudy, change: Callable[[dict], object]) -> None:
-    path = study.results / "manifest.json"
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    write_json(path, manifest)
-
-
-def rehash(study: SmallStudy) -> None:
-    """Put the hashes of the files as they are into the manifest."""
-
-    def change(manifest: dict) -> None:
-        there = {name: study.results / name for name in manifest["outputs"]}
-        manifest["outputs"] = {name: sha256(path) for name, path in there.items() if path.is_file()}
-
-    edit_manifest(study, change)
-
-
-def verify(study: SmallStudy, **options: object) -> Verdict:
-    return verify_results(study.results, **{"config": study.config, **options})
-
-
-def assert_found(verdict: Verdict, *words: str) -> None:
-    """Some finding holds all words; each is one line."""
-    assert all("\n" not in line and line.count("; ") for line in verdict.findings), verdict.findings
-    assert [line for line in verdict.findings if all(word in line for word in words)], verdict.findings
-
+from mstclipiqa.provenance.verification import verify_results
 
 # What holds
 
 
-def test_untouched_results_hold(small_study: SmallStudy):
+def test_untouched_results_hold(small_study: SmallStudy, same_code: None):
     verdict = verify(small_study, data_root=small_study.data)
     assert verdict.findings == [] and verdict.notes == []
     assert verdict.summary.startswith("2 recipes, ")
@@ -91,27 +38,11 @@ def test_untouched_results_hold(small_study: SmallStudy):
     assert verdict.counts["verdicts"] == len(json.loads((small_study.results / "claims.json").read_text())["claims"])
 
 
-def test_results_of_other_code_are_no_finding_but_said(study: SmallStudy):
-    edit_manifest(study, lambda manifest: manifest["code"].update(fingerprint="c0ffee", commit="abc"))
-    verdict = verify(study)
-    assert verdict.findings == []
-    assert any("commit abc, and this is another" in note for note in verdict.notes)
-
-
 def test_copied_elsewhere_it_holds_still_and_what_cannot_be_checked_is_said(study: SmallStudy, tmp_path: Path):
     moved = shutil.move(study.results, tmp_path / "elsewhere")
     verdict = verify_results(Path(moved))
     assert verdict.findings == []
     assert [word for word in ("label files", "recipes", "verdicts") if word not in " ".join(verdict.notes)] == []
-
-
-def test_file_that_no_one_asked_for_is_no_finding_but_said(study: SmallStudy):
-    (study.results / "mine.txt").write_text("a note")
-    (study.results / "logs").mkdir()
-    (study.results / "logs" / "train.log").write_text("a log")
-    verdict = verify(study)
-    assert verdict.findings == []
-    assert any("1 files" in note and "mine.txt" in note for note in verdict.notes)
 
 
 # What was edited, with and without the manifest's knowledge
@@ -312,29 +243,6 @@ def test_label_changed_throughout_is_found_with_the_data_alone(study: SmallStudy
 
 
 @pytest.mark.parametrize(
-    "file", [RUNS, "metrics.parquet", SAMPLES, SPLITS, FINE, "claims.json", "probe/slow/gates.parquet"]
-)
-def test_missing_file_is_found(file: str, study: SmallStudy):
-    (study.results / file).unlink()
-    assert_found(verify(study), file, "is missing")
-
-
-@pytest.mark.parametrize("file", [RUNS, "metrics.parquet", "intervals.parquet", SAMPLES, SPLITS])
-def test_missing_file_that_the_manifest_forgets_is_found(file: str, study: SmallStudy):
-    (study.results / file).unlink()
-    rehash(study)
-    assert_found(verify(study), "manifest.json", f"names no output {file}")
-
-
-def test_claimed_file_that_nobody_asked_for_is_found(study: SmallStudy):
-    added = study.runs(variant="twin")
-    shutil.copy(study.runs(), added)
-    name = added.relative_to(study.results).as_posix()
-    edit_manifest(study, lambda manifest: manifest["outputs"].update({name: sha256(added)}))
-    assert_found(verify(study), "manifest.json", name, "does not ask for")
-
-
-@pytest.mark.parametrize(
     "file", [RUNS, "metrics.parquet", SAMPLES, SPLITS, FINE, PROMPTS, "intervals.parquet", "claims.json"]
 )
 def test_truncated_file_is_found_even_with_its_hash(file: str, study: SmallStudy):
@@ -379,139 +287,6 @@ def test_table_of_something_else_is_a_finding(file: str, change: Callable, study
     assert_found(verify(study), file)
 
 
-# What it was made from
-
-
-def test_changed_label_file_is_found(study: SmallStudy):
-    path = study.data / "agiqa-3k" / "data.csv"
-    path.write_text(path.read_text() + "\n")
-    assert_found(verify(study, data_root=study.data), str(path), "SHA-256")
-
-
-def test_changed_image_is_found(study: SmallStudy):
-    path = study.data / "agiqa-3k" / read_table(study.results / SAMPLES)[0]["path"].iloc[4]
-    path.write_bytes(path.read_bytes() + b"\0")
-    assert_found(verify(study, data_root=study.data), SAMPLES, f"sha256 of {path.name}")
-
-
-def test_missing_inputs_are_found(study: SmallStudy):
-    path = study.data / "agiqa-3k" / "data.csv"
-    image = study.data / "agiqa-3k" / read_table(study.results / SAMPLES)[0]["path"].iloc[4]
-    image.unlink()
-    assert_found(verify(study, data_root=study.data), image.name, "not found")
-    path.unlink()
-    assert_found(verify(study, data_root=study.data), str(path), "is missing")
-
-
-def test_other_recipe_than_the_file_is_found(study: SmallStudy):
-    path = study.config / "recipes" / "slow.yaml"
-    path.write_text(path.read_text().replace("0.0002", "0.0003"))
-    assert_found(verify(study), "manifest.json", "recipe slow has learning_rate 0.0002", "0.0003")
-
-
-# The manifest
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda m: m["config"].update(seeds=[0, 1]), [RUNS, "lacks"]),
-        (lambda m: m["config"].update(protocols=["lab-seed1"]), ["manifest.json", "protocols"]),
-        (lambda m: m["config"].update(recipes=["slow"]), ["manifest.json", "recipes"]),
-        (lambda m: m["config"].update(variants=["mst-clipiqa"]), ["manifest.json", "does not ask for"]),
-        (lambda m: m["config"].update(suite="other"), ["manifest.json", "suite small", "says other"]),
-        (lambda m: m["config"]["encoders"]["fine"].update(weights="random:1"), ["manifest.json", "encoder fine"]),
-        (lambda m: m["encoders"]["fine"].update(weights_sha256="c0ffee"), [RUNS, "its encoders"]),
-        (lambda m: m["inputs"].update({"agiqa-3k/data.csv": "0" * 64}), [SAMPLES, "other label files"]),
-        (lambda m: m["benchmarks"]["agiqa-3k"].update(prompts_truncated=9), [PROMPTS, "truncates"]),
-        (lambda m: m["protocols"]["lab-seed1"].update(selection="last"), ["manifest.json", "lab-seed1"]),
-    ],
-)  # fmt: skip
-def test_edited_manifest_is_found(change: Callable, words: list[str], study: SmallStudy):
-    edit_manifest(study, change)
-    assert_found(verify(study), *words)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda m: m.pop("outputs"), ["outputs"]),
-        (lambda m: m.update(outputs=[]), ["outputs"]),
-        (lambda m: m["outputs"].update({RUNS: "short"}), ["short"]),
-        (lambda m: m["outputs"].update({"../../secret": "0" * 64}), ["'../../secret'", "outside"]),
-        (lambda m: m["inputs"].update({"/etc/passwd": "0" * 64}), ["'/etc/passwd'", "outside"]),
-        (lambda m: m["config"].pop("seeds"), ["config", "seeds"]),
-        (lambda m: m["config"].update(variants=["unheard-of"]), ["unheard-of"]),
-    ],
-)  # fmt: skip
-def test_manifest_that_says_too_little_is_one_line(change: Callable, words: list[str], study: SmallStudy):
-    edit_manifest(study, change)
-    with pytest.raises(InputError) as error:
-        verify(study)
-    assert "\n" not in str(error.value)
-    assert [word for word in words if word not in str(error.value)] == []
-
-
-@pytest.mark.parametrize("text", ["", "no JSON", "[]", "[" * 100_000, '{"suite": 1}'])
-def test_something_else_than_a_manifest_is_one_line(text: str, tmp_path: Path):
-    (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(InputError, match=r"manifest\.json") as error:
-        verify_results(tmp_path)
-    assert "\n" not in str(error.value)
-
-
-def test_folder_without_a_manifest_is_one_line(tmp_path: Path):
-    with pytest.raises(InputError, match=r"manifest\.json: no such file"):
-        verify_results(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["", "/a", "a//b", "../a", "a/../b", "a/.", "C:/a", "a\\b", "a\nb", "a/"])
-def test_names_that_lead_elsewhere(name: str):
-    assert not stays_inside(name)
-
-
-# Numbers
-
-
-def test_fit_that_rounding_decides_is_said_and_no_finding(study: SmallStudy, monkeypatch: pytest.MonkeyPatch):
-    def change(frame: pd.DataFrame, _: dict) -> None:
-        frame.loc[frame.index[5], "plcc_fitted"] += 0.01
-
-    edit_table(study.results / "metrics.parquet", change)
-    rehash(study)
-    assert_found(verify(study), "metrics.parquet", "plcc_fitted of agiqa-3k")
-    monkeypatch.setattr(verification, "plcc_fitted", lambda prediction, _: prediction[0] * 1e12)
-    verdict = verify(study)
-    assert not [line for line in verdict.findings if "metrics.parquet" in line]
-    assert any(note.startswith("1 fitted PLCC") for note in verdict.notes)
-
-
-def test_tables_differ_by_more_than_rounding():
-    again = pd.DataFrame({"key": ["a", "b"], "value": [1.0, np.nan], "word": ["x", "y"]})
-    assert describe_difference(again.iloc[::-1], again, ["key"]) is None
-    assert describe_difference(again.assign(value=[1 + 1e-12, np.nan]), again, ["key"]) is None
-    assert "value of a is 1.001" in describe_difference(again.assign(value=[1.001, np.nan]), again, ["key"])
-    assert "value of b is 0.0, and nan" in describe_difference(again.assign(value=[1, 0.0]), again, ["key"])
-    assert "word of b is z, and y" in describe_difference(again.assign(word=["x", "z"]), again, ["key"])
-    assert "lacks 1 of 2 rows, e.g. b" in describe_difference(again.iloc[:1], again, ["key"])
-    assert "should not have 1 of 2 rows, e.g. b" in describe_difference(again, again.iloc[:1], ["key"])
-
-
-def test_documents_differ_by_more_than_rounding():
-    again = {"claims": [{"id": "one", "measured": 0.5, "files": ["a"]}, {"id": "two", "measured": None, "files": []}]}
-    assert find_difference(json.loads(json.dumps(again)), again) is None
-    for change, where in (
-        (lambda d: d["claims"][0].update(measured=0.6), "measured of one"),
-        (lambda d: d["claims"][1].update(measured=0.0), "measured of two"),
-        (lambda d: d["claims"][0].update(files=["b"]), "files of one, 0"),
-        (lambda d: d["claims"].pop(), "claims of the document"),
-    ):
-        changed = json.loads(json.dumps(again))
-        change(changed)
-        assert find_difference(changed, again) == where
-    assert find_difference({"claims": [{"measured": 0.5 + 1e-12}]}, {"claims": [{"measured": 0.5}]}) is None
-
-
 # Damage at random
 
 
@@ -534,7 +309,7 @@ def test_random_damage_is_found_and_never_a_traceback(seed: int, study: SmallStu
 # The verb
 
 
-def test_verb_says_what_was_checked(small_study: SmallStudy):
+def test_verb_says_what_was_checked(small_study: SmallStudy, same_code: None):
     arguments = ["verify", small_study.results, "--config", small_study.config, "--data-root", small_study.data]
     done = CliRunner().invoke(main, list(map(str, arguments)))
     assert done.exit_code == 0, done.output

@@ -1,0 +1,48 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_study import SmallStudy
+from tampering import RUNS, edit_manifest, verify
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.provenance.folder import stays_inside
+from mstclipiqa.provenance.verification import verify_results
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m.pop("outputs"), ["outputs"]),
+        (lambda m: m.update(outputs=[]), ["outputs"]),
+        (lambda m: m["outputs"].update({RUNS: "short"}), ["short"]),
+        (lambda m: m["outputs"].update({"../../secret": "0" * 64}), ["'../../secret'", "outside"]),
+        (lambda m: m["inputs"].update({"/etc/passwd": "0" * 64}), ["'/etc/passwd'", "outside"]),
+        (lambda m: m["config"].pop("seeds"), ["config", "seeds"]),
+        (lambda m: m["config"].update(variants=["unheard-of"]), ["unheard-of"]),
+    ],
+)  # fmt: skip
+def test_manifest_that_says_too_little_is_one_line(change: Callable, words: list[str], study: SmallStudy):
+    edit_manifest(study, change)
+    with pytest.raises(InputError) as error:
+        verify(study)
+    assert "\n" not in str(error.value)
+    assert [word for word in words if word not in str(error.value)] == []
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", "[" * 100_000, '{"suite": 1}'])
+def test_something_else_than_a_manifest_is_one_line(text: str, tmp_path: Path):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match=r"manifest\.json") as error:
+        verify_results(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_folder_without_a_manifest_is_one_line(tmp_path: Path):
+    with pytest.raises(InputError, match=r"manifest\.json: no such file"):
+        verify_results(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "/a", "a//b", "../a", "a/../b", "a/.", "C:/a", "a\\b", "a\nb", "a/"])
+def test_names_that_lead_elsewhere(name: str):
+    assert not stays_inside(name)
