@@ -112,10 +112,12 @@ STAGES: dict[str, Stage] = {
     ],
     "probe": lambda study, out: ["probe", *TRAINED(study), "--seed", 0, *MODELS, "--out", out],
     "curves": lambda study, out: [
-        "curves", "agiqa-3k", "--results", study.results, *of_benchmark("recipe")(study), "--out", out / "a.parquet",
+        "curves", *of_benchmark("samples", "splits", "prompts")(study),
+        "--case", *of_benchmark("recipe", "coarse", "fine", "levels")(study)[1::2], "--out", out / "a.parquet",
     ],
     "transfer": lambda study, out: [
-        "transfer", "agiqa-3k", "--results", study.results, *of_benchmark("recipe")(study), "--out", out / "a.parquet",
+        "transfer", "--source", *of_benchmark("samples", "splits", "coarse", "fine", "prompts")(study)[1::2],
+        *of_benchmark("levels", "recipe")(study), "--out", out / "a.parquet",
     ],
     "evaluate": lambda study, out: [
         "evaluate", study.runs(), "--results", study.results, "--out", out / "a.parquet",
@@ -179,7 +181,7 @@ def test_full_disk_is_one_line_and_the_rest_is_done_later(
     stage: str, room: str, disk: Path, finished: SmallStudy, monkeypatch: pytest.MonkeyPatch
 ):
     few = probe_scenes(per_fold=8, spoiled=3)
-    monkeypatch.setattr("mstclipiqa.analyses.probe_images.probe_scenes", lambda: few)
+    monkeypatch.setattr("mstclipiqa.analyses.probe.probe_scenes", lambda: few)
     out = disk / "out"
     out.mkdir()
     try:
