@@ -57,11 +57,15 @@ def manifest(config: str, recipes: Path, results: Path, out: Path) -> None:
 
 @click.command()
 @options.results
-@click.option("--paper-tables", type=READ, help="The numbers printed in the paper (CSV).")
+@click.option("--paper-tables", type=READ, help="The paper's printed numbers; without them, none is shown.")
+@click.option("--claims", type=READ, help="The paper's claims; without them, no ablation table of the paper.")
 @click.option("--out", type=WRITE, required=True, help="Folder for index.html, tables/ and figures/.")
-def report(results: Path, paper_tables: Path | None, out: Path) -> None:
-    """Write the tables, the figures and the page of a suite."""
+def report(results: Path, paper_tables: Path | None, claims: Path | None, out: Path) -> None:
+    """Write the tables, the figures and the page of a suite.
+
+    The gains that the paper states are shown where both its printed numbers and its claims are given.
+    """
     from mstclipiqa.report import write_report
 
-    write_report(results, out, paper_tables)
+    write_report(results, out, paper_tables, claims)
     click.echo(f"The page: {out / 'index.html'}")

@@ -234,11 +234,11 @@ def verify_bundle(bundle: Path, data_root: Path | None = None, config: Path | No
 
 def _check_report(root: Path, suite: str, config: Path | None, verdict: Verdict) -> None:
     """The report's tables are those that the results give. Page and figures are held to their hashes alone."""
-    printed = config / "paper_tables.csv" if config else None
-    if printed is None or not printed.is_file():
-        verdict.notes.append("tables of the report: paper_tables.csv is not at hand")
+    sources = [config / name for name in ("paper_tables.csv", "claims.yaml")] if config else []
+    if not sources or not all(source.is_file() for source in sources):
+        verdict.notes.append("tables of the report: paper_tables.csv and claims.yaml are not at hand")
         return
-    for table in make_tables(read_results(root / "results" / suite, printed)).values():
+    for table in make_tables(read_results(root / "results" / suite, *sources)).values():
         path = root / "reports" / suite / "tables" / f"{table.name}.csv"
         if table.name == "timings":  # of the machine; not in a bundle
             continue

@@ -1,52 +1,32 @@
 """The paper's ablations (Tables II, III, VI, VII) and our controls of the model, as tables of runs."""
 
 from mstclipiqa.base.names import MODELS
-from mstclipiqa.report.results import METRICS, PAPER, Results
+from mstclipiqa.report.paper import PAPER
+from mstclipiqa.report.results import METRIC_TITLES, Results
 from mstclipiqa.report.results_tables import number, summarise
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
-#: By table: what varies, and its variants in the paper's order with the paper's name for each.
-ABLATIONS: dict[str, tuple[str, dict[str, str]]] = {
-    "II": (
-        "fusion",
-        {
-            "linear-interpolation": "Linear Interpolation",
-            "adaptive-avg-pool": "AdaptiveAvgPool",
-            "adaptive-max-pool": "AdaptiveMaxPool",
-            "cross-attention": "Cross Attention",
-            "mst-clipiqa": "GFF",
-        },
-    ),
-    "III": ("text towers", {"mstfe-1": "MSTFE-1", "mst-clipiqa": "MSTFE-2"}),
-    "VI": (
-        "encoders",
-        {"fine-only": "ViT-B/16", "coarse-only": "ViT-B/32", "mst-clipiqa": "ViT-B/32 + ViT-B/16"},
-    ),
-    "VII": (
-        "streams and prompt",
-        {
-            "coarse-only": "single stream, no prompt",
-            "mst-clipiqa": "MSTFE",
-            "coarse-only-star": "cross-attention",
-            "mst-clipiqa-star": "MSTFE + cross-attention",
-        },
-    ),
-    "controls": (
-        "controls of the model that the paper lacks",
-        dict.fromkeys(("fixed-gate", "mlp", "twin", "mst-clipiqa"), ""),
-    ),
-}
+#: What varies in a table whose title in the claims does not say it.
+SUBJECTS = {"VII": "streams and prompt"}
+#: Our own table: what varies, and its variants, which have no name in the paper.
+CONTROLS = (
+    "controls of the model that the paper lacks",
+    dict.fromkeys(("fixed-gate", "mlp", "twin", "mst-clipiqa"), ""),
+)
 
 
 def tables(results: Results) -> dict[str, Table]:
-    """By the name of its files, a table per ablation that a variant beside the two models ran for."""
-    made = {table: _ablation(results, table) for table in ABLATIONS}
-    return {f"ablation_{table.lower()}": found for table, found in made.items() if found is not None}
+    """A table per ablation of which a variant beside the two models was run, by the name of its files."""
+    ablations = results.paper.ablations | {"controls": CONTROLS}
+    made = (_ablation(results, table, SUBJECTS.get(table, title), names) for table, (title, names) in ablations.items())
+    return {found.name: found for found in made if found is not None}
 
 
-def _ablation(results: Results, table: str) -> Table | None:
-    """SRCC and PLCC of a table's variants where one beside the two models ran, by each protocol's main selection."""
-    subject, variants = ABLATIONS[table]
+def _ablation(results: Results, table: str, subject: str, variants: dict[str, str]) -> Table | None:
+    """SRCC and PLCC of a table's variants, by each protocol's main selection.
+
+    It has the benchmarks, targets and recipes that a variant beside the two models was run on, and is None without any.
+    """
     metrics = results.metrics[results.metrics["variant"].isin(variants)]
     metrics = metrics[results.is_main(metrics)]
     # The two models of the paper alone are compared by the tables of results.
@@ -65,7 +45,7 @@ def _ablation(results: Results, table: str) -> Table | None:
                 found = rows[(rows[["variant", "benchmark", "target"]] == [variant, *place]).all(axis=1)]
                 found = found.set_index("metric")
                 for metric in ("srcc", "plcc"):
-                    cells[titles[place], METRICS[metric]] = DASH if found.empty else number(found.loc[metric])
+                    cells[titles[place], METRIC_TITLES[metric]] = DASH if found.empty else number(found.loc[metric])
             shown.append(cells)
             groups.append(Cell(f"{protocol}, recipe {results.title('recipes', recipe)}"))
     for name in (name for name in variants.values() if name):
@@ -94,10 +74,10 @@ def _ablation(results: Results, table: str) -> Table | None:
 
 def _printed(results: Results, table: str, method: str, titles: dict[tuple[str, str], str]) -> dict:
     """The paper's row of a method, in the columns of benchmarks that are the real ones."""
-    printed = results.printed
+    printed = results.paper.printed
     printed = printed[(printed["table"] == table) & (printed["method"] == method)]
     cells = {
-        (title, METRICS[row.metric]): f"{row.value:.4f}"
+        (title, METRIC_TITLES[row.metric]): f"{row.value:.4f}"
         for (benchmark, target), title in titles.items()
         if benchmark not in results.synthetic
         for row in printed[(printed["benchmark"] == benchmark) & (printed["target"] == target)].itertuples()

@@ -1,15 +1,17 @@
 """The controls in the report: rivals without a head, learning curves, and transfer between benchmarks.
 
-Each table is None where a suite has not what it shows.
+A table is None where the suite lacks its data.
 """
 
 import pandas as pd
 
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import CURVES, TRANSFER, ResultsFile
-from mstclipiqa.base.names import MODELS, SELECTIONS
+from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.base.words import spread
 from mstclipiqa.model.variants import get_variant
-from mstclipiqa.report.results import PAPER, PAPER_TABLES, Results, cautions, ordered
+from mstclipiqa.report.paper import PAPER
+from mstclipiqa.report.results import Results, cautions, ordered
 from mstclipiqa.report.results_tables import printed_numbers
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -60,7 +62,7 @@ def baselines(results: Results) -> Table | None:
     )  # fmt: skip
     titles = {name: results.title("benchmarks", name) for name in results.among("benchmark", scores)}
     shown, groups = [], []
-    for target in PAPER_TABLES:
+    for target in TARGETS:
         for protocol in ordered(results.manifest, "protocols"):
             of_group = full[(full["target"] == target) & (full["protocol"] == protocol)]
             for (source, recipe), rows in of_group.groupby(["source", "recipe"], sort=False):
@@ -68,9 +70,9 @@ def baselines(results: Results) -> Table | None:
                 for row in rows.to_dict("records"):
                     for metric in METRICS:
                         mean, sd = row[f"{metric}_mean"], row[f"{metric}_sd"]
-                        cell = Cell(f"{mean:.4f}", "" if pd.isna(sd) else f"± {sd:.4f}")
+                        known = Cell(f"{mean:.4f}", spread(sd))
                         undefined = Cell("undefined", "in some runs")
-                        cells[titles[row["benchmark"]], metric.upper()] = undefined if pd.isna(mean) else cell
+                        cells[titles[row["benchmark"]], metric.upper()] = undefined if pd.isna(mean) else known
                 shown.append(cells)
                 remark = f"heads at the {SELECTIONS[_selection(results, protocol)]}"
                 groups.append(Cell(f"{target.capitalize()}, {protocol}", remark))

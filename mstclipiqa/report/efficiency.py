@@ -11,7 +11,7 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 KEYS = ["recipe", "variant"]
 
-#: What times are given in on a CPU, where they mean nothing alone: this model's.
+#: CPU times are relative to this model's.
 UNIT = MODELS[0]
 
 

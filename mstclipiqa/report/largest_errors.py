@@ -9,8 +9,8 @@ from PIL import Image
 
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.layout import SAMPLES
-from mstclipiqa.base.names import SELECTIONS
-from mstclipiqa.report.results import PAPER_TABLES, RUN, Results, cautions
+from mstclipiqa.base.names import SELECTIONS, TARGETS
+from mstclipiqa.report.results import RUN_ORDER, Results, cautions
 from mstclipiqa.report.table import Cell, Table, frame_of
 
 #: How many images per benchmark and target, and how large (pixels of the longer side).
@@ -26,7 +26,7 @@ def largest_errors(results: Results) -> Table | None:
     not where the configuration says, or whose bytes are not those that were rated, is left out with a note.
     """
     shown, full, groups = [], [], []
-    for target in PAPER_TABLES:
+    for target in TARGETS:
         runs = results.examples(target)
         runs = runs[runs["benchmark"].isin(results.synthetic) & (runs["variant"] == runs["variant"].head(1).squeeze())]
         for _, run in runs.iterrows():
@@ -68,8 +68,8 @@ def _worst(results: Results, run: pd.Series) -> pd.DataFrame:
     predictions = results.predictions(run)
     error = predictions["prediction"] - predictions["mos"]
     worst = predictions.assign(error=error, size=error.abs()).sort_values(["size", "image"], ascending=[False, True])
-    columns = [*RUN, "image", "mos", "prediction", "error"]
-    worst = worst.head(COUNT).assign(**run[RUN])[columns]
+    columns = [*RUN_ORDER, "image", "mos", "prediction", "error"]
+    worst = worst.head(COUNT).assign(**run[RUN_ORDER])[columns]
     return worst.merge(samples, on="image", validate="one_to_one")
 
 

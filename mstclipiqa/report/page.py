@@ -8,6 +8,7 @@ from urllib.parse import quote
 import jinja2
 
 from mstclipiqa.base.files import atomic, write_text
+from mstclipiqa.base.names import TARGETS
 from mstclipiqa.report import (
     ablations,
     claims,
@@ -21,23 +22,24 @@ from mstclipiqa.report import (
     training_tables,
 )
 from mstclipiqa.report.largest_errors import largest_errors
-from mstclipiqa.report.results import PAPER, PAPER_TABLES, Results, read_results
+from mstclipiqa.report.paper import PAPER
+from mstclipiqa.report.results import Results, read_results
 from mstclipiqa.report.summary import summarise_report
 from mstclipiqa.report.table import Table, plain
 
 
-def write_report(results: Path, out: Path, paper_tables: Path | None = None) -> None:
+def write_report(results: Path, out: Path, paper_tables: Path | None = None, claims: Path | None = None) -> None:
     """Write the report of `results/<suite>/` into `out`.
 
     It is a page, a summary, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG). `paper_tables` are the paper's
-    printed numbers; without it they are left out. Everything is computed before the first file is touched, the old page
-    goes first and the new one comes last: where there is a page, the files beside it are its own. Raises InputError
-    where the results are incomplete.
+    printed numbers, `claims` its claims; what is left out without them, see report/paper. Everything is computed before
+    the first file is touched. The old page is removed first and the new one written last, so the files beside a page
+    are always its own. Raises InputError where the results are incomplete.
     """
-    read = read_results(Path(results), paper_tables)
+    read = read_results(Path(results), paper_tables, claims)
     all_tables = make_tables(read)
     all_figures = make_figures(read)
-    page = render(read, all_tables, all_figures, os.path.relpath(results, out), paper_tables is not None)
+    page = render(read, all_tables, all_figures, os.path.relpath(results, out))
     summary = summarise_report(read, all_tables)
 
     out = Path(out)
@@ -59,7 +61,7 @@ def write_report(results: Path, out: Path, paper_tables: Path | None = None) -> 
 
 def make_tables(results: Results) -> dict[str, Table]:
     """Every table of the report by the name the template calls it."""
-    made = {target: results_tables.comparison(results, target) for target in PAPER_TABLES}
+    made = {target: results_tables.comparison(results, target) for target in TARGETS}
     for make in (
         data_tables.benchmarks,
         data_tables.mos_columns,
@@ -83,18 +85,14 @@ def make_tables(results: Results) -> dict[str, Table]:
 
 def make_figures(results: Results) -> dict[str, figures.Figure]:
     """Every figure of the report by name; targets without runs have none, nor has a suite without a probe."""
-    made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in PAPER_TABLES]
+    made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in TARGETS]
     made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
     made += [figures.costs(results)]
     return {figure.name: figure for figure in made if figure is not None}
 
 
 def render(
-    results: Results,
-    all_tables: dict[str, Table],
-    all_figures: dict[str, figures.Figure],
-    results_link: str,
-    printed: bool,
+    results: Results, all_tables: dict[str, Table], all_figures: dict[str, figures.Figure], results_link: str
 ) -> str:
     """The page as HTML. `results_link` leads from the page to the results folder."""
     environment = jinja2.Environment(
@@ -111,9 +109,8 @@ def render(
         manifest=results.manifest,
         tables=all_tables,
         figures=all_figures,
-        targets=list(PAPER_TABLES),
+        targets=list(TARGETS),
         ablated=[table for name, table in all_tables.items() if name.startswith("ablation_")],
-        printed=printed,
         paper=PAPER,
         link=lambda file: quote(f"{results_link}/{file}"),
     )

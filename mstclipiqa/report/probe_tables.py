@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mstclipiqa.base.words import spread
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -34,7 +35,7 @@ def readout(results: Results) -> Table:
         for name, title in STREAMS.items():
             cells["The encoders' features", title] = _mean_and_sd(rows[rows["features"] == name]["value"])
         mean, sd = difference.loc[(kind, factor)]
-        cells["The encoders' features", "f_f − f_c"] = Cell(f"{mean:+.3f}", f"± {sd:.3f}")
+        cells["The encoders' features", "f_f − f_c"] = Cell(f"{mean:+.3f}", spread(sd, 3))
         for recipe, probe in probes.items():
             of_factor = probe.readout[probe.readout["factor"] == factor]
             for name, title in FUSED.items():
@@ -64,7 +65,7 @@ def _fused(results: Results, recipe: str) -> str:
 
 
 def _mean_and_sd(values: pd.Series) -> Cell:
-    return Cell(f"{values.mean():.3f}", f"± {values.std():.3f}")
+    return Cell(f"{values.mean():.3f}", spread(values.std(), 3))
 
 
 def _division_of_labour(kind: str, difference: pd.DataFrame) -> str:
@@ -88,7 +89,7 @@ def gates(results: Results) -> Table:
         cells = {"Artefact": "none: from one clean scene to the next" if none else row["artefact"].replace("_", " ")}
         for name, sign in (("shift", "+"), ("movement", "")):
             mean, sd, strength = 1000 * row[name], 1000 * row[f"{name}_sd"], row[f"{name}_srcc"]
-            cells[f"{name.capitalize()}, 10⁻³"] = Cell(f"{mean:{sign}z.2f}", f"± {sd:.2f}")
+            cells[f"{name.capitalize()}, 10⁻³"] = Cell(f"{mean:{sign}z.2f}", spread(sd, 2))
             cells[f"{name.capitalize()} by strength, SRCC"] = DASH if pd.isna(strength) else f"{strength:+z.2f}"
         shown.append(cells)
         groups.append(Cell(results.title("recipes", row["recipe"])))

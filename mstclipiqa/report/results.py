@@ -17,20 +17,21 @@ from mstclipiqa.base.layout import (
     GENERATORS,
     INTERVALS,
     MANIFEST,
+    METRICS,
     READOUT,
     RUNS,
     SAMPLES,
     SPLITS,
 )
-from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.names import SELECTIONS, TARGETS
+from mstclipiqa.report.paper import Paper, read_paper
 
-METRICS = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
+METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
 
-#: One run; with its selection, one number.
-RUN = ["target", "protocol", "selection", "recipe", "variant", "benchmark", "split", "seed"]
-#: Runs that are averaged: over splits and seeds.
-GROUP = [key for key in RUN if key not in ("split", "seed")]
+#: The keys of one number, of a run and selection, in the order that rows are sorted by.
+RUN_ORDER = ["target", "protocol", "selection", "recipe", "variant", "benchmark", "split", "seed"]
+#: The keys of one mean over splits and seeds, in that order.
+GROUP_ORDER = [key for key in RUN_ORDER if key not in ("split", "seed")]
 
 MANIFEST_KEYS = [
     *("suite", "title", "config", "code", "versions", "hardware", "benchmarks", "encoders"),
@@ -70,7 +71,7 @@ class Results:
     baselines: pd.DataFrame
     probes: dict[str, Probe]
     statistics: dict[str, pd.DataFrame]
-    printed: pd.DataFrame
+    paper: Paper
 
     @property
     def benchmarks(self) -> list[str]:
@@ -98,7 +99,7 @@ class Results:
     @property
     def run_count(self) -> int:
         """How many runs were trained and evaluated."""
-        return len(self.metrics.drop_duplicates([key for key in RUN if key != "selection"]))
+        return len(self.metrics.drop_duplicates([key for key in RUN_ORDER if key != "selection"]))
 
     def is_main(self, frame: pd.DataFrame) -> pd.Series:
         """Which rows are of the main selection of their protocol."""
@@ -148,15 +149,15 @@ def ordered(manifest: dict, kind: str) -> list[str]:
     return first + sorted(set(manifest[kind]) - set(first))
 
 
-def read_results(root: Path, paper_tables: Path | None = None) -> Results:
-    """Read `results/<suite>/`, and the paper's printed numbers where `paper_tables` is given.
+def read_results(root: Path, paper_tables: Path | None = None, claims: Path | None = None) -> Results:
+    """Read `results/<suite>/`, and of the paper what is given: its printed numbers, its claims.
 
     Raises InputError where a file is missing or unreadable, or where metrics and manifest disagree.
     """
     manifest = _read_manifest(MANIFEST.at(root))
     present = [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)]
     cards = {name: read_table(SAMPLES.at(root, benchmark=name))[1] for name in present}
-    metrics = _read_metrics(METRICS_TABLE.at(root), manifest)
+    metrics = _read_metrics(METRICS.at(root), manifest)
     return Results(
         root=root,
         manifest=manifest,
@@ -168,7 +169,7 @@ def read_results(root: Path, paper_tables: Path | None = None) -> Results:
         baselines=_read_baselines(root, present),
         probes={name: _read_probe(root, name) for name in _probed(root, manifest)},
         statistics=_read_statistics(root, metrics),
-        printed=_read_printed(paper_tables),
+        paper=read_paper(paper_tables, claims),
     )
 
 
@@ -190,7 +191,7 @@ def _read_manifest(path: Path) -> dict:
 
 
 def _read_metrics(path: Path, manifest: dict) -> pd.DataFrame:
-    metrics = METRICS_TABLE.read(path)[0]
+    metrics = METRICS.read(path)[0]
     known = {
         "target": list(TARGETS),
         "benchmark": [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)],
@@ -203,16 +204,16 @@ def _read_metrics(path: Path, manifest: dict) -> pd.DataFrame:
         strange = sorted(set(metrics[column]) - set(names))
         if strange:
             raise InputError(f"{path}: {column} {strange[0]!r} is not in the manifest; run the workflow again")
-    repeated = metrics[metrics.duplicated(RUN)]
+    repeated = metrics[metrics.duplicated(RUN_ORDER)]
     if len(repeated):
-        run = ", ".join(str(value) for value in repeated[RUN].iloc[0])
+        run = ", ".join(str(value) for value in repeated[RUN_ORDER].iloc[0])
         raise InputError(f"{path}: the run ({run}) stands twice; delete the file and run again")
-    metrics[list(METRICS)] = metrics[list(METRICS)].astype(float).replace([np.inf, -np.inf], np.nan)
+    metrics[list(METRIC_TITLES)] = metrics[list(METRIC_TITLES)].astype(float).replace([np.inf, -np.inf], np.nan)
 
     def rank(values: pd.Series) -> pd.Series:
         return values.map(known[values.name].index) if values.name in known else values
 
-    return metrics.sort_values(RUN, key=rank, ignore_index=True)
+    return metrics.sort_values(RUN_ORDER, key=rank, ignore_index=True)
 
 
 def _read_timings(root: Path, cards: dict[str, dict]) -> pd.DataFrame:
@@ -252,32 +253,11 @@ def _read_probe(root: Path, recipe: str) -> Probe:
 def _read_statistics(root: Path, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if not INTERVALS.at(root).exists():
         return {}
-    order = metrics[GROUP].drop_duplicates()
+    order = metrics[GROUP_ORDER].drop_duplicates()
     return {
-        Path(entry.path).stem: order.merge(entry.read(entry.at(root))[0], on=GROUP)
+        Path(entry.path).stem: order.merge(entry.read(entry.at(root))[0], on=GROUP_ORDER)
         for entry in (INTERVALS, COMPARISONS, GENERATORS)
     }
-
-
-def _read_printed(path: Path | None) -> pd.DataFrame:
-    columns = ["table", "method", "benchmark", "target", "metric", "value"]
-    if path is None:
-        return pd.DataFrame(columns=columns)
-    try:
-        return pd.read_csv(path)[columns]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the paper's printed numbers or leave them out") from None
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a table of printed numbers ({error}); restore it") from None
-
-
-#: The paper's table of each target, and the benchmarks it has, in its order.
-PAPER_TABLES = {
-    "quality": ("IV", ["agiqa-1k", "agiqa-3k", "aigciqa2023", "aigiqa-20k", "pku-aigiqa-4k"]),
-    "authenticity": ("I", ["aigciqa2023", "pku-aigiqa-4k"]),
-    "correspondence": ("V", ["agiqa-3k", "aigciqa2023", "pku-aigiqa-4k"]),
-}
-PAPER = "arXiv 2606.16799v1"
 
 
 def cautions(results: Results, titles: dict[str, str]) -> list[str]:

@@ -3,7 +3,9 @@
 import pandas as pd
 
 from mstclipiqa.base.names import SELECTIONS
-from mstclipiqa.report.results import GROUP, METRICS, PAPER, PAPER_TABLES, Results, cautions, ordered
+from mstclipiqa.base.words import spread
+from mstclipiqa.report.paper import PAPER
+from mstclipiqa.report.results import GROUP_ORDER, METRIC_TITLES, Results, cautions, ordered
 from mstclipiqa.report.table import Cell, Table, frame_of, span
 
 # Measured numbers
@@ -15,9 +17,9 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
     SD is empty for a single run. Where the metric of any run is undefined, `undefined` counts those runs and
     no statistic is given: the mean of the rest would be another quantity.
     """
-    long = metrics.melt(id_vars=[*GROUP, "file", "n"], value_vars=list(METRICS), var_name="metric")
+    long = metrics.melt(id_vars=[*GROUP_ORDER, "file", "n"], value_vars=list(METRIC_TITLES), var_name="metric")
     summary = (
-        long.groupby([*GROUP, "metric"], sort=False)
+        long.groupby([*GROUP_ORDER, "metric"], sort=False)
         .agg(
             runs=("value", "size"),
             undefined=("value", lambda values: int(values.isna().sum())),
@@ -40,15 +42,14 @@ def number(statistics: pd.Series) -> Cell:
     """Mean ± SD with the paper's four decimals, or how many runs are undefined."""
     if statistics["undefined"]:
         return Cell(f"{statistics['undefined']} of {statistics['runs']} runs undefined")
-    spread = "" if pd.isna(statistics["sd"]) else f"± {statistics['sd']:.4f}"
-    return Cell(f"{statistics['mean']:.4f}", spread)
+    return Cell(f"{statistics['mean']:.4f}", spread(statistics["sd"]))
 
 
 def all_metrics(results: Results) -> Table:
     """Every metric of every group in long form."""
     summary = summarise(results.metrics)
     shown = summary.assign(
-        metric=summary["metric"].map(METRICS),
+        metric=summary["metric"].map(METRIC_TITLES),
         value=[number(row) for _, row in summary.iterrows()],
         n=[span(row[["n_min", "n_max"]]) for _, row in summary.iterrows()],
     )
@@ -56,18 +57,20 @@ def all_metrics(results: Results) -> Table:
         "all_metrics",
         "Every metric: mean ± sample SD over splits and seeds.",
         summary,
-        shown[[*GROUP, "metric", "value", "runs", "n"]].astype(object),
+        shown[[*GROUP_ORDER, "metric", "value", "runs", "n"]].astype(object),
     )
 
 
 def comparison(results: Results, target: str) -> Table:
-    """A table shaped like the paper's for `target`: method x recipe by protocol and selection.
+    """The results on `target`, method x recipe by protocol and selection, in the shape of the paper's table.
 
-    The paper's printed rows come last, and never stand in the column of a synthetic benchmark.
+    The paper's printed rows come last, and never stand in the column of a synthetic benchmark. Without printed numbers,
+    the columns are the benchmarks that were run.
     """
-    number_in_paper, benchmarks = PAPER_TABLES[target]
+    number_in_paper, benchmarks = results.paper.table_of(target)
+    shape = f"in the shape of the paper's Table {number_in_paper}" if number_in_paper else "on the benchmarks that ran"
     summary = summarise(results.of_main_variants(target))
-    benchmarks = benchmarks + [name for name in summary["benchmark"].unique() if name not in benchmarks]
+    benchmarks = [name for name in dict.fromkeys([*benchmarks, *summary["benchmark"]]) if name in results.benchmarks]
     titles = {name: results.title("benchmarks", name) for name in benchmarks}
     shown, full, groups, not_run = [], [], [], set()
     for keys, rows in summary.groupby(["protocol", "selection", "recipe", "variant"], sort=False):
@@ -87,7 +90,7 @@ def comparison(results: Results, target: str) -> Table:
             cells[title, "SRCC"] = number(found.loc["srcc"])
             cells[title, "PLCC"] = number(found.loc["plcc"])
             cells[title, "Runs"] = Cell(str(found["runs"].iloc[0]), files=(found["file"].iloc[0],))
-            for metric in METRICS:
+            for metric in METRIC_TITLES:
                 for statistic in ("mean", "sd", "undefined"):
                     record[f"{benchmark}_{metric}_{statistic}"] = found.loc[metric, statistic]
             for key in ("n_min", "n_max", "runs", "file"):
@@ -111,9 +114,9 @@ def comparison(results: Results, target: str) -> Table:
     notes = [f"{title} is absent: {reason}" for title, reason in absent.items() if reason is not None]
     notes += [f"{title}: a dash means this combination was not run in this suite." for title in sorted(not_run)]
     return Table(
-        f"table_{number_in_paper.lower()}_{target}",
-        f"{target.capitalize()}, in the shape of the paper's Table {number_in_paper}: mean ± sample SD over "
-        "splits and seeds; no SD for a single run. The number of runs links to their predictions.",
+        "_".join(filter(None, ["table", number_in_paper.lower(), target])),
+        f"{target.capitalize()}, {shape}: mean ± sample SD over splits and seeds; no SD for a single run. The number "
+        "of runs links to their predictions.",
         pd.DataFrame(full, columns=sorted({key: None for record in full for key in record}, key=place)),
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),
@@ -140,9 +143,9 @@ def printed_numbers(results: Results, target: str) -> dict[tuple[str, str, str],
     if set(results.cards) <= set(results.synthetic):
         return {}
     titles = [results.title("variants", name) for name in ordered(results.manifest, "variants")]
-    printed = results.printed
+    printed = results.paper.printed
     printed = printed[
-        (printed["table"] == PAPER_TABLES[target][0])
+        (printed["table"] == results.paper.table_of(target)[0])
         & printed["method"].isin(titles)
         & ~printed["benchmark"].isin(results.synthetic)
     ]
@@ -161,6 +164,6 @@ def _printed_rows(results: Results, target: str, titles: dict[str, str]) -> list
                 value = printed.get((method, benchmark, metric))
                 record[f"{benchmark}_{metric}_mean"] = value
                 if value is not None:
-                    cells[title, METRICS[metric]] = f"{value:.4f}"
+                    cells[title, METRIC_TITLES[metric]] = f"{value:.4f}"
         rows.append((cells, record))
     return rows

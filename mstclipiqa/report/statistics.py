@@ -1,26 +1,21 @@
 """The report's statistics: intervals and paired tests, what the protocol alone moves, and SRCC by generator."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pandas as pd
 
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
-from mstclipiqa.report.results import GROUP, PAPER, Results, ordered
+from mstclipiqa.report.paper import BEST_RIVAL, PAPER
+from mstclipiqa.report.results import GROUP_ORDER, Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
-#: Gain over LIQE in points of SRCC, mean over benchmarks, that the paper states for each target and model.
-CLAIMED_GAINS = {
-    ("quality", "mst-clipiqa-star"): 1.11,
-    ("quality", "mst-clipiqa"): 0.89,
-    ("authenticity", "mst-clipiqa-star"): 1.12,
-    ("correspondence", "mst-clipiqa-star"): 2.35,
-}
 ALPHA = 0.05
 
 
 def _shown(results: Results, name: str) -> pd.DataFrame:
     """The rows of a table of statistics that the page shows, or none: main selections of the paper's models."""
-    table = results.statistics.get(name, pd.DataFrame(columns=GROUP))
+    table = results.statistics.get(name, pd.DataFrame(columns=GROUP_ORDER))
     return table[results.is_main(table) & table["variant"].isin(MODELS)]
 
 
@@ -135,11 +130,26 @@ def _p(p: float) -> str:
 # The protocol audit
 
 
-def protocol_moves(metrics: pd.DataFrame) -> pd.DataFrame:
-    """What SRCC moves by from the protocol alone: a row per benchmark, target, recipe, variant and move.
+class Move(NamedTuple):
+    """A change of protocol or selection, and the mean SRCC over runs after it and before it.
 
-    `move` names it, `kind` is prompts, epoch or seed; `difference` is `srcc`, of (protocol, selection), less
-    `from_srcc`, of (from_protocol, from_selection), means over runs.
+    `kind` is prompts, epoch or seed; `move` is its name on the page.
+    """
+
+    kind: str
+    move: str
+    protocol: str
+    selection: str
+    from_protocol: str
+    from_selection: str
+    srcc: float
+    from_srcc: float
+
+
+def protocol_moves(metrics: pd.DataFrame) -> pd.DataFrame:
+    """How far SRCC moves with the protocol alone: a row per benchmark, target, recipe, variant and Move.
+
+    `difference` is `srcc` less `from_srcc`.
     """
     key = ["benchmark", "target", "recipe", "variant"]
     means = metrics.groupby([*key, "protocol", "selection"], sort=False)["srcc"].agg(
@@ -148,13 +158,12 @@ def protocol_moves(metrics: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for names, group in means.groupby(key, sort=False):
         scores = {place[len(key) :]: value for place, value in group.items()}
-        rows += [(*names, *move, move[-2] - move[-1]) for move in _moves(scores)]
-    places = ["protocol", "selection", "from_protocol", "from_selection"]
-    return pd.DataFrame(rows, columns=[*key, "kind", "move", *places, "srcc", "from_srcc", "difference"])
+        rows += [(*names, *move, move.srcc - move.from_srcc) for move in _moves(scores)]
+    return pd.DataFrame(rows, columns=[*key, *Move._fields, "difference"])
 
 
-def _moves(scores: dict[tuple[str, str], float]) -> Iterator[tuple]:
-    """Each move as (kind, name, protocol, selection, from the protocol, selection, SRCC, from the SRCC)."""
+def _moves(scores: dict[tuple[str, str], float]) -> Iterator[Move]:
+    """The moves between the protocols and selections that have `scores`."""
     protocols = list(dict.fromkeys(protocol for protocol, _ in scores))
     seeds = [name for name in protocols if name.startswith("lab-seed")]
     first = "lab-seed1" if "lab-seed1" in seeds else next(iter(seeds), None)
@@ -166,24 +175,26 @@ def _moves(scores: dict[tuple[str, str], float]) -> Iterator[tuple]:
                 to, origin = (grouped, selection), (other, selection)
                 if to in scores and origin in scores:
                     name = f"{grouped} − {other}, {SELECTIONS[selection]}"
-                    yield "prompts", name, *to, *origin, scores[to], scores[origin]
+                    yield Move("prompts", name, *to, *origin, scores[to], scores[origin])
     for protocol in by_image + by_prompt:
         best, last = (protocol, "best-on-test"), (protocol, "last")
         if best in scores and last in scores:
-            yield "epoch", f"{protocol}: best epoch on test − last", *best, *last, scores[best], scores[last]
+            name = f"{protocol}: best epoch on test − last"
+            yield Move("epoch", name, *best, *last, scores[best], scores[last])
     for selection in SELECTIONS:
         several = [scores[seed, selection] for seed in seeds if (seed, selection) in scores]
         if len(several) > 1 and (first, selection) in scores:
             mean, one = sum(several) / len(several), (first, selection)
             name = f"{first} − mean of {len(several)} lab seeds, {SELECTIONS[selection]}"
-            yield "seed", name, *one, "mean of lab seeds", selection, scores[one], mean
+            yield Move("seed", name, *one, "mean of lab seeds", selection, scores[one], mean)
 
 
 def protocol_audit(results: Results) -> Table | None:
-    """The moves in points of SRCC, mean over benchmarks, beside the gain that the paper claims."""
+    """The moves in points of SRCC, mean over benchmarks, beside the gains that the paper claims where known."""
+    gains = results.paper.gains
     full = protocol_moves(results.metrics)
     full["claimed_gain_points"] = [
-        None if row.benchmark in results.synthetic else CLAIMED_GAINS.get((row.target, row.variant))
+        None if row.benchmark in results.synthetic else gains.get((row.target, row.variant))
         for row in full.itertuples()
     ]
     wanted = full["kind"].map({"prompts": "last", "epoch": "best-on-test", "seed": "best-on-test"})
@@ -195,7 +206,7 @@ def protocol_audit(results: Results) -> Table | None:
     shown, groups = [], []
     for key, group in rows.groupby(["target", "drawn", "variant", "recipe"], sort=False):
         target, synthetic, variant, recipe = key
-        gain = None if synthetic else CLAIMED_GAINS.get((target, variant))
+        gain = None if synthetic else gains.get((target, variant))
         cells = {"Method": results.title("variants", variant), "Recipe": results.title("recipes", recipe)}
         means = {}
         for move, found in group.groupby("move", sort=False):
@@ -209,11 +220,12 @@ def protocol_audit(results: Results) -> Table | None:
         shown.append(cells)
         names = [results.title("benchmarks", name) for name in results.among("benchmark", group)]
         groups.append(Cell(target.capitalize(), ", ".join(names) + (" (synthetic)" if synthetic else "")))
-    columns = ["Method", "Recipe", *moves, "Gain claimed", "Largest move / gain"]
+    beside = f"; beside it the gain over {BEST_RIVAL} that {PAPER} claims" if gains else ""
+    columns = ["Method", "Recipe", *moves, *(["Gain claimed", "Largest move / gain"] if gains else [])]
     return Table(
         "protocol_audit",
         "Points of SRCC (hundredths) by which the protocol alone moves the same model, mean over the benchmarks named, "
-        f"and least to greatest; beside it the gain over LIQE that {PAPER} claims.",
+        f"and least to greatest{beside}.",
         full,
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),
@@ -225,8 +237,14 @@ def protocol_audit(results: Results) -> Table | None:
             "since it keeps some for validation, so this move is not leakage alone.",
             "One laboratory seed against the mean of all at the epoch that is best on test. "
             "The CSV has every variant, benchmark and selection.",
-            "The paper states no gain of MST-CLIPIQA in authenticity or correspondence; no gain stands beside drawn "
-            "images.",
+            *(
+                [
+                    "The paper states no gain of MST-CLIPIQA in authenticity or correspondence; no gain stands beside "
+                    "drawn images."
+                ]
+                if gains
+                else []
+            ),
         ],
     )
 
@@ -243,11 +261,11 @@ def by_generator(results: Results) -> Table | None:
     protocols = [name for name in ordered(results.manifest, "protocols") if name in set(rows["protocol"])]
     chosen = min(protocols, key=lambda name: results.manifest["protocols"][name]["selection"] == "best-on-test")
     rows = rows[rows["protocol"] == chosen]
-    overall = results.statistics["intervals"].set_index(GROUP)["srcc"]
+    overall = results.statistics["intervals"].set_index(GROUP_ORDER)["srcc"]
     kinds = [kind for kind in ("GAN", "diffusion", "autoregressive", "unknown") if kind in set(rows["kind"])]
     shown, groups = [], []
-    for key, group in rows.groupby(GROUP, sort=False):
-        named = dict(zip(GROUP, key, strict=True))
+    for key, group in rows.groupby(GROUP_ORDER, sort=False):
+        named = dict(zip(GROUP_ORDER, key, strict=True))
         generators, by_kind = (group[group["level"] == level] for level in ("generator", "kind"))
         cells = {
             "Benchmark": results.title("benchmarks", named["benchmark"]),

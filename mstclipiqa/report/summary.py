@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from mstclipiqa.report.results import PAPER_TABLES, Results, cautions
+from mstclipiqa.base.names import TARGETS
+from mstclipiqa.report.results import Results, cautions
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 
@@ -23,7 +24,7 @@ def summarise_report(results: Results, tables: dict[str, Table]) -> str:
     parts += [f"* {' '.join(fact.split())}" for fact in facts]
     if "verdicts" in tables:
         parts += ["\n## The paper’s claims\n", _counts(tables["verdicts"]).markdown()]
-    parts += ["\n## Results\n", *(_key_rows(results, tables[target]).markdown() for target in PAPER_TABLES)]
+    parts += ["\n## Results\n", *(_key_rows(results, tables[target]).markdown() for target in TARGETS)]
     parts += ["\n## Prompt leakage\n", _leakage(tables["leakage"]).markdown()]
     return "\n".join(parts)
 

@@ -27,8 +27,8 @@ TABLE = f"{REPORTS}/tables/all_metrics.csv"
 def study(small_study: SmallStudy, tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
     """With its report."""
     study = small_study.copy(tmp_path_factory.mktemp("reported") / "study")
-    printed = study.config / "paper_tables.csv"
-    run("report", "--results", study.results, "--paper-tables", printed, "--out", study.reports)
+    paper = ["--paper-tables", study.config / "paper_tables.csv", "--claims", study.config / "claims.yaml"]
+    run("report", "--results", study.results, *paper, "--out", study.reports)
     return study
 
 

@@ -4,16 +4,18 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from config_files import CLAIMS, PAPER_TABLES
 
 from mstclipiqa.model.variants import VARIANTS
-from mstclipiqa.report.ablations import ABLATIONS, tables
+from mstclipiqa.report.ablations import CONTROLS, tables
+from mstclipiqa.report.paper import read_paper
 from mstclipiqa.report.results import read_results
 
 
 @pytest.fixture
 def results(make_results):
     """A small results folder, its runs of MST-CLIPIQA doubled under the names of two ablations of one target."""
-    read = read_results(make_results())
+    read = read_results(make_results(), PAPER_TABLES, CLAIMS)
     own = read.metrics[(read.metrics["variant"] == "mst-clipiqa") & (read.metrics["target"] == "quality")]
     added = [own.assign(variant=name, srcc=own["srcc"] - 0.1) for name in ("linear-interpolation", "fixed-gate")]
     described = {name: {"title": VARIANTS[name].title, "description": VARIANTS[name].description} for name in VARIANTS}
@@ -21,8 +23,8 @@ def results(make_results):
     return replace(read, metrics=pd.concat([read.metrics, *added], ignore_index=True), manifest=manifest)
 
 
-def test_every_variant_of_an_ablation_exists():
-    assert {name for _, variants in ABLATIONS.values() for name in variants} <= set(VARIANTS)
+def test_every_control_exists():
+    assert set(CONTROLS[1]) <= set(VARIANTS)
 
 
 def test_only_ablations_that_ran_are_shown_and_only_where_they_ran(results):
@@ -33,7 +35,21 @@ def test_only_ablations_that_ran_are_shown_and_only_where_they_ran(results):
 
 
 def test_a_suite_of_the_two_models_has_no_ablations(make_results):
-    assert tables(read_results(make_results())) == {}
+    assert tables(read_results(make_results(), PAPER_TABLES, CLAIMS)) == {}
+
+
+def test_variants_and_printed_rows_stand_in_the_papers_order(results):
+    table = tables(results)["ablation_ii"]
+    assert table.caption.startswith("Table II: fusion.")
+    assert [str(cell) for cell in table.shown["", "Variant"]][-7:] == [
+        "Linear interpolation Linear Interpolation", "MST-CLIPIQA GFF",
+        "Linear Interpolation", "AdaptiveAvgPool", "AdaptiveMaxPool", "Cross Attention", "GFF",
+    ]  # fmt: skip
+    assert table.shown["AGIQA-3K, quality", "SRCC"].iloc[-1] == "0.9091"
+
+
+def test_without_the_claims_there_is_our_own_table_alone(results):
+    assert list(tables(replace(results, paper=read_paper(PAPER_TABLES)))) == ["ablation_controls"]
 
 
 def test_numbers_are_the_means_over_runs_by_the_main_selection(results):

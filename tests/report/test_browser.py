@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from config_files import PAPER_TABLES
+from config_files import CLAIMS, PAPER_TABLES
 from results_folder import add_claims, build
 
 from mstclipiqa.report import write_report
@@ -28,7 +28,7 @@ def index(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("browser")
     present = {"agiqa-3k": 60, "aigciqa2023": 60}
     results = build(root / "results" / "tiny", present=present, synthetic=("aigciqa2023",), probe=True)
-    write_report(add_claims(results), root / "reports" / "tiny", PAPER_TABLES)
+    write_report(add_claims(results), root / "reports" / "tiny", PAPER_TABLES, CLAIMS)
     return root / "reports" / "tiny" / "index.html"
 
 

@@ -2,7 +2,7 @@ import json
 from urllib.parse import unquote
 
 import pytest
-from config_files import PAPER_TABLES
+from config_files import CLAIMS, PAPER_TABLES
 from report_page import Page
 from results_folder import add_claims
 
@@ -21,13 +21,13 @@ def tables(make_results):
 def test_without_verdicts_there_is_no_section(make_results, tmp_path):
     results = make_results()
     assert claim_tables(read_results(results)) == {}
-    write_report(results, tmp_path / "report", PAPER_TABLES)
+    write_report(results, tmp_path / "report", PAPER_TABLES, CLAIMS)
     assert "The paper’s claims" not in Page(tmp_path / "report" / "index.html").text
 
 
 def test_the_page_begins_with_the_claims(make_results, tmp_path):
     results, out = add_claims(make_results()), tmp_path / "reports" / "tiny"
-    write_report(results, out, PAPER_TABLES)
+    write_report(results, out, PAPER_TABLES, CLAIMS)
     page = Page(out / "index.html")
     assert page.all("section")[0]["id"] == "claims"
     assert "357 claims. Decided without runs: 85 reproduced, 18 not reproduced, 11 untestable." in page.text
@@ -76,7 +76,7 @@ def test_every_file_that_a_claim_rests_on_is_linked(make_results, tmp_path):
     claim = next(claim for claim in document["claims"] if claim["files"])
     claim["files"] += [claim["files"][0].replace("mst-clipiqa", "mst-clipiqa-star")]
     write_json(results / "claims.json", document)
-    write_report(results, out, PAPER_TABLES)
+    write_report(results, out, PAPER_TABLES, CLAIMS)
     links = [link for link in Page(out / "index.html").all("a") if link.get("title") == claim["files"][1]]
     assert [link["href"] for link in links] == [f"../../results/tiny/{claim['files'][1]}"]
 

@@ -2,7 +2,7 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from config_files import PAPER_TABLES
+from config_files import CLAIMS, PAPER_TABLES
 from report_page import Page
 from results_folder import build
 
@@ -16,7 +16,7 @@ HOSTILE = '<script>alert("1")</script>'
 def page(tmp_path_factory) -> Page:
     """The page of a suite of real data and pretrained encoders."""
     root = tmp_path_factory.mktemp("real")
-    write_report(build(root / "results" / "tiny", probe=True), root / "reports" / "tiny", PAPER_TABLES)
+    write_report(build(root / "results" / "tiny", probe=True), root / "reports" / "tiny", PAPER_TABLES, CLAIMS)
     return Page(root / "reports" / "tiny" / "index.html")
 
 
@@ -24,7 +24,7 @@ def page(tmp_path_factory) -> Page:
 def make_page(make_results, tmp_path):
     def make(**options) -> Page:
         out = tmp_path / "reports" / "tiny"
-        write_report(make_results(**options), out, PAPER_TABLES)
+        write_report(make_results(**options), out, PAPER_TABLES, CLAIMS)
         return Page(out / "index.html")
 
     return make

@@ -3,7 +3,7 @@ import pytest
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table, write_json, write_table
-from mstclipiqa.report.results import RUN, read_results
+from mstclipiqa.report.results import RUN_ORDER, read_results
 
 
 def test_rows_stand_in_the_order_of_the_configuration(make_results):
@@ -11,7 +11,7 @@ def test_rows_stand_in_the_order_of_the_configuration(make_results):
     assert list(metrics["protocol"].unique()) == ["lab-seed1", "grouped3"]
     assert list(metrics["recipe"].unique()) == ["released_code", "main_text"]
     assert list(metrics["target"].unique()) == ["quality", "correspondence"]
-    assert not metrics.duplicated(RUN).any()
+    assert not metrics.duplicated(RUN_ORDER).any()
 
 
 def test_a_run_counted_twice_is_refused(make_results):

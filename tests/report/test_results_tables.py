@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from config_files import PAPER_TABLES
 
+from mstclipiqa.base.names import TARGETS
 from mstclipiqa.report.data_tables import benchmarks
-from mstclipiqa.report.results import PAPER_TABLES as TABLE_OF_TARGET
 from mstclipiqa.report.results import read_results
 from mstclipiqa.report.results_tables import all_metrics, comparison, printed_numbers
 from mstclipiqa.report.table import DASH, Cell, Table
@@ -76,12 +76,22 @@ def test_undefined_runs_are_counted_never_averaged_away(make_results, undefined,
 
 def test_the_shape_is_the_papers(make_results):
     results = read_results(make_results(), PAPER_TABLES)
-    for target, (number, _) in TABLE_OF_TARGET.items():
-        printed = results.printed[results.printed["table"] == number]
+    shapes = {
+        "quality": ("IV", ["AGIQA-1K", "AGIQA-3K", "AIGCIQA2023", "AIGIQA-20K", "PKU-AIGIQA-4K"]),
+        "authenticity": ("I", ["AIGCIQA2023", "PKU-AIGIQA-4K"]),
+        "correspondence": ("V", ["AGIQA-3K", "AIGCIQA2023", "PKU-AIGIQA-4K"]),
+    }
+    for target, (number, titles) in shapes.items():
         table = comparison(results, target)
-        assert [title for title, _ in table.spans[1:]] == [
-            results.title("benchmarks", name) for name in printed["benchmark"].unique()
-        ]
+        assert table.name == f"table_{number.lower()}_{target}" and f"the paper's Table {number}:" in table.caption
+        assert [title for title, _ in table.spans[1:]] == titles
+
+
+def test_without_printed_numbers_the_shape_is_the_suites(make_results):
+    table = comparison(read_results(make_results()), "quality")
+    assert table.name == "table_quality" and "paper" not in table.caption
+    assert [title for title, _ in table.spans[1:]] == ["AGIQA-3K"]
+    assert not any("Printed" in group.text for group in table.groups)
 
 
 def test_the_printed_numbers_are_the_papers(make_results):
@@ -95,7 +105,7 @@ def test_the_printed_numbers_are_the_papers(make_results):
 def test_printed_numbers_never_stand_beside_synthetic_ones(make_results):
     present = {"agiqa-3k": 60, "aigciqa2023": 60}
     results = read_results(make_results(present=present, synthetic=tuple(present)), PAPER_TABLES)
-    for target in TABLE_OF_TARGET:
+    for target in TARGETS:
         assert printed_numbers(results, target) == {}
         assert not any("Printed" in group.text for group in comparison(results, target).groups)
     results = read_results(make_results(present=present, synthetic=("aigciqa2023",)), PAPER_TABLES)
@@ -107,9 +117,9 @@ def test_printed_numbers_never_stand_beside_synthetic_ones(make_results):
 
 
 def test_absent_benchmarks_are_dashes_with_a_reason(make_results):
-    results = read_results(make_results())
+    results = read_results(make_results(), PAPER_TABLES)
     table = comparison(results, "quality")
-    assert set(table.shown["AIGIQA-20K", "SRCC"]) == {DASH}
+    assert set(table.shown["AIGIQA-20K", "SRCC"][table.full["source"] == "measured"]) == {DASH}
     assert "AIGIQA-20K is absent: no folder data/aigiqa-20k" in table.notes
     listed = benchmarks(results).shown.set_index("Benchmark")
     assert str(listed.loc["PKU-AIGIQA-4K", "Status"]) == "absent no folder data/pku-aigiqa-4k"

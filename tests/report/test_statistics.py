@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from config_files import CLAIMS, PAPER_TABLES
 from results_tables import table_of
 
 from mstclipiqa.base.files import read_table
@@ -80,7 +81,7 @@ def test_paired_tests_show_the_adjusted_p_of_each_family(make_statistics):
 
 
 def test_the_audit_is_the_difference_of_the_means(make_results):
-    results = read_results(make_results())
+    results = read_results(make_results(), PAPER_TABLES, CLAIMS)
     table = statistics.protocol_audit(results)
     means = results.metrics.groupby(["target", "recipe", "variant", "protocol", "selection"])["srcc"].mean()
     for row, group in zip(table.shown.to_dict("records"), table.groups, strict=True):
@@ -109,13 +110,19 @@ def test_a_seed_is_held_against_the_mean_of_all_seeds():
 
 def test_no_claimed_gain_stands_beside_drawn_images(make_results):
     present = {"agiqa-3k": 60, "aigciqa2023": 60}
-    results = read_results(make_results(present=present, synthetic=("agiqa-3k",)))
+    results = read_results(make_results(present=present, synthetic=("agiqa-3k",)), PAPER_TABLES, CLAIMS)
     table = statistics.protocol_audit(results)
     for row, group in zip(table.shown.to_dict("records"), table.groups, strict=True):
         if "synthetic" in group.note:
             assert group.note == "AGIQA-3K (synthetic)" and row["Gain claimed"] == "—"
     assert table.full.loc[table.full["benchmark"] == "agiqa-3k", "claimed_gain_points"].isna().all()
     assert table.full.loc[table.full["benchmark"] == "aigciqa2023", "claimed_gain_points"].notna().any()
+
+
+def test_without_the_claims_the_audit_has_no_gains(make_results):
+    table = statistics.protocol_audit(read_results(make_results(), PAPER_TABLES))
+    assert "Gain claimed" not in table.shown and table.full["claimed_gain_points"].isna().all()
+    assert "LIQE" not in table.caption and len(table.notes) == 2
 
 
 def test_the_spread_over_generators(make_statistics):

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from config_files import PAPER_TABLES
+from config_files import CLAIMS, PAPER_TABLES
 from results_folder import add_claims
 
 from mstclipiqa.report.page import make_tables
@@ -10,7 +10,7 @@ from mstclipiqa.report.summary import summarise_report
 
 
 def summary_of(root: Path) -> str:
-    results = read_results(root, PAPER_TABLES)
+    results = read_results(root, PAPER_TABLES, CLAIMS)
     return summarise_report(results, make_tables(results))
 
 

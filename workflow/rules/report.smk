@@ -88,7 +88,8 @@ rule report:
         manifest=at(layout.MANIFEST),
         metrics=at(layout.METRICS),
         statistics=STATISTICS,
-        claims=at(layout.CLAIMS),
+        verdicts=at(layout.CLAIMS),
+        claims=CONFIG / "claims.yaml",
         paper_tables=CONFIG / "paper_tables.csv",
         # The page shows drawn images beside the largest errors, and no others.
         images=expand(f"{DATA}/{{benchmark}}", benchmark=study.benchmarks) if study.drawn else [],
@@ -116,7 +117,7 @@ rule report:
     params:
         results=lambda wildcards, input: Path(input.manifest).parent,
         reports=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.report", data=["report/templates"]),
+        code=fingerprint("mstclipiqa.report", data=["report/templates", "base/schemas/claims.schema.yaml"]),
     shell:
         "python -m mstclipiqa report --results {params.results:q} --paper-tables {input.paper_tables:q}"
-        " --out {params.reports:q} 2>&1 | tee {log:q}"
+        " --claims {input.claims:q} --out {params.reports:q} 2>&1 | tee {log:q}"
