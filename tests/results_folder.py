@@ -114,7 +114,7 @@ def build(
     if probe:
         for recipe in RECIPES:
             _write_probe(root, recipe, encoders)
-    # The report, not this order, decides how rows stand.
+    # Shuffled: the report sorts the rows itself.
     METRICS.write(METRICS.at(root), metrics.sample(frac=1, random_state=1), {})
     write_json(MANIFEST.at(root), _manifest(present, encoders, outputs, word, data_root))
     return root
@@ -310,7 +310,7 @@ def add_claims(root: Path) -> Path:
     INTERVALS.write(INTERVALS.at(root), table_of(INTERVALS, intervals.reset_index()), {})
     COMPARISONS.write(COMPARISONS.at(root), table_of(COMPARISONS), {})
     write_json(CLAIMS_FILE.at(root), claims_document(CLAIMS, PAPER_TABLES, root, RECIPE_FILES))
-    # The page's own tables of intervals are another topic.
+    # Only the verdicts need them; the page is made without tables of intervals.
     INTERVALS.at(root).unlink()
     COMPARISONS.at(root).unlink()
     return root

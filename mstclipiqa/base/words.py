@@ -6,7 +6,7 @@ import pandas as pd
 
 
 def spread(sd: float, decimals: int = 4) -> str:
-    """A sample SD behind its mean, as `± 0.0123`; nothing where it is undefined, as of a single value."""
+    """A sample SD behind its mean, as `± 0.0123`; empty where it is undefined, as for a single value."""
     return "" if math.isnan(sd) else f"± {sd:.{decimals}f}"
 
 

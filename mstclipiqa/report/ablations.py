@@ -73,7 +73,7 @@ def _ablation(results: Results, table: str, subject: str, variants: dict[str, st
 
 
 def _printed(results: Results, table: str, method: str, titles: dict[tuple[str, str], str]) -> dict:
-    """The paper's row of a method, in the columns of benchmarks that are the real ones."""
+    """The paper's row of a method, in the columns of benchmarks that are not synthetic."""
     printed = results.paper.printed
     printed = printed[(printed["table"] == table) & (printed["method"] == method)]
     cells = {

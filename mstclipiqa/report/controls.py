@@ -22,7 +22,7 @@ METRICS = ("srcc", "plcc")
 
 
 def read(results: Results, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
-    """A table of the whole suite with its metadata; None where the suite has none of it."""
+    """A table of the whole suite with its metadata; None where the suite lacks it."""
     path = entry.at(results.root)
     return entry.read(path) if path.exists() else None
 
@@ -31,13 +31,13 @@ def read(results: Results, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | No
 
 
 def _selection(results: Results, protocol: str) -> str:
-    """The heads' epoch: the protocol's main selection, unless that looks at the test images. No rival does."""
+    """The selection of the heads: the protocol's main one, or the last epoch where that looks at the test images."""
     main = results.manifest["protocols"][protocol]["selection"]
     return "last" if main == "best-on-test" else main
 
 
 def _heads(results: Results) -> pd.DataFrame:
-    """The runs of the paper's models that rivals are compared to, in the form of the baselines."""
+    """The runs of the paper's models that rivals are compared to."""
     metrics = results.metrics[results.metrics["variant"].isin(MODELS)]
     return metrics[metrics["selection"] == metrics["protocol"].map(lambda name: _selection(results, name))].copy()
 

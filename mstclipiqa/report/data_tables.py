@@ -189,7 +189,7 @@ def leakage(results: Results) -> Table:
 
 
 def protocols(results: Results) -> Table:
-    """The protocols and the selection each is mainly read by."""
+    """The protocols, each with its main selection."""
     shown = [
         {
             "Protocol": name,

@@ -1,4 +1,4 @@
-"""What the models cost, beside what they reach."""
+"""What the models cost, beside their SRCC."""
 
 import pandas as pd
 
@@ -16,8 +16,11 @@ UNIT = MODELS[0]
 
 
 def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
-    """A row per recipe and variant: its cost, its mean `srcc` (with `sd`, `runs`, `undefined`) where it was run on the
-    benchmark, target and protocol that most of them were (in the metadata), and times relative to UNIT's."""
+    """A row per recipe and variant, with the metadata of the timing; None where no costs were measured.
+
+    A row has the cost, the times relative to UNIT's, and the mean `srcc` with `sd`, `runs` and `undefined`. The SRCC is
+    that on the benchmark, target and protocol (named in the metadata) on which most variants were run, or empty.
+    """
     counted, timed = read(results, EFFICIENCY), read(results, TIMED)
     if counted is None or timed is None:
         return None
@@ -36,7 +39,7 @@ def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
 
 
 def describe_place(results: Results, metadata: dict) -> str:
-    """Where the SRCC beside the costs is from."""
+    """Which benchmark, target and protocol the SRCC beside the costs is of."""
     title = results.title("benchmarks", metadata["benchmark"])
     return f"{metadata['target']} of {title}, protocol {metadata['protocol']}"
 

@@ -366,7 +366,7 @@ def costs(results: Results) -> Figure | None:
 
 
 def pretraining(results: Results) -> Figure | None:
-    """How the embedded encoders learned, a panel per loss and per test; None where no encoder is an embedded one."""
+    """How the embedded encoders learned, a panel per loss and per test; None where no encoder is embedded."""
     models = [entry["model"] for entry in results.manifest["encoders"].values() if entry.get("weights") == "embedded"]
     files = {model: WEIGHTS / f"{model}.csv" for model in models}
     curves = {model: pd.read_csv(path) for model, path in files.items() if path.is_file()}

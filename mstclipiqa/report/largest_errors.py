@@ -22,8 +22,8 @@ COLUMNS = ["Benchmark", "Largest error", *(f"{place} largest" for place in ("2nd
 def largest_errors(results: Results) -> Table | None:
     """The largest |prediction - MOS| of the first variant's example runs, on drawn benchmarks; None without any.
 
-    Images of other benchmarks are not shown: their licences speak of labels and code, or not at all. A picture that is
-    not where the configuration says, or whose bytes are not those that were rated, is left out with a note.
+    Images of other benchmarks are not shown: no licence is known to allow it. A picture that is missing from the data
+    folder, or has changed since it was rated, is left out with a note.
     """
     shown, full, groups = [], [], []
     for target in TARGETS:
@@ -62,7 +62,7 @@ def _data_root(results: Results) -> Path:
 
 
 def _worst(results: Results, run: pd.Series) -> pd.DataFrame:
-    """The images of one run with the largest errors, largest first, and what is known of them."""
+    """The images of one run with the largest errors, largest first, with their prompts and files."""
     known = ["image", "path", "sha256", "prompt", "generator"]
     samples = SAMPLES.read(SAMPLES.at(results.root, benchmark=run["benchmark"]))[0][known]
     predictions = results.predictions(run)

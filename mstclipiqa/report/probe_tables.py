@@ -8,7 +8,7 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 # The probe
 
-#: Features that are read from, as the page names them. The fused ones belong to a recipe's model.
+#: The features that factors are read from, as the page names them. The fused ones are of a recipe's model.
 STREAMS = {"f_c": "f_c (coarse)", "f_f": "f_f (fine)", "both": "both"}
 FUSED = {"z_initial": "before training", "z_trained": "trained"}
 KINDS = {"semantic": "What is depicted", "distortion": "How it is rendered"}

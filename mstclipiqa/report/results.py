@@ -1,4 +1,4 @@
-"""What a report rests on: the results folder of one suite, read once and checked."""
+"""The results folder of one suite, read once and checked."""
 
 import json
 from dataclasses import dataclass
@@ -52,13 +52,11 @@ class Probe:
 class Results:
     """The results of one suite.
 
-    `cards` and `splits` are keyed by present benchmark, `runs` (the metadata of each runs file) by the path
-    of the file relative to `root`. `metrics` has one row per run and selection, in the order of the
-    manifest's configuration. `timings` has one row per timed extraction: benchmark,
-    encoder, items, unit, seconds. `baselines` has one row per benchmark, source, target and split; it may have
-    none. `probes` are keyed by recipe; there may be none. `statistics` are the tables intervals, comparisons and
-    generators, in the order of `metrics`, or none at all. `printed` holds the
-    paper's printed numbers, or no row.
+    `cards` and `splits` are keyed by present benchmark, `runs` (the metadata of each runs file) by the file's path
+    relative to `root`. `metrics` has a row per run and selection, sorted by RUN_ORDER; names stand in the order of the
+    configuration. `timings` has a row per timed extraction: benchmark, encoder, items, unit, seconds. `baselines` has a
+    row per benchmark, source, target and split. `probes` are keyed by recipe. `statistics` are the tables intervals,
+    comparisons and generators, sorted as `metrics`. Of baselines, probes and statistics there may be none.
     """
 
     root: Path
@@ -107,7 +105,7 @@ class Results:
         return frame["selection"] == frame["protocol"].map(main)
 
     def of_main_variants(self, target: str) -> pd.DataFrame:
-        """The metrics of a target, of the variants of the main grid: every ablation at once could not be read."""
+        """The metrics of a target, of the variants of the main grid; with every ablation the page could not be read."""
         return self.metrics[(self.metrics["target"] == target) & self.metrics["variant"].isin(self.main_variants)]
 
     def examples(self, target: str) -> pd.DataFrame:
@@ -129,13 +127,13 @@ class Results:
 
     @property
     def synthetic(self) -> list[str]:
-        """The benchmarks whose images are drawn, by their card or by the word of any run on them."""
+        """The benchmarks whose images are drawn, as their card or any run on them says."""
         told = {metadata["benchmark"] for metadata in self.runs.values() if metadata["synthetic"]}
         return [name for name, card in self.cards.items() if card["synthetic"] or name in told]
 
     @property
     def untrained(self) -> list[str]:
-        """The labels of encoders with random weights, named by the manifest or by any run."""
+        """The labels of encoders with random weights, as the manifest or any run names them."""
         told = [self.manifest["encoders"], *(metadata["encoders"] for metadata in self.runs.values())]
         identities = [identity for encoders in told for identity in encoders.values()]
         return sorted({identity["label"] for identity in identities if not identity["pretrained"]})

@@ -1,4 +1,4 @@
-"""The report's statistics: intervals and paired tests, what the protocol alone moves, and SRCC by generator."""
+"""The report's statistics: intervals and paired tests, how far the protocol alone moves SRCC, and SRCC by generator."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,7 +14,7 @@ ALPHA = 0.05
 
 
 def _shown(results: Results, name: str) -> pd.DataFrame:
-    """The rows of a table of statistics that the page shows, or none: main selections of the paper's models."""
+    """The rows of a table of statistics that the page shows, if any: the paper's models, main selections."""
     table = results.statistics.get(name, pd.DataFrame(columns=GROUP_ORDER))
     return table[results.is_main(table) & table["variant"].isin(MODELS)]
 

@@ -1,4 +1,4 @@
-"""The report on one page of Markdown, such as a comment on a pull request takes."""
+"""The report on one page of Markdown, short enough for a comment on a pull request."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def _counts(table: Table) -> Table:
 
 
 def _key_rows(results: Results, table: Table) -> Table:
-    """Of a table of results: SRCC under the first recipe by each protocol's main selection, and what is printed."""
+    """A table of results with SRCC alone: the first recipe by each protocol's main selection, and the printed rows."""
     rows = table.full.reindex(columns=["protocol", "selection", "recipe"])
     recipe = next(iter(results.among("recipe", results.metrics)), None)
     kept = (results.is_main(rows) & (rows["recipe"] == recipe)) | rows["protocol"].isna()

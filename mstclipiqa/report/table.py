@@ -1,4 +1,4 @@
-"""What a table of the report is, and its forms: CSV for machines; Markdown and LaTeX, beside the page, for people."""
+"""A table of the report, and its forms: CSV for machines; Markdown and LaTeX for people."""
 
 import json
 import re
@@ -13,7 +13,7 @@ DASH = "—"
 
 #: Any letter as a macro, so that every TeX engine takes it; one without a macro as its number.
 TO_LATEX = UnicodeToLatexEncoder(unknown_char_policy="unihex", unknown_char_warning=False)
-#: A column with a longer cell is set in lines of this share of the page, others in one line.
+#: A column with a cell of more than LONG characters is wrapped at LATEX_WIDTH of the line.
 LONG, LATEX_WIDTH = 40, "0.25"
 
 

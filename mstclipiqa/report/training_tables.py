@@ -46,7 +46,7 @@ def timings(results: Results) -> Table:
 
 
 def recipes(results: Results) -> Table:
-    """What each recipe sets, with the place that states it or the word that its source is silent."""
+    """What each recipe sets, and where its source states it or that the source is silent."""
     entries = {name: results.manifest["recipes"][name] for name in ordered(results.manifest, "recipes")}
     keys = list({key: None for entry in entries.values() for key in sorted(entry["values"])})
 
