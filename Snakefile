@@ -29,6 +29,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/options.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/shards.smk"
@@ -49,17 +50,6 @@ rule all:
 rule reproduce:
     input:
         f"{REPORTS}/index.html",
-
-
-def reference(wildcards):
-    """The suite's committed measurements. Asked for by `check` alone, and before anything is run."""
-    path = CONFIG / "reference" / f"{study.suite}.csv"
-    if not path.is_file():
-        sys.exit(
-            f"Error: {path}: no such reference; write one from a run that you trust: "
-            f"mstclipiqa bless --results {RESULTS} --reference {path} --by NAME --reason WHY"
-        )
-    return str(path)
 
 
 rule check:

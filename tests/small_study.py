@@ -96,7 +96,7 @@ def build(folder: Path) -> SmallStudy:
                 run("train", *of_recipe, "--variant", variant, "--target", target, "--out", runs[-1])
     with pytest.MonkeyPatch.context() as patch:
         few = probe_scenes(per_fold=8, spoiled=3)
-        patch.setattr("mstclipiqa.analyses.probe_images.probe_scenes", lambda: few)
+        patch.setattr("mstclipiqa.analyses.probe.probe_scenes", lambda: few)
         models = [
             word
             for role in ("coarse", "fine")

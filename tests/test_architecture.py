@@ -1,4 +1,4 @@
-"""The shape of the package: imports point one way, and what the Snakefile reads is quick to load."""
+"""The shape of the package: imports point one way, rooms stay small, and what the Snakefile reads is quick to load."""
 
 import ast
 import subprocess
@@ -8,99 +8,90 @@ from pathlib import Path
 import pytest
 
 import mstclipiqa
-from mstclipiqa.evaluation import metrics
-from mstclipiqa.report import results
-from mstclipiqa.training import run as training
+from mstclipiqa.base.layout import LAYOUT
+from mstclipiqa.evaluation.metrics import METRICS
 
 PACKAGE = Path(mstclipiqa.__file__).parent
-
-#: From the top: a module imports only from the layers below its own. A folder counts as one module.
-LAYERS = (
-    {"__main__"},
-    {"cli"},
-    {"bundles"},
-    {"doctor", "gate", "scoring", "released", "verification"},
-    {
-        "report",
-        "manifest",
-        "claims",
-        "comparisons",
-        "probe",
-        "pretraining",
-        "curves",
-        "transfer",
-        "planning",
-        "heads",
-        "jobs",
-        "efficiency",
-    },
-    {"stacked"},
-    {"experiments", "training", "evaluation", "extraction", "baselines", "acquisition"},
-    {"model", "splits", "metrics", "corpus"},
-    {"fusions"},
-    {"benchmarks", "clip", "features", "recipes", "variants", "image_statistics"},
-    {"scenes", "config", "embedded", "fingerprint", "archives"},
-    {"files", "progress", "workers"},
-    {"errors", "__init__"},
-)
-RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
+#: Lines of a module; data are none.
+LONGEST = 450
 
-def unit(path):
-    """The module of the first level that a source is, or lies in."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def imports(path):
-    """The full names of all modules that a source imports, at any place in it."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports are invisible to fingerprints"
-            if node.module == "mstclipiqa":
-                yield from (f"mstclipiqa.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+named = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
 
-def imported_units(path):
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("mstclipiqa.")}
-    return {name if name in RANK else "__init__" for name in names} - {unit(path)}
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=PACKAGE.parent, capture_output=True, text=True, check=False
+    )
 
 
-def test_every_module_has_a_layer():
-    assert {unit(path) for path in SOURCES} == set(RANK)
+def test_imports_keep_the_contracts_of_pyproject():
+    """Layers from low to high, rooms on one step apart, no torch where the rules read: see [tool.importlinter]."""
+    done = python("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_imports_point_down(path):
-    upwards = {name for name in imported_units(path) if RANK[name] <= RANK[unit(path)]}
-    assert not upwards, f"{unit(path)} imports {', '.join(sorted(upwards))}, which stand beside or above it"
+@named
+def test_no_import_is_relative(path: Path):
+    """A relative one is invisible to fingerprints."""
+    imports = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.ImportFrom)]
+    assert all(node.level == 0 for node in imports)
 
 
-def test_the_package_knows_nothing_of_snakemake():
-    assert not [path for path in SOURCES if any(name.split(".")[0] == "snakemake" for name in imports(path))]
+@named
+def test_every_module_says_what_it_is_and_is_short(path: Path):
+    source = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(source))
+    assert len(source.splitlines()) <= LONGEST
+
+
+def test_init_files_hold_a_docstring():
+    """But for the registry of benchmarks, the report's one function, and the root's version and lazy Scorer."""
+    exceptions = {"data/benchmarks/__init__.py", "report/__init__.py", "__init__.py"}
+    for path in SOURCES:
+        if path.name == "__init__.py" and path.relative_to(PACKAGE).as_posix() not in exceptions:
+            assert len(ast.parse(path.read_bytes()).body) == 1, path
+
+
+def test_only_the_layout_writes_tables():
+    """Parts of a job and of a corpus are no results."""
+    writers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and "write_table" in {alias.name for alias in node.names}
+    }
+    assert writers == {"base/layout.py", "training/job.py", "synthetic/corpus.py"}
+
+
+def test_the_layout_names_each_place_once_and_verbs_that_exist():
+    from mstclipiqa.cli.main import main
+
+    paths = [entry.path for entry in LAYOUT.values()]
+    assert len(set(paths)) == len(paths)
+    assert {entry.writer for entry in LAYOUT.values()} <= {*main.commands, "snakemake"}
+    assert set(METRICS) < set(LAYOUT["METRICS"].columns)
+    for entry in LAYOUT.values():
+        assert set(entry.key) <= set(entry.columns)
 
 
 def test_help_and_checks_need_no_heavy_library():
     script = (
         "import sys, mstclipiqa.cli.main, mstclipiqa.study.study, mstclipiqa.base.fingerprint;"
-        "sys.exit(', '.join({'torch', 'torchvision', 'open_clip', 'matplotlib'} & set(sys.modules)) or 0)"
+        "sys.exit(', '.join({'torch', 'torchvision', 'open_clip', 'matplotlib', 'scipy.ndimage'} & set(sys.modules))"
+        " or 0)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=False
-    )
+    done = python("-c", script)
     assert done.returncode == 0, f"imported: {done.stderr}"
 
 
-def test_the_report_names_what_the_computing_modules_name():
-    """It spells these names again, so as not to load torch."""
-    assert list(results.METRICS) == list(metrics.METRICS)
-    assert set(results.SELECTIONS) == {training.LAST, training.VALIDATION, training.BEST_ON_TEST}
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_every_module_says_what_it_is(path):
-    assert ast.get_docstring(ast.parse(path.read_bytes()))
+@pytest.mark.parametrize("room", ["evaluation", "claims", "report"])
+def test_what_reads_results_loads_no_torch(room: str):
+    modules = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in sorted((PACKAGE / room).glob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    done = python("-c", f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)")
+    assert done.returncode == 0, done.stderr

@@ -56,7 +56,7 @@ def encode_texts(
     model: str, weights: str, samples: Path | None, template: str | None, zero_shot: bool, out: Path
 ) -> None:
     """Encode every distinct prompt, the quality levels, or the zero-shot rivals' texts, once."""
-    from mstclipiqa.analyses.baselines import ZERO_SHOT_TEXTS
+    from mstclipiqa.analyses.zero_shot import ZERO_SHOT_TEXTS
     from mstclipiqa.encoders.encode import distinct_prompts
     from mstclipiqa.encoders.encode import encode_texts as encode
     from mstclipiqa.model.recipes import level_texts

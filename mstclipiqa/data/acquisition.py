@@ -1,6 +1,5 @@
 """A benchmark's folder: what it has, and how it is completed from the user's archive and from known sources."""
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,6 @@ from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK, Benchmark
 from mstclipiqa.data.downloads import Patience, Source, fetch_all
 from mstclipiqa.data.samples import check_labels
-
-
-def default_cache() -> Path:
-    """Where downloads are kept: $MSTCLIPIQA_CACHE, or ~/.cache/mstclipiqa."""
-    return Path(os.environ.get("MSTCLIPIQA_CACHE") or Path.home() / ".cache" / "mstclipiqa")
 
 
 @dataclass(frozen=True)

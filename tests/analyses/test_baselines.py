@@ -6,16 +6,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mstclipiqa.analyses.baselines import (
-    ANTONYMS,
-    LEVEL_TEXTS,
-    SOURCES,
-    ZERO_SHOT_TEXTS,
-    all_predictors,
-    ridge_predictors,
-    score_predictors,
-)
+from mstclipiqa.analyses.baselines import SOURCES, all_predictors, ridge_predictors, score_predictors
 from mstclipiqa.analyses.ridge import ridge
+from mstclipiqa.analyses.zero_shot import ANTONYMS, LEVEL_TEXTS, ZERO_SHOT_TEXTS
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
 

@@ -16,7 +16,7 @@ from mstclipiqa import __version__
 from mstclipiqa.analyses.probe_images import probe_scenes
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.files import read_table, sha256
-from mstclipiqa.cli.main import main
+from mstclipiqa.cli.main import SECTIONS, main
 from mstclipiqa.encoders.stores import load_features, load_texts
 from mstclipiqa.evaluation.metrics import METRICS
 
@@ -166,15 +166,22 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
         "--statistics", statistics, "--prompts", features / "prompts.safetensors", "--texts", zero_shot,
         "--paired", features / "coarse.safetensors", "--out", chain.benchmark / "baselines.parquet",
     )  # fmt: skip
-    for verb in ("curves", "transfer"):
-        out = chain.results / f"{verb}.parquet"
-        step(verb, "agiqa-3k", "--results", chain.results, "--recipe", chain.recipe, "--out", out)
+    splits, prompts = chain.benchmark / "splits.parquet", features / "prompts.safetensors"
+    pair = [features / "coarse.safetensors", features / "fine.safetensors"]
+    step(
+        "curves", "--samples", samples, "--splits", splits, "--prompts", prompts,
+        "--case", chain.recipe, *pair, levels, "--out", chain.results / "curves.parquet",
+    )  # fmt: skip
+    step(
+        "transfer", "--source", samples, splits, *pair, prompts, "--levels", levels, "--recipe", chain.recipe,
+        "--out", chain.results / "transfer.parquet",
+    )  # fmt: skip
     runs = [chain.predictions(variant, target) for variant in VARIANTS for target in TARGETS]
     for out in runs:
         step(*chain.training(variant=out.stem, target=out.parts[-3], out=out))
     with pytest.MonkeyPatch.context() as patch:
         few = probe_scenes(per_fold=8, spoiled=3)
-        patch.setattr("mstclipiqa.analyses.probe_images.probe_scenes", lambda: few)
+        patch.setattr("mstclipiqa.analyses.probe.probe_scenes", lambda: few)
         step(*chain.probing())
     metrics = chain.results / "metrics.parquet"
     step("evaluate", *runs, "--results", chain.results, "--out", metrics)
@@ -204,8 +211,10 @@ def test_help_lists_every_verb_and_imports_no_torch():
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
-    listed = done.stdout.partition("Commands:")[2].splitlines()
-    assert sorted(line.split()[0] for line in listed if line.strip()) == sorted(VERBS)
+    sections = re.findall(r"^([A-Z][a-z ]+):\n((?:  .+\n)+)", done.stdout, re.M)
+    assert [title for title, _ in sections] == ["Options", *SECTIONS]
+    listed = [line.split()[0] for _, lines in sections[1:] for line in lines.splitlines()]
+    assert sorted(listed) == sorted(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -329,8 +338,9 @@ def test_manifest_describes_the_chain(chain: Chain, tmp_path: Path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["benchmarks"]["agiqa-3k"]["status"] == "present"
     assert manifest["inputs"] == {"agiqa-3k/data.csv": sha256(chain.data / "data.csv")}
-    expected = {"probe/tiny/gates.parquet", "levels/zero_shot.safetensors", "curves.parquet", "transfer.parquet"}
+    expected = {"probe/tiny/gates.parquet", "levels/zero_shot.safetensors", "curves.parquet"}
     assert expected <= set(manifest["outputs"])
+    assert "transfer.parquet" not in manifest["outputs"], "the configuration has one benchmark"
     for name, digest in manifest["outputs"].items():
         assert sha256(chain.results / name) == digest
 

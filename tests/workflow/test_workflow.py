@@ -6,13 +6,16 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
-from checkout import SMALL, Checkout, edit, read_manifest
+from checkout import REPOSITORY, SMALL, Checkout, edit, read_manifest
+
+from mstclipiqa.base.layout import LAYOUT, NOTES
 
 DOWNSTREAM = {"evaluate": 1, "compare": 1, "claims": 1, "manifest": 1, "report": 1}
 
@@ -30,7 +33,7 @@ def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     assert jobs["train"] == 10 * 2 + 3 * 2 + 8 + 2 * 2
     assert jobs["draw"] == jobs["samples"] == jobs["splits"] == 5
     # one job encodes with coarse and fine; the appendix's one encoder, retokenised, and its views are AGIQA-3K's alone
-    assert (jobs["extract"], jobs["extract_other"], jobs["extract_views_agiqa-3k_appendix"]) == (5, 1, 1)
+    assert (jobs["extract"], jobs["extract_other"], jobs["extract_views"]) == (5, 1, 2)
     assert jobs["probe"] == jobs["curves"] == jobs["transfer"] == 1
     assert jobs.items() >= DOWNSTREAM.items()
 
@@ -114,26 +117,57 @@ def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout
     assert checkout.planned(*levels) == {"encode_levels": 1}
 
 
-@pytest.mark.parametrize(
-    ("module", "expected"),
-    [
-        ("report/page.py", {"report": 1}),
-        ("evaluation.py", DOWNSTREAM),
-        ("training.py", {"train": 8, "probe": 1, "curves": 1, "efficiency": 1, **DOWNSTREAM}),
-        ("fusions/gff.py", {"train": 6, "probe": 1, "curves": 1, "efficiency": 1, **DOWNSTREAM}),
-        ("fusions/mlp.py", {"claims": 1, "efficiency": 1, "manifest": 1, "report": 1}),
-        ("probe.py", {"probe": 1, "manifest": 1, "report": 1}),
-        ("claims.py", {"claims": 1, "manifest": 1, "report": 1}),
-        ("benchmarks/aigciqa2023.py", {"manifest": 1, "report": 1}),
-    ],
-)
-def test_edited_module_reruns_its_step_and_what_follows(edited: Checkout, module: str, expected: dict[str, int]):
-    with (edited.folder / "mstclipiqa" / module).open("a") as stream:
-        stream.write("\n# edited\n")
-    jobs = edited.planned(*SMALL)
-    assert {rule: count for rule, count in jobs.items() if rule != "manifest"} == {
-        rule: count for rule, count in expected.items() if rule != "manifest"
-    }
+#: What follows new predictions, of the small suite.
+TRAINED = {"train": 8, "probe": 1, "curves": 1, **DOWNSTREAM}
+EXTRACTED = {"extract": 1, "extract_other": 1, "extract_views": 2}
+TEXTS = {"encode_levels": 2, "encode_fine_levels": 1, "encode_zero_shot": 1}
+READ = {"samples": 1, "splits": 1, "measure": 1, "baselines": 1, **EXTRACTED, **TRAINED}
+REPORTED = {"manifest": 1, "report": 1}
+
+#: By an edited module, at least one of each room, what is run again.
+RERUNS = {
+    "base/errors.py": {"draw": 1, "efficiency": 1, **TEXTS, **READ},
+    "base/words.py": {"baselines": 1, **REPORTED},
+    "data/samples.py": READ,
+    "data/benchmarks/agiqa_3k.py": READ,
+    "data/benchmarks/aigciqa2023.py": REPORTED,
+    "data/protocols.py": {"splits": 1, "baselines": 1, "efficiency": 1, **TRAINED},
+    "encoders/clip.py": {"efficiency": 1, "baselines": 1, **TEXTS, **EXTRACTED, **TRAINED},
+    "encoders/statistics.py": {"measure": 1, "baselines": 1, **REPORTED},
+    "model/heads.py": {"efficiency": 1, **TRAINED},
+    "model/fusions/gff.py": {"efficiency": 1, **TRAINED, "train": 6},
+    "model/fusions/mlp.py": {"efficiency": 1, "claims": 1, **REPORTED},
+    "training/losses.py": TRAINED,
+    "evaluation/per_run.py": DOWNSTREAM,
+    "evaluation/paired_tests.py": {"compare": 1, "claims": 1, **REPORTED},
+    "claims/rules.py": {"claims": 1, **REPORTED},
+    "report/page.py": REPORTED,
+    "synthetic/artefacts.py": {"draw": 1, **READ},
+    "study/study.py": {"efficiency": 1, **REPORTED},
+    "study/plan.py": REPORTED,
+    "analyses/gates.py": {"probe": 1, **REPORTED},
+    "analyses/ridge.py": {"baselines": 1, "curves": 1, **REPORTED},
+    "scoring/scorer.py": REPORTED,
+    "provenance/manifest.py": REPORTED,
+    "cli/training.py": REPORTED,
+}
+
+
+def test_reruns_are_stated_for_every_room():
+    rooms = {path.name for path in (REPOSITORY / "mstclipiqa").iterdir() if (path / "__init__.py").exists()}
+    assert {module.split("/")[0] for module in RERUNS} == rooms
+
+
+@pytest.mark.parametrize("module", RERUNS)
+def test_edited_module_reruns_what_computes_with_it_and_what_follows(mended: Checkout, module: str):
+    """The manifest names the code as a whole, so that it and the page move with every edit."""
+    path = mended.folder / "mstclipiqa" / module
+    source = path.read_bytes()
+    path.write_bytes(source + b"\n# edited\n")
+    try:
+        assert mended.planned(*SMALL) == RERUNS[module]
+    finally:
+        path.write_bytes(source)
 
 
 def test_shards_extract_the_same_bytes(edited: Checkout, finished: Checkout):
@@ -141,18 +175,16 @@ def test_shards_extract_the_same_bytes(edited: Checkout, finished: Checkout):
     shutil.rmtree(edited.folder / features)
     edit(edited.folder / "config/reduced.yaml", "shards: 1", "shards: 2")
     pair, other, views = (
-        str(features / f"{name}.safetensors") for name in ("coarse", "retokenised", "coarse-appendix")
+        str(features / f"{name}.safetensors") for name in ("coarse", "retokenised", "retokenised-appendix")
     )
     assert edited.planned(other, *SMALL) == {"extract_other_shard": 2, "extract_other": 1}
     done = edited.snakemake(pair, views, *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
-    for rule in ("extract_shard", "extract_views_agiqa-3k_appendix_[12]-of-2"):
+    for rule in ("extract_shard", "extract_views_shard"):
         assert len(re.findall(rf"rule {rule}:", done.stdout + done.stderr)) == 2
     expected, there = finished.results(), edited.results()
     written = {Path(name).name: name for name in there if Path(name).parent == features}
-    assert written.keys() == {
-        f"{name}.safetensors" for name in ("coarse", "fine", "prompts", "coarse-appendix", "retokenised-appendix")
-    }
+    assert written.keys() == {f"{name}.safetensors" for name in ("coarse", "fine", "prompts", "retokenised-appendix")}
     assert [name for name in written.values() if there[name] != expected[name]] == []
 
 
@@ -199,9 +231,87 @@ def test_bad_configuration_is_one_line(checkout: Checkout, arguments: list[str],
     assert done.returncode != 0
     lines = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
     assert len(lines) == 1, done.stdout + done.stderr
-    assert all(word in lines[0] for word in ["config/config.yaml: ", *expected]), lines[0]
+    file = "config/agiqa-3k.yaml" if "--configfile" in arguments else "config/config.yaml"
+    assert all(word in lines[0] for word in [f"{file}: ", *expected]), lines[0]
     assert "Traceback" not in done.stdout + done.stderr
     assert not (checkout.folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda text: text.replace("text_encoder: coarse\n", ""), ["text_encoder", "required"]),
+        (lambda text: text.replace("  precision: float32\n", ""), ["extraction", "precision", "required"]),
+        (lambda text: f"{text}\nsuite: again\n", ["suite", "twice"]),
+    ],
+    ids=["a key left out", "a nested key left out", "a key twice"],
+)
+def test_a_configuration_is_whole_and_says_nothing_twice(checkout: Checkout, spoil, words: list[str]):
+    """As every verb refuses it: nothing fills the gap from the default suite."""
+    config = checkout.folder / "config" / "reduced.yaml"
+    config.write_text(spoil(config.read_text()))
+    done = checkout.snakemake("--dry-run", "--configfile", "config/reduced.yaml")
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error: ")]
+    assert done.returncode != 0 and len(lines) == 1, done.stdout + done.stderr
+    assert all(word in lines[0] for word in ["config/reduced.yaml", *words]), lines[0]
+
+
+def test_runs_from_any_directory_and_as_a_module_of_another_workflow(checkout: Checkout, tmp_path: Path):
+    """Recipes, splits, reference and claims lie beside the Snakefile; data and results where it is run."""
+    other = Checkout(tmp_path / "other")
+    other.folder.mkdir()
+    environment = {"env": {**checkout.environment}, "cwd": other.folder, "capture_output": True, "text": True}
+    features = "results/reduced/agiqa-3k/splits.parquet"
+    config = ["--configfile", str(checkout.folder / "config" / "reduced.yaml")]
+    command = [*other.command(features, *config), "--snakefile", str(checkout.folder / "Snakefile")]
+    done = subprocess.run(command, check=False, **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (other.folder / features).is_file()
+    (other.folder / "Snakefile").write_text(
+        f"""
+import yaml
+
+module quality:
+    snakefile: "{checkout.folder / "Snakefile"}"
+    config: yaml.safe_load(open("{checkout.folder / "config" / "reduced.yaml"}"))
+
+use rule * from quality as quality_*
+
+rule mine:
+    default_target: True
+    input: rules.quality_reproduce.input
+"""
+    )
+    done = subprocess.run(other.command("--dry-run"), check=False, **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "quality_report" in done.stdout and os.path.relpath(checkout.folder / "config", other.folder) in done.stdout
+
+
+def test_planning_loads_no_heavy_library(checkout: Checkout):
+    code = (
+        "import sys; from snakemake.cli import main\n"
+        "try: main(['-n', '--quiet'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "sys.exit(', '.join({'torch', 'open_clip', 'scipy.ndimage'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=checkout.folder, env=checkout.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_result_is_of_the_layout(finished: Checkout):
+    """And every entry of the layout is there, but what is made only when asked for."""
+    results = finished.folder / "results" / "reduced"
+    patterns = {name: re.sub(r"\\{\w+\\}", "[^/]+", re.escape(entry.path)) for name, entry in LAYOUT.items()}
+    found = set()
+    for path in results.rglob("*"):
+        place = path.relative_to(results).as_posix()
+        names = [name for name, pattern in patterns.items() if re.fullmatch(pattern, place)]
+        found |= set(names)
+        assert path.is_dir() or names or place.split("/")[0] in NOTES, place
+    assert set(LAYOUT) - found == {"HEAD", "TRANSFER"}, "heads are asked for, transfer needs two benchmarks"
 
 
 def test_misspelt_recipe_key_is_one_line(checkout: Checkout):

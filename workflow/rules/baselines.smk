@@ -30,7 +30,7 @@ rule encode_zero_shot:
         "../../environment.yml"
     params:
         encoder=encoder_options(config["text_encoder"]),
-        code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.baselines")],
+        code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.zero_shot")],
     shell:
         "python -m mstclipiqa encode-texts {params.encoder} --zero-shot --out {output:q} 2>&1 | tee {log:q}"
 

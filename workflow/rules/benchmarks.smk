@@ -18,16 +18,6 @@ if study.drawn:
             " --seed {params.seed} --scale {params.scale} 2>&1 | tee {log:q}"
 
 
-def folder_state(wildcards):
-    """Moves when any file of a user's benchmark folder does; a drawn folder is its own rule's output."""
-    return None if study.drawn else describe_folder(DATA / wildcards.benchmark)
-
-
-def reader_code(wildcards):
-    """The code that reads one benchmark: editing one reader leaves the other benchmarks alone."""
-    return fingerprint("mstclipiqa.data.samples", get_benchmark(wildcards.benchmark).read.__module__)
-
-
 rule samples:
     input:
         root=f"{DATA}/{{benchmark}}",

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 from mstclipiqa.base import layout
 from mstclipiqa.base.documents import read_yaml
@@ -71,28 +72,27 @@ def weights_file(name):
     return [weights] if Path(weights).is_file() else []
 
 
-def encoder_options(name, prefix=""):
-    """The options that name an encoder of the configuration, where a command has several with a prefix each."""
-    encoder = config["encoders"][name]
-    return f"--{prefix}model {encoder['model']} --{prefix}weights {encoder['weights']}"
-
-
-def training_files(benchmark, recipe, variant):
-    """The files that a model is trained from, by the option of the command."""
-    return {option: f"{RESULTS}/{path}" for option, path in study.training_files(benchmark, recipe, variant).items()}
-
-
-def training_inputs(wildcards):
-    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.variant)
-    return {option.replace("-", "_"): path for option, path in files.items()}
-
-
-def training_options(wildcards):
-    """No function of a job's `input`: what is, does not count as a changed parameter."""
-    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.variant)
-    return " ".join(f"--{option} {path}" for option, path in files.items())
-
-
 def code_of_variant(module, variant):
     """The fingerprint of what trains a variant: a step's module and the variant's fusion."""
     return fingerprint(module, *get_variant(variant).modules)
+
+
+def folder_state(wildcards):
+    """Moves when any file of a user's benchmark folder does; a drawn folder is its own rule's output."""
+    return None if study.drawn else describe_folder(DATA / wildcards.benchmark)
+
+
+def reader_code(wildcards):
+    """The code that reads one benchmark: editing one reader leaves the other benchmarks alone."""
+    return fingerprint("mstclipiqa.data.samples", get_benchmark(wildcards.benchmark).read.__module__)
+
+
+def reference(wildcards):
+    """The suite's committed measurements. Asked for by `check` alone, and before anything is run."""
+    path = CONFIG / "reference" / f"{study.suite}.csv"
+    if not path.is_file():
+        sys.exit(
+            f"Error: {path}: no such reference; write one from a run that you trust: "
+            f"mstclipiqa bless --results {RESULTS} --reference {path} --by NAME --reason WHY"
+        )
+    return str(path)

@@ -10,24 +10,6 @@ EXTRACTION = "--batch-size {batch_size} --gpu-batch-size {gpu_batch_size} --prec
 )
 
 
-def filling(entry, names, **known):
-    """The options that name encoders of the configuration and the store that each fills.
-
-    It is no function of a job's `output`: what is, does not count as a changed parameter.
-    """
-    encoders = {name: config["encoders"][name] for name in names}
-    return " ".join(
-        f"--encoder {encoder['model']} {encoder['weights']} {at(entry, encoder=name, **known)}"
-        for name, encoder in encoders.items()
-    )
-
-
-def filling_prompts(benchmark):
-    """The option that names the text encoder and the store of a benchmark's prompts."""
-    encoder = config["encoders"][config["text_encoder"]]
-    return f"--text-encoder {encoder['model']} {encoder['weights']} {at(layout.PROMPTS, benchmark=benchmark)}"
-
-
 # A job starts once for both encoders of the pair and the prompts, and decodes an image once. `update` leaves the stores
 # that are there to the command, which encodes what they lack: with another fine encoder, the coarse one's stays.
 rule extract:
@@ -94,7 +76,7 @@ use rule extract_other as extract_views with:
         encoders=lambda wildcards: filling(
             layout.VIEWS, [wildcards.encoder], benchmark=wildcards.benchmark, recipe=wildcards.recipe
         ),
-        views=lambda wildcards: f"--recipe {recipe_file(wildcards.recipe)}",
+        views=lambda wildcards: f"--recipe {quote(str(recipe_file(wildcards.recipe)))}",
         augmentation=lambda wildcards: json.dumps(
             [study.recipes[wildcards.recipe].views, study.recipes[wildcards.recipe].augmentation]
         ),

@@ -1,24 +1,6 @@
 # Extraction in shares, where `extraction: shards` asks for some: each job leaves its batches where the job that writes the
 # stores finds them, and a mark, gone with it, that it is done.
 
-COUNT = config["extraction"]["shards"]
-SHARDS = [f"{number}-of-{COUNT}" for number in range(1, COUNT + 1)] if COUNT > 1 else []
-
-
-def mark(stores, benchmark="{benchmark}", shard="{shard}"):
-    """The mark of one share of some stores."""
-    return f"{RESULTS}/{benchmark}/features/{stores}.shards/{shard}"
-
-
-def marks(stores, benchmark):
-    """The marks of all shares of some stores."""
-    return [mark(stores, benchmark, shard) for shard in SHARDS]
-
-
-def share(wildcards):
-    """The option of the command that names a share."""
-    return f"--shard {wildcards.shard.replace('-of-', ' ')}"
-
 
 use rule extract as extract_shard with:
     input:
