@@ -3,7 +3,9 @@
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+from mstclipiqa.base.version import __version__
+
+__all__ = ["Scorer", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,8 @@ import errno
 
 import click
 
-from mstclipiqa import __version__
 from mstclipiqa.base.errors import MstclipiqaError
+from mstclipiqa.base.version import __version__
 from mstclipiqa.cli import checks, encoding, extending, reading, running, scores, training, verdicts
 
 #: What the system refuses for want of room or rights, wherever that happens.

@@ -15,11 +15,11 @@ import urllib3
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from mstclipiqa import __version__
 from mstclipiqa.base.archives import check_archive, is_page
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import digest, sha256, write_json
 from mstclipiqa.base.progress import LINE, say
+from mstclipiqa.base.version import __version__
 
 #: Checked through before they enter the cache, since their own checksums tell what an unknown hash cannot.
 ARCHIVES = (".zip", ".xlsx", ".tar", ".gz", ".tgz", ".xz", ".bz2")

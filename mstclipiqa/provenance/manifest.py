@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil
 import torch
 
-from mstclipiqa import __version__
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256, write_json
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import FEATURES, PROMPTS, SAMPLES
+from mstclipiqa.base.version import __version__
 from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.encoders.stores import load_features, load_texts

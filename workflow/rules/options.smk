@@ -1,0 +1,90 @@
+# Options of commands, and the files behind them. None is a function of a job's `input` or `output`: what is, does not
+# count as a changed parameter.
+
+#: The model that both train; every variant of the paper is trained from the same files but for its fine stream.
+FOLLOWED = MODELS[0]
+
+
+def encoder_options(name, prefix=""):
+    """The options that name an encoder of the configuration, where a command has several with a prefix each."""
+    encoder = config["encoders"][name]
+    return f"--{prefix}model {encoder['model']} --{prefix}weights {quote(encoder['weights'])}"
+
+
+def training_files(benchmark, recipe, variant):
+    """The files that a model is trained from, by the option of the command."""
+    return {option: f"{RESULTS}/{path}" for option, path in study.training_files(benchmark, recipe, variant).items()}
+
+
+def training_inputs(wildcards):
+    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.variant)
+    return {option.replace("-", "_"): path for option, path in files.items()}
+
+
+def training_options(wildcards):
+    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.variant)
+    return " ".join(f"--{option} {path}" for option, path in files.items())
+
+
+def filling(entry, names, **known):
+    """The options that name encoders of the configuration and the store that each fills."""
+    encoders = {name: config["encoders"][name] for name in names}
+    return " ".join(
+        f"--encoder {encoder['model']} {quote(encoder['weights'])} {at(entry, encoder=name, **known)}"
+        for name, encoder in encoders.items()
+    )
+
+
+def filling_prompts(benchmark):
+    """The option that names the text encoder and the store of a benchmark's prompts."""
+    encoder = config["encoders"][config["text_encoder"]]
+    return f"--text-encoder {encoder['model']} {quote(encoder['weights'])} {at(layout.PROMPTS, benchmark=benchmark)}"
+
+
+def files_of(jobs):
+    """All that is trained from, for some (benchmark, recipe)."""
+    return [path for job in jobs for path in training_files(*job, FOLLOWED).values()]
+
+
+def common_options(benchmark):
+    """What all curves of a benchmark are drawn from, as options of the command."""
+    entries = {"samples": layout.SAMPLES, "splits": layout.SPLITS, "prompts": layout.PROMPTS}
+    return " ".join(f"--{name} {at(entry, benchmark=benchmark)}" for name, entry in entries.items())
+
+
+def case_options(benchmark, recipe):
+    """The files of one recipe's curves, as options of the command."""
+    files, own = training_files(benchmark, recipe, FOLLOWED), quote(str(recipe_file(recipe)))
+    views = f" --views {own} {files['coarse-views']} {files['fine-views']}" if "coarse-views" in files else ""
+    return f"--case {own} {files['coarse']} {files['fine']} {files['levels']}{views}"
+
+
+def source_options(benchmark, recipe):
+    """The files of one benchmark to carry over from, as options of the command."""
+    files = training_files(benchmark, recipe, FOLLOWED)
+    names = ("samples", "splits", "coarse", "fine", "prompts")
+    views = (
+        f" --views {files['samples']} {files['coarse-views']} {files['fine-views']}" if "coarse-views" in files else ""
+    )
+    return f"--source {' '.join(files[name] for name in names)}{views}"
+
+
+# Extraction in shares, where `extraction: shards` asks for some
+
+COUNT = config["extraction"]["shards"]
+SHARDS = [f"{number}-of-{COUNT}" for number in range(1, COUNT + 1)] if COUNT > 1 else []
+
+
+def mark(stores, benchmark="{benchmark}", shard="{shard}"):
+    """The mark of one share of some stores."""
+    return f"{RESULTS}/{benchmark}/features/{stores}.shards/{shard}"
+
+
+def marks(stores, benchmark):
+    """The marks of all shares of some stores."""
+    return [mark(stores, benchmark, shard) for shard in SHARDS]
+
+
+def share(wildcards):
+    """The option of the command that names a share."""
+    return f"--shard {wildcards.shard.replace('-of-', ' ')}"
