@@ -20,13 +20,13 @@ def render(document: dict) -> str:
     return "\n".join([*lines, "", *(f"{name}: {what}." for name, what in document["machines"].items()), ""])
 
 
-def rewrite(readme: str, block: str) -> str:
-    """The README with `block` between its marks. Raises InputError where they are not there."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f"README.md: no lines {BEGIN.strip()} and {END.strip()}; put them around the measured numbers")
-    return before + begin + block + end + after
+def rewrite(page: str, block: str, begin: str = BEGIN, end: str = END) -> str:
+    """The page with `block` between its marks. Raises InputError where they are not there."""
+    before, opened, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (opened and closed):
+        raise InputError(f"no lines {begin.strip()} and {end.strip()}; put them around what the script writes")
+    return before + opened + block + closed + after
 
 
 if __name__ == "__main__":
