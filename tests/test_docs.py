@@ -12,6 +12,7 @@ import yaml
 
 from mstclipiqa.base.documents import CONFIG_SCHEMA, read_yaml
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import LEVELS, TARGETS, TEST, TRAIN, VAL
 from mstclipiqa.cli.main import main
 from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.data.protocols import PROTOCOLS, get_protocol
@@ -19,16 +20,19 @@ from mstclipiqa.model.variants import VARIANTS
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
-DOCUMENTS = [REPOSITORY / "README.md", *PAGES]
-NAMES = {path.name: path for path in DOCUMENTS}
+DOCUMENTS = [
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md")),
+    *PAGES,
+]
+NAMES = {path.relative_to(REPOSITORY).as_posix(): path for path in DOCUMENTS}
 RECIPES = {path.stem for path in (REPOSITORY / "config" / "recipes").glob("*.yaml")}
 KEYS = set(read_yaml(CONFIG_SCHEMA)["properties"])
 
 #: What the pages on adding something add.
 ADDED = {
     "files": {
-        "config/mine.yaml", "config/splits/ipce.csv", "mstclipiqa/benchmarks/my_set.py",
-        "mstclipiqa/fusions/product.py",
+        "config/mine.yaml", "config/splits/ipce.csv", "mstclipiqa/data/benchmarks/my_set.py",
+        "mstclipiqa/model/fusions/product.py",
     },
     "benchmarks": {"my-set"},
     "variants": {"product", "product-star", "my-fusion"},
@@ -39,6 +43,7 @@ ADDED = {
 PROTOCOL_LIKE = re.compile(r"(lab-seed|grouped|random|halved)\d+|released|file-[a-z0-9-]+")
 
 documents = pytest.mark.parametrize("name", NAMES)
+pages = pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("docs/")])
 
 
 def text_of(name):
@@ -78,13 +83,17 @@ def test_relative_links_resolve(name):
 
 
 def test_every_page_is_linked_from_another():
-    linked = {link for name in NAMES for link in re.findall(r"\]\((?:docs/)?([a-z-]+\.md)\)", text_of(name))}
-    assert {page.name for page in PAGES} - {"quickstart.md"} <= linked
+    linked = {
+        (NAMES[name].parent / link.partition("#")[0]).resolve()
+        for name in NAMES
+        for link in re.findall(r"\]\(([^)\s:]+)\)", text_of(name))
+    }
+    assert [name for name, path in NAMES.items() if name != "README.md" and path not in linked] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_a_page_is_short(page):
-    lines = page.read_text(encoding="utf-8").splitlines()
+@pages
+def test_a_page_is_short(name):
+    lines = text_of(name).splitlines()
     prose = [line for line in lines if not line.startswith("|")]
     assert lines[0].startswith("# ") and len(prose) < 80
 
@@ -130,7 +139,7 @@ def test_snakemake_is_given_targets_and_keys_that_exist(name):
 @documents
 def test_files_exist(name):
     """Those of the repository; a name with a star, a brace or a word in capitals is no file's."""
-    pattern = r"(?<![\w/.])(?:config|docs|mstclipiqa|profiles|tests|workflow)/[\w./{},*<>-]*\w"
+    pattern = r"(?<![\w/.])(?:config|docs|mstclipiqa|profiles|speed|tests|workflow)/[\w./{},*<>-]*\w"
     shown = {file for piece in blocks(name) + inline(name) for file in re.findall(pattern, piece)} - ADDED["files"]
     shown = {file for file in shown if not re.search(r"[*<>{},]|\b[A-Z]+\b", file.replace("README", ""))}
     assert sorted(file for file in shown if not (REPOSITORY / file).exists()) == []
@@ -172,9 +181,9 @@ def test_named_variants_and_protocols_exist(name):
     assert variants <= set(VARIANTS) | ADDED["variants"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_python_is_whole_and_imports_what_exists(page):
-    for language, content in fenced(page.name):
+@documents
+def test_python_is_whole_and_imports_what_exists(name):
+    for language, content in fenced(name):
         if language != "python":
             continue
         # an entry of a tuple or of a mapping, as in PROTOCOLS and VARIANTS
@@ -189,5 +198,31 @@ def test_python_is_whole_and_imports_what_exists(page):
 
 
 def test_every_selection_of_a_protocol_is_explained():
-    explained = set(inline("add-a-protocol.md"))
+    explained = set(inline("docs/add-a-protocol.md"))
     assert {protocol.selection for protocol in PROTOCOLS} <= explained
+
+
+# The glossary
+
+
+def glossary():
+    """(term, meaning) of every row."""
+    return re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text_of("docs/glossary.md"), re.M)[1:]
+
+
+def test_the_glossary_is_alphabetical_with_a_sentence_each():
+    terms = [term for term, _ in glossary()]
+    assert terms == sorted(terms, key=lambda term: re.sub(r"\W", " ", term.casefold()))
+    assert len(set(terms)) == len(terms)
+    for term, meaning in glossary():
+        assert meaning.endswith(".") and not re.search(r"\.\s", meaning), term
+
+
+def test_terms_that_the_readme_stresses_are_in_the_glossary():
+    assert set(re.findall(r"\*\*([^*]+)\*\*", text_of("README.md"))) <= {term for term, _ in glossary()}
+
+
+def test_roles_selections_and_targets_are_in_the_glossary():
+    meanings = " ".join(meaning for _, meaning in glossary())
+    for word in (*TARGETS, *LEVELS, TRAIN, VAL, TEST):
+        assert word in meanings, word
