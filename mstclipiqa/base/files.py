@@ -115,7 +115,8 @@ def read_table(path: Path | str, columns: Iterable[str] = ()) -> tuple[pd.DataFr
         raise InputError(f"{path}: not a table of this project ({reason}); delete it and run again") from None
     missing = [column for column in columns if column not in frame.columns]
     if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}; this is the table of another step")
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise InputError(f"{path}: no column {', '.join(missing[:3])}{more}; this is the table of another step")
     return frame, metadata
 
 

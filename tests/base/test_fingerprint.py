@@ -63,17 +63,33 @@ def loaded_by(module):
     "module", ["mstclipiqa.evaluation.metrics", "mstclipiqa.model.recipes", "mstclipiqa.training.run"]
 )
 def test_it_covers_what_python_loads_with_the_module(covered, module):
-    assert covered(module) == loaded_by(module) - {"mstclipiqa"}
+    """But the root, which holds the version and computes nothing: a new version alone reruns no step."""
+    assert covered(module) == loaded_by(module) - {"mstclipiqa", "mstclipiqa.base.version"}
 
 
 def test_training_is_independent_of_the_steps_before_and_after(covered):
     found = covered("mstclipiqa.training.run")
-    assert {f"mstclipiqa.{name}" for name in ("training", "files", "model", "metrics", "recipes", "features")} <= found
-    assert not {
-        name
-        for name in found
-        if name.split(".")[1] in ("report", "cli", "benchmarks", "manifest", "clip", "extraction")
-    }
+    needed = ("base.files", "encoders.stores", "evaluation.metrics", "model.recipes", "training.losses")
+    assert {f"mstclipiqa.{name}" for name in needed} <= found
+    assert {name.split(".")[1] for name in found} == {"base", "encoders", "model", "evaluation", "training"}
+    assert not {"mstclipiqa.encoders.clip", "mstclipiqa.encoders.extraction"} & found
+
+
+@pytest.mark.parametrize("package", ["mstclipiqa.training", "mstclipiqa.data.benchmarks"])
+def test_packages_on_the_way_count(edited, package):
+    """Python runs them when it imports what lies in them."""
+    module = f"{package}.{'losses' if package.endswith('training') else 'agiqa_3k'}"
+    assert edited(module, package) != fingerprint(module)
+
+
+def test_imports_for_type_checkers_do_not_count():
+    source = b"""
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from mstclipiqa.encoders.clip import Encoder
+from mstclipiqa.base.files import sha256
+"""
+    assert imported_modules(source) == ["mstclipiqa.base.files"]
 
 
 def test_imports_within_functions_count(covered):
@@ -109,21 +125,16 @@ def test_an_unknown_module_is_an_error():
 def test_every_form_of_import_is_seen():
     source = b"""
 import json, mstclipiqa.base.files
-import mstclipiqa.metrics as measures
-from mstclipiqa import splits
-from mstclipiqa.errors import InputError
+import mstclipiqa.evaluation.metrics as measures
+from mstclipiqa.data import protocols
+from mstclipiqa.base.errors import InputError
 from pathlib import Path
 def late():
-    from mstclipiqa.benchmarks import base, TARGETS
+    from mstclipiqa.data.benchmarks import agiqa_3k, TARGETS
 """
-    assert set(imported_modules(source)) - {"mstclipiqa"} == {
-        *(
-            "mstclipiqa.base.files",
-            "mstclipiqa.evaluation.metrics",
-            "mstclipiqa.data.protocols",
-            "mstclipiqa.base.errors",
-        ),
-        *("mstclipiqa.data.benchmarks", "mstclipiqa.data.samples"),
+    assert set(imported_modules(source)) == {
+        *("mstclipiqa.base.files", "mstclipiqa.evaluation.metrics", "mstclipiqa.data", "mstclipiqa.data.protocols"),
+        *("mstclipiqa.base.errors", "mstclipiqa.data.benchmarks", "mstclipiqa.data.benchmarks.agiqa_3k"),
     }
 
 
@@ -137,13 +148,16 @@ def test_the_whole_package_is_every_file_of_it_but_documents(monkeypatch):
 
 
 def test_it_moves_with_the_data_it_names(monkeypatch):
-    expected, read_bytes = (
-        fingerprint("mstclipiqa.encoders.extraction", data=["encoders/model_configs"]),
-        Path.read_bytes,
+    module, folder, file = (
+        "mstclipiqa.base.errors",
+        "encoders/model_configs",
+        "encoders/model_configs/mst-small-32.json",
     )
-    assert expected != fingerprint("mstclipiqa.encoders.extraction")
+    read_bytes = Path.read_bytes
+    expected = [fingerprint(module, data=[named]) for named in (folder, file)]
+    assert fingerprint(module) not in expected
     monkeypatch.setattr(Path, "read_bytes", lambda path: read_bytes(path) + b" " * (path.suffix == ".json"))
-    assert expected != fingerprint("mstclipiqa.encoders.extraction", data=["encoders/model_configs"])
+    assert not set(expected) & {fingerprint(module, data=[named]) for named in (folder, file)}
 
 
 def test_a_fingerprint_imports_nothing():
