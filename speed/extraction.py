@@ -1,6 +1,6 @@
 """What extraction costs: against a plain open_clip loop over the same JPEG files, and against what this machine can do.
 
-    python benchmarks/extraction.py --pair small --pair full --images 128
+    python speed/extraction.py --pair small --pair full --images 128
 
 draws its images from a seed, runs both side by side and interleaved, and prints Markdown tables. Nothing is kept.
 """

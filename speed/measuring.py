@@ -1,4 +1,4 @@
-"""What both benchmarks need: what this machine can do, memory, and tables."""
+"""What both measurements need: what this machine can do, memory, and tables."""
 
 import os
 import threading

@@ -1,6 +1,6 @@
 """What training many runs costs: against a plain loop, against re-encoding every image, and against this machine.
 
-    python benchmarks/training.py --epochs 1
+    python speed/training.py --epochs 1
 
 On made-up features of the study's size, both sides in turn. Prints Markdown tables; nothing is kept. A comparison is
 of a sample of the epochs: the time of the whole is start-up, measured beside it, and the rest in proportion.

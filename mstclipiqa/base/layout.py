@@ -1,6 +1,6 @@
 """Every file of a results folder: where it lies, what it holds, which verb writes it, and the columns of a table.
 
-This is the one place that says so: rules, manifest, verification, verdicts, the gate and the report read it here, and
+This is the one place that says so: rules, manifest, verification, verdicts, the reference check and the report read it here, and
 a table is written by its entry alone, which refuses other columns.
 """
 

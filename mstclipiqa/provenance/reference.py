@@ -1,4 +1,4 @@
-"""The gate: what a suite measured, held against its committed reference.
+"""The reference check: what a suite measured, held against its committed reference.
 
 A reference is a CSV whose changes a reviewer can read: commented lines of what the numbers rest on, then a row per run
 and selection. `check` never writes it; `bless` does, for a stated reason.
@@ -26,7 +26,7 @@ METRICS = ("srcc", "plcc")
 COLUMNS = [*KEYS, "epoch", "n", *METRICS]
 
 #: Bound on a metric's change in an equal environment. Not 0: the reference is rounded, and kernels that the described
-#: environment does not tell apart may order their sums otherwise. docs/gate.md says what was measured.
+#: environment does not tell apart may order their sums otherwise. docs/reference-check.md says what was measured.
 TOLERANCE = 1e-4
 
 #: A change that counts in another environment. On the 20 test images of a drawn benchmark, two that change places move
@@ -61,7 +61,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs from a reference, a line each: `failures` turn the gate red, `notes` do not."""
+    """What differs from a reference, a line each: `failures` turn the check red, `notes` do not."""
 
     failures: list[str]
     notes: list[str]
@@ -168,7 +168,7 @@ def write_reference(path: Path, measured: Measurement, by: str, reason: str) -> 
     write_text(path, heading + measured.rows.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
-# The gate
+# The check
 
 
 def check_suite(results: Path, reference: Path) -> tuple[Measurement, Comparison]:
