@@ -19,7 +19,7 @@ from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
 from mstclipiqa.evaluation.metrics import srcc
 from mstclipiqa.model.build import MSTCLIPIQA
-from mstclipiqa.model.recipes import Recipe, load_recipe
+from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, first_split, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
@@ -80,7 +80,7 @@ class Case:
     """The files of one recipe's curves: the recipe, the stores of both streams and the level texts; and the augmented
     views where the recipe trains on some."""
 
-    recipe: Path
+    recipe: Recipe
     coarse: Path
     fine: Path
     levels: Path
@@ -96,7 +96,7 @@ def curves_from_files(
     for case in cases:
         files = DatasetFiles(samples, case.coarse, case.fine, prompts, case.coarse_views, case.fine_views)
         data, card = read_dataset(files, TARGET)
-        read.append((load_recipe(case.recipe), data, load_texts(case.levels)))
+        read.append((case.recipe, data, load_texts(case.levels)))
     metadata = {name: card[name] for name in ("benchmark", "synthetic")}
     run_curves(output, SPLITS.read(splits)[0], read, seed, metadata)
 

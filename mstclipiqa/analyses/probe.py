@@ -22,7 +22,7 @@ from mstclipiqa.base.names import MODELS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
-from mstclipiqa.model.recipes import Recipe, load_recipe
+from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, first_split, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
@@ -58,7 +58,7 @@ def probe_from_files(
     files: DatasetFiles,
     splits: Path,
     levels: Path,
-    recipe: Path,
+    recipe: Recipe,
     seed: int,
     encoders: dict[str, tuple[str, str]],
 ) -> None:
@@ -73,7 +73,7 @@ def probe_from_files(
     }
     metadata = {name: card[name] for name in ("benchmark", "synthetic")}
     table, texts = SPLITS.read(splits)[0], load_texts(levels)
-    run_probe(output, data, table, load_recipe(recipe), texts, seed, loaded, metadata)
+    run_probe(output, data, table, recipe, texts, seed, loaded, metadata)
 
 
 def run_probe(

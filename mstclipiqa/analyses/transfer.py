@@ -17,7 +17,7 @@ from mstclipiqa.base.names import LAST, MODELS, TEST, TRAIN
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
 from mstclipiqa.evaluation.metrics import plcc, srcc
-from mstclipiqa.model.recipes import Recipe, load_recipe
+from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, first_split, read_dataset, roles_of, to_mos
 from mstclipiqa.training.process import prepare_process
@@ -84,14 +84,14 @@ def apply_ridge(sources: dict[str, Source], name: str) -> Predictions:
 
 
 def transfer_from_files(
-    output: Path, sources: Sequence[tuple[DatasetFiles, Path]], recipe: Path, levels: Path, seed: int
+    output: Path, sources: Sequence[tuple[DatasetFiles, Path]], recipe: Recipe, levels: Path, seed: int
 ) -> None:
     """As `run_transfer`, of each benchmark's dataset files and splits table."""
     read = {}
     for files, splits in sources:
         data, card = read_dataset(files, TARGET)
         read[card["benchmark"]] = make_source(data, SPLITS.read(splits)[0], card["benchmark"])
-    run_transfer(output, read, load_recipe(recipe), load_texts(levels), seed)
+    run_transfer(output, read, recipe, load_texts(levels), seed)
 
 
 def run_transfer(output: Path, sources: dict[str, Source], recipe: Recipe, levels: TextFeatures, seed: int) -> None:

@@ -1,7 +1,7 @@
 """Every file of a results folder: where it lies, what it holds, which verb writes it, and the columns of a table.
 
-This is the one place that says so: rules, manifest, verification, verdicts, the reference check and the report read it here, and
-a table is written by its entry alone, which refuses other columns.
+This is the one place that says so: rules, manifest, verification, verdicts, the reference check and the report read it
+here. A table is written by its entry alone, which refuses other columns.
 """
 
 from collections.abc import Mapping

@@ -1,11 +1,16 @@
 """Steps that encode: images and prompts by CLIP, texts, and statistics of images."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from mstclipiqa.base.errors import InputError
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import COUNT, READ, WRITE
+
+if TYPE_CHECKING:
+    from mstclipiqa.model.recipes import Recipe
 
 WEIGHTS = "a pretrained tag, a file, embedded, or random:SEED"
 
@@ -26,20 +31,25 @@ WEIGHTS = "a pretrained tag, a file, embedded, or random:SEED"
 @click.option("--gpu-batch-size", type=COUNT, default=256, help="The same on a GPU.")
 @click.option("--threads", type=COUNT, default=1, help="Batches at once: decoded, and on a CPU encoded.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of the encoders.")
-@click.option("--recipe", type=READ, help="Encode this recipe's augmented views of every image, not the image.")
+@click.option(
+    "--recipe",
+    type=options.RecipeFile(views=True),
+    help="Encode this recipe's augmented views of every image, not the image.",
+)
 @click.option(
     "--shard", type=(COUNT, COUNT), default=(1, 1), metavar="K N",
     help="Encode the K-th of N shares of the batches, for a call without this option to put together.",
 )  # fmt: skip
 def extract(
     encoders: tuple[tuple[str, str, Path], ...], text_encoder: tuple[str, str, Path] | None, samples: Path, root: Path,
-    batch_size: int, gpu_batch_size: int, threads: int, precision: str, recipe: Path | None, shard: tuple[int, int],
+    batch_size: int, gpu_batch_size: int, threads: int, precision: str, recipe: "Recipe | None", shard: tuple[int, int],
 ) -> None:  # fmt: skip
     """Encode every image of a benchmark, on a GPU where there is one. Resumes where it was killed."""
     from mstclipiqa.encoders.encode import extract_from_files
-    from mstclipiqa.model.recipes import read_views
 
-    views = read_views(recipe) if recipe else {}
+    views = {"augmentation": recipe.augmentation, "views": recipe.views} if recipe else {}
+    if recipe and not recipe.views:
+        raise InputError(f"recipe {recipe.name}: trains on no augmented views; leave --recipe out")
     extract_from_files(
         encoders, text_encoder, samples, root, batch_size, gpu_batch_size, threads, precision, **views, shard=shard
     )

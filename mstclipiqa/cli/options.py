@@ -3,16 +3,38 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mstclipiqa.base.errors import InputError
+
+if TYPE_CHECKING:
+    from mstclipiqa.model.recipes import Recipe
+    from mstclipiqa.study.study import Study
 
 READ = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 WRITE = click.Path(path_type=Path)
 SEED = click.IntRange(0, 2**32 - 1)
 COUNT = click.IntRange(1)
+
+
+class RecipeFile(click.ParamType):
+    """A recipe in a file, as FILE or FILE#DIGEST; the value is the recipe. The digest may be of its views alone."""
+
+    name = "file"
+
+    def __init__(self, views: bool = False):
+        self.views = views
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> "Recipe":
+        from mstclipiqa.model.recipes import load_planned
+
+        return load_planned(value, self.views)
+
+
+RECIPE = RecipeFile()
 
 Command = Callable[..., None]
 
@@ -30,7 +52,7 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 
 results = click.option("--results", type=FOLDER, required=True, help="The suite's results folder.")
 recipes = click.option("--recipes", type=FOLDER, default="config/recipes", help="Folder of recipe files.")
-recipe = click.option("--recipe", type=READ, required=True, help="Recipe file; released_code.yaml lies beside it.")
+recipe = click.option("--recipe", type=RECIPE, required=True, help="Recipe file; released_code.yaml lies beside it.")
 samples = click.option("--samples", type=READ, required=True, help="Samples table.")
 splits = click.option("--splits", type=READ, required=True, help="Splits table.")
 root = click.option("--root", type=FOLDER, required=True, help="The folder that the samples' paths start from.")
@@ -54,7 +76,11 @@ configuration = together(
 )
 
 #: A configuration, as the workflow gives it.
-json_configuration = together(click.option("--config", required=True, help="The configuration as JSON."), recipes)
+json_configuration = together(
+    click.option("--config", required=True, help="The configuration as JSON."),
+    recipes,
+    click.option("--planned", help="Digest of the recipes that the run was planned with."),
+)
 
 #: Where benchmarks come from and are kept.
 acquisition = together(
@@ -74,9 +100,12 @@ def read_configuration(config: Path, data_root: Path | None) -> dict:
     return read_yaml(config) | ({"data_root": str(data_root)} if data_root else {})
 
 
-def read_json_configuration(text: str) -> dict:
-    """A configuration given as JSON on the command line. Raises InputError where it is none."""
+def read_study(config: str, recipes: Path, planned: str | None) -> "Study":
+    """The study of a configuration given as JSON. Raises InputError where it is none, and as `Study` does."""
+    from mstclipiqa.study.study import Study
+
     try:
-        return json.loads(text)
+        document = json.loads(config)
     except json.JSONDecodeError as error:
         raise InputError(f"--config: not JSON ({error})") from None
+    return Study(document, recipes, planned=planned)

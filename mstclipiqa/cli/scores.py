@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.base.names import LAST, MODELS, SELECTIONS, TARGETS
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import READ, WRITE
+
+if TYPE_CHECKING:
+    from mstclipiqa.model.recipes import Recipe
 
 
 @click.command("train-head")
@@ -23,7 +27,7 @@ from mstclipiqa.cli.options import READ, WRITE
 @click.option("--selection", type=click.Choice(list(SELECTIONS)), default=LAST, help="Which epoch.")
 @click.option("--out", type=WRITE, required=True, help="Head (safetensors) to write.")
 def train_head(
-    benchmark: str, results: Path, recipe: Path, variant: str, target: str, protocol: str, split: int, seed: int,
+    benchmark: str, results: Path, recipe: "Recipe", variant: str, target: str, protocol: str, split: int, seed: int,
     selection: str, out: Path,
 ) -> None:  # fmt: skip
     """Train one run on BENCHMARK again, and keep its model as a file for `mstclipiqa score`."""

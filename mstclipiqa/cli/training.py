@@ -1,11 +1,15 @@
 """Steps that train on features, and what is measured beside the main grid."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import COUNT, READ, SEED, WRITE
+
+if TYPE_CHECKING:
+    from mstclipiqa.model.recipes import Recipe
 
 
 @click.command()
@@ -25,7 +29,7 @@ from mstclipiqa.cli.options import COUNT, READ, SEED, WRITE
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
-    coarse_views: Path | None, fine_views: Path | None, recipe: Path, variant: str, target: str,
+    coarse_views: Path | None, fine_views: Path | None, recipe: "Recipe", variant: str, target: str,
     seeds: tuple[int, ...], workers: int, device: str, out: Path,
 ) -> None:  # fmt: skip
     """Train every split and seed of one target, recipe and variant. Resumes at the first unfinished run."""
@@ -60,24 +64,27 @@ def baselines(out: Path, **files: Path) -> None:
 @options.splits
 @click.option("--prompts", type=READ, required=True, help="Text store of the prompts.")
 @click.option(
-    "--case", "cases", type=(READ, READ, READ, READ), multiple=True, required=True, metavar="RECIPE COARSE FINE LEVELS",
+    "--case", "cases", type=(options.RECIPE, READ, READ, READ), multiple=True, required=True,
+    metavar="RECIPE COARSE FINE LEVELS",
     help="A recipe file, the features of both streams under it, and its level texts. Repeatable.",
 )  # fmt: skip
 @click.option(
-    "--views", type=(READ, READ, READ), multiple=True, metavar="RECIPE COARSE FINE",
-    help="The augmented views of both streams, of a recipe that trains on some. Repeatable.",
+    "--views", type=(str, READ, READ), multiple=True, metavar="RECIPE COARSE FINE",
+    help="The augmented views of both streams, by the name of a recipe that trains on some. Repeatable.",
 )  # fmt: skip
 @options.seed
 @options.table
 def curves(
-    samples: Path, splits: Path, prompts: Path, cases: tuple[tuple[Path, Path, Path, Path], ...],
-    views: tuple[tuple[Path, Path, Path], ...], seed: int, out: Path,
+    samples: Path, splits: Path, prompts: Path, cases: "tuple[tuple[Recipe, Path, Path, Path], ...]",
+    views: tuple[tuple[str, Path, Path], ...], seed: int, out: Path,
 ) -> None:  # fmt: skip
     """SRCC of a benchmark after every epoch, by recipe and learning rate, beside ridge regression."""
     from mstclipiqa.analyses.learning_curves import Case, curves_from_files
 
     of_recipe = {recipe: own for recipe, *own in views}
-    curves_from_files(out, samples, splits, prompts, [Case(*case, *of_recipe.get(case[0], ())) for case in cases], seed)
+    curves_from_files(
+        out, samples, splits, prompts, [Case(*case, *of_recipe.get(case[0].name, ())) for case in cases], seed
+    )
 
 
 @click.command()
@@ -95,7 +102,7 @@ def curves(
 @options.table
 def transfer(
     sources: tuple[tuple[Path, Path, Path, Path, Path], ...], views: tuple[tuple[Path, Path, Path], ...], levels: Path,
-    recipe: Path, seed: int, out: Path,
+    recipe: "Recipe", seed: int, out: Path,
 ) -> None:  # fmt: skip
     """Train on each of several benchmarks; test on its own test images and on all images of the others."""
     from mstclipiqa.analyses.transfer import transfer_from_files
@@ -123,7 +130,7 @@ def transfer(
 @click.option("--out", type=WRITE, required=True, help="Folder for readout.parquet and gates.parquet.")
 def probe(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, coarse_model: str, coarse_weights: str,
-    fine_model: str, fine_weights: str, levels: Path, recipe: Path, seed: int, out: Path,
+    fine_model: str, fine_weights: str, levels: Path, recipe: "Recipe", seed: int, out: Path,
 ) -> None:  # fmt: skip
     """Draw images of known content and distortion, and measure what each feature stream and the gate carry of them."""
     from mstclipiqa.analyses.probe import probe_from_files
@@ -138,9 +145,8 @@ def probe(
 @options.json_configuration
 @click.option("--out", type=WRITE, required=True, help="Table (Parquet) of what is counted.")
 @click.option("--timings", type=WRITE, required=True, help="Table (Parquet) of what is timed, other every time.")
-def efficiency(config: str, recipes: Path, out: Path, timings: Path) -> None:
+def efficiency(config: str, recipes: Path, planned: str | None, out: Path, timings: Path) -> None:
     """What each model costs from image to score: parameters, operations, time on this machine."""
     from mstclipiqa.analyses.efficiency import efficiency_from_study
-    from mstclipiqa.study.study import Study
 
-    efficiency_from_study(Study(options.read_json_configuration(config), recipes), out, timings)
+    efficiency_from_study(options.read_study(config, recipes, planned), out, timings)

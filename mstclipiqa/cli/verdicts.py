@@ -47,12 +47,11 @@ def claims(results: Path, path: Path, paper_tables: Path, recipes: Path, out: Pa
 @options.json_configuration
 @options.results
 @click.option("--out", type=WRITE, required=True, help="Manifest (JSON) to write.")
-def manifest(config: str, recipes: Path, results: Path, out: Path) -> None:
+def manifest(config: str, recipes: Path, planned: str | None, results: Path, out: Path) -> None:
     """Record what the results were made from: configuration, code, versions, hardware, hashes."""
     from mstclipiqa.provenance.manifest import write_manifest
-    from mstclipiqa.study.study import Study
 
-    write_manifest(out, Study(options.read_json_configuration(config), recipes), results)
+    write_manifest(out, options.read_study(config, recipes, planned), results)
 
 
 @click.command()

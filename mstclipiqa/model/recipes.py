@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mstclipiqa.base.documents import RECIPE_SCHEMA, read_yaml, validate
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import digest
 from mstclipiqa.base.names import LEVELS
 
 #: The only complete source; the others are silent on some values.
@@ -52,6 +53,16 @@ class Recipe:
         return {key: value for key, value in asdict(self).items() if key in VALUES}
 
     @property
+    def digest(self) -> str:
+        """A short digest of the values, by which a job knows that its recipe is the one that it was planned with."""
+        return digest(self.values)[:16]
+
+    @property
+    def views_digest(self) -> str:
+        """The same of what augmented views depend on alone."""
+        return digest([self.views, self.augmentation])[:16]
+
+    @property
     def silent(self) -> list[str]:
         """The keys whose value was filled in from the released code."""
         return [key for key in VALUES if key not in self.stated]
@@ -84,12 +95,17 @@ def load_recipe(path: Path | str) -> Recipe:
     return Recipe(path.stem, document["title"], document["source"], stated, **values)
 
 
-def read_views(path: Path | str) -> dict:
-    """The augmentation and the number of views that a recipe trains on. Raises InputError where it trains on none."""
+def load_planned(place: str, views: bool = False) -> Recipe:
+    """The recipe in a file, named as FILE or as FILE#DIGEST; the digest is of its views alone if so asked.
+
+    Raises InputError as `load_recipe` does, and where the values are not those of the digest: the file was edited
+    between the planning of a workflow and its job.
+    """
+    path, _, planned = place.partition("#")
     recipe = load_recipe(path)
-    if not recipe.views:
-        raise InputError(f"{path}: trains on no augmented views; leave --recipe out")
-    return {"augmentation": recipe.augmentation, "views": recipe.views}
+    if planned and planned != (recipe.views_digest if views else recipe.digest):
+        raise InputError(f"{path}: other values than this run was planned with; run the workflow again")
+    return recipe
 
 
 def _read_recipe(path: Path) -> dict:

@@ -17,7 +17,7 @@ from mstclipiqa.base.names import LAST, LEVELS, TRAIN, VAL, VALIDATION
 from mstclipiqa.encoders.stores import TextFeatures, load_texts, read_store, write_store
 from mstclipiqa.evaluation.metrics import METRICS
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
-from mstclipiqa.model.recipes import Recipe, load_recipe
+from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import TWO_TOWERS, get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
@@ -70,21 +70,21 @@ def train_head_from_results(
     benchmark: str,
     run: tuple[str, int, int],
     variant: str,
-    recipe: Path,
+    recipe: Recipe,
     target: str,
     selection: str = LAST,
 ) -> "Head":
     """As `train_head`, of a benchmark in a suite's results folder; returns the head that was written."""
-    loaded, chosen = load_recipe(recipe), get_variant(variant)
-    fine, views = chosen.fine_encoder(loaded.fine_stream), bool(loaded.views)
-    names = training_files(benchmark, loaded.name, fine, views, chosen.head == TWO_TOWERS)
+    chosen = get_variant(variant)
+    fine, views = chosen.fine_encoder(recipe.fine_stream), bool(recipe.views)
+    names = training_files(benchmark, recipe.name, fine, views, chosen.head == TWO_TOWERS)
     paths = {option.replace("-", "_"): results / name for option, name in names.items()}
     splits, levels, fine_levels = paths.pop("splits"), paths.pop("levels"), paths.pop("fine_levels", None)
     data, card = read_dataset(DatasetFiles(**paths), target)
     metadata = {name: card[name] for name in ("benchmark", "title", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target}
     texts = load_texts(levels), load_texts(fine_levels) if fine_levels else None
-    train_head(output, data, SPLITS.read(splits)[0], run, variant, loaded, texts[0], metadata, texts[1], selection)
+    train_head(output, data, SPLITS.read(splits)[0], run, variant, recipe, texts[0], metadata, texts[1], selection)
     return load_head(output)
 
 

@@ -72,13 +72,21 @@ class Study:
 
     Raises InputError, which begins with the `source` of the configuration, where its schema refuses it, for an unknown
     benchmark, recipe, variant, protocol or text encoder, for a data_root that does not exist, and for a missing
-    benchmark where the configuration says `when_missing: stop`.
+    benchmark where the configuration says `when_missing: stop`. So does a digest of recipes that is not `planned`.
     """
 
-    def __init__(self, config: Mapping, recipes: Path | str, source: Path | str = "configuration"):
+    def __init__(
+        self,
+        config: Mapping,
+        recipes: Path | str,
+        source: Path | str = "configuration",
+        planned: str | None = None,
+    ):
         validate(config, CONFIG_SCHEMA, source)
         try:
             self._resolve(config, Path(recipes))
+            if planned and planned != self.recipes_digest:
+                raise InputError(f"{recipes}: other values than this run was planned with; run the workflow again")
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
 
@@ -110,6 +118,11 @@ class Study:
             needed = self.fine_encoder(job.recipe, job.variant)
             if needed not in config["encoders"]:
                 raise InputError(f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it")
+
+    @property
+    def recipes_digest(self) -> str:
+        """A short digest of all recipes, by which a job knows that they are those that it was planned with."""
+        return digest({name: recipe.digest for name, recipe in self.recipes.items()})[:16]
 
     def fine_encoder(self, recipe: str, variant: str) -> str:
         """The encoder of the configuration that f_f comes from."""

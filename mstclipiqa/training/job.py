@@ -19,7 +19,7 @@ from mstclipiqa.base.progress import progress
 from mstclipiqa.base.workers import end_with_parent
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
 from mstclipiqa.model.build import count_trainable
-from mstclipiqa.model.recipes import Recipe, load_recipe
+from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, assign_roles, read_dataset
 from mstclipiqa.training.process import prepare_process
@@ -73,7 +73,7 @@ def train_from_files(
     files: DatasetFiles,
     splits: Path,
     levels: Path,
-    recipe: Path,
+    recipe: Recipe,
     variant: str,
     target: str,
     seeds: list[int],
@@ -87,12 +87,11 @@ def train_from_files(
     """
     get_variant(variant)
     data, card = read_dataset(files, target)
-    loaded = load_recipe(recipe)
     metadata = {name: card[name] for name in ("benchmark", "synthetic", "encoders", "text_encoder")}
-    metadata |= {"target": target, "recipe": loaded.name, "recipe_values": loaded.values, "variant": variant}
+    metadata |= {"target": target, "recipe": recipe.name, "recipe_values": recipe.values, "variant": variant}
     table, own_levels = SPLITS.read(splits)[0], load_texts(fine_levels) if fine_levels else None
     chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
-    train_job(output, data, table, variant, loaded, load_texts(levels), seeds, metadata, own_levels, workers, chosen)
+    train_job(output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers, chosen)
 
 
 def train_job(

@@ -9,7 +9,7 @@ import yaml
 
 from mstclipiqa.base.documents import read_yaml, validate
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.model.recipes import COMPLETE, VALUES, load_recipe
+from mstclipiqa.model.recipes import COMPLETE, VALUES, load_planned, load_recipe
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "config" / "recipes"
@@ -201,3 +201,22 @@ def test_a_value_that_training_cannot_use_is_refused(folder, key, value):
     path = folder / "main_text.yaml"
     edit(path, lambda document: document["values"].update({key: {"value": value, "place": "mine"}}))
     assert key in refused(path)
+
+
+def test_a_recipe_edited_since_it_was_planned_is_refused(tmp_path):
+    """Also where it is restored later: what a job computes with is what its plan says."""
+    for name in ("released_code", "appendix"):
+        shutil.copy(REPOSITORY / "config" / "recipes" / f"{name}.yaml", tmp_path)
+    path = tmp_path / "appendix.yaml"
+    planned = load_recipe(path)
+    assert load_planned(f"{path}#{planned.digest}") == planned == load_planned(str(path))
+    text = path.read_text()
+    path.write_text(f"# a comment\n{text}")
+    assert load_planned(f"{path}#{planned.digest}") == planned
+    path.write_text(text.replace("learning_rate: {value: 1.0e-4", "learning_rate: {value: 1.0e-3"))
+    with pytest.raises(InputError, match=r"appendix\.yaml: other values than this run was planned with"):
+        load_planned(f"{path}#{planned.digest}")
+    load_planned(f"{path}#{planned.views_digest}", views=True)
+    path.write_text(text.replace("flip: 0.5", "flip: 0.25"))
+    with pytest.raises(InputError, match="other values"):
+        load_planned(f"{path}#{planned.views_digest}", views=True)

@@ -1,4 +1,4 @@
-"""The reference check: planted faults on a small suite written as the workflow writes it, each with the line that names it."""
+"""The reference check: planted faults on a small suite as the workflow writes it, each with the line that names it."""
 
 import json
 import re

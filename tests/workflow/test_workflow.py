@@ -105,6 +105,27 @@ def test_changed_recipe_value_reruns_what_depends_on_it(edited: Checkout):
     assert edited.planned(*SMALL) == {"train": 4, "probe": 1, "curves": 1, "efficiency": 1, **DOWNSTREAM}
 
 
+def test_a_recipe_edited_while_a_run_goes_on_and_restored_leaves_no_wrong_results(checkout: Checkout):
+    """The job refuses a file that is not what was planned; a later run finds nothing that counts as done."""
+    path = checkout.folder / "config" / "recipes" / "released_code.yaml"
+    planned = path.read_text()
+    edit(
+        checkout.folder / "workflow" / "rules" / "heads.smk",
+        '"python -m mstclipiqa train ',
+        '"cp edited.yaml config/recipes/released_code.yaml; python -m mstclipiqa train ',
+    )
+    (checkout.folder / "edited.yaml").write_text(
+        planned.replace("learning_rate: {value: 5.0e-6", "learning_rate: {value: 1.0e-3")
+    )
+    runs = "results/reduced/agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet"
+    done = checkout.snakemake(runs, *SMALL)
+    assert done.returncode != 0
+    assert "released_code.yaml: other values than this run was planned with" in done.stdout + done.stderr
+    assert not (checkout.folder / runs).exists()
+    path.write_text(planned)
+    assert checkout.planned(runs, *SMALL) == {"train": 1}
+
+
 def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout: Checkout):
     """Planned on touched outputs: no training is needed to ask what would be rerun."""
     run = ("--configfile", "config/reduced.yaml", "--config", "benchmarks=[agiqa-3k]", "recipes=[main_text]")

@@ -11,14 +11,16 @@ from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.names import MODELS
-from mstclipiqa.data.benchmarks import get_benchmark
-from mstclipiqa.model.variants import get_variant
-from mstclipiqa.study.study import PAIR, Study, describe_folder
 
 # Jobs run this interpreter's `python`, also where its environment is not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 try:
+    # What people add is read when it is imported: benchmarks and fusions.
+    from mstclipiqa.data.benchmarks import get_benchmark
+    from mstclipiqa.model.variants import get_variant
+    from mstclipiqa.study.study import PAIR, Study, describe_folder
+
     files = [os.path.relpath(path) for path in workflow.configfiles]
     for file in files:
         read_yaml(file)  # Snakemake keeps the last of two equal keys without a word
@@ -56,14 +58,15 @@ def here(paths):
     return [f"{RESULTS}/{path}" for path in paths]
 
 
-def recipe_file(name):
-    return RECIPES / f"{name}.yaml"
+def planned_recipe(name):
+    """A recipe's file, and the digest of its completed values, which a job holds the file to. A comment reruns nothing, and
+    a released value reruns another recipe only where that one is silent."""
+    return f"{RECIPES / name}.yaml#{study.recipes[name].digest}"
 
 
-def recipe_values(name):
-    """The completed values of a recipe, not its file: a comment reruns nothing, and a released value reruns another
-    recipe only where that one is silent."""
-    return json.dumps(study.recipes[name].values, sort_keys=True)
+def planned_views(name):
+    """The same for augmented views, which depend on nothing else of the recipe."""
+    return f"{RECIPES / name}.yaml#{study.recipes[name].views_digest}"
 
 
 def weights_file(name):

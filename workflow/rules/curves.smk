@@ -18,7 +18,6 @@ if study.curved:
         params:
             files=common_options(CURVED),
             cases=" ".join(case_options(CURVED, recipe) for recipe in CURVED_RECIPES),
-            values=[recipe_values(recipe) for recipe in CURVED_RECIPES],
             seed=config["seeds"][0],
             code=code_of_variant("mstclipiqa.analyses.learning_curves", FOLLOWED),
         shell:
@@ -43,8 +42,7 @@ if study.transferred:
             "../../environment.yml"
         params:
             sources=" ".join(source_options(name, CARRIED) for name in study.transferred),
-            recipe=recipe_file(CARRIED),
-            values=recipe_values(CARRIED),
+            recipe=planned_recipe(CARRIED),
             seed=config["seeds"][0],
             code=code_of_variant("mstclipiqa.analyses.transfer", FOLLOWED),
         shell:

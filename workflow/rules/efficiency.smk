@@ -15,9 +15,9 @@ rule efficiency:
         gpu=1,
     params:
         config=json.dumps(config, sort_keys=True),
-        values=[recipe_values(name) for name in study.recipes],
+        planned=study.recipes_digest,
         recipes=RECIPES,
         code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.efficiency", data=["model/fusions"])],
     shell:
-        "python -m mstclipiqa efficiency --config {params.config:q} --recipes {params.recipes:q}"
+        "python -m mstclipiqa efficiency --config {params.config:q} --recipes {params.recipes:q} --planned {params.planned}"
         " --out {output.counted:q} --timings {output.timed:q} 2>&1 | tee {log:q}"

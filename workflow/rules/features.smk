@@ -76,10 +76,7 @@ use rule extract_other as extract_views with:
         encoders=lambda wildcards: filling(
             layout.VIEWS, [wildcards.encoder], benchmark=wildcards.benchmark, recipe=wildcards.recipe
         ),
-        views=lambda wildcards: f"--recipe {quote(str(recipe_file(wildcards.recipe)))}",
-        augmentation=lambda wildcards: json.dumps(
-            [study.recipes[wildcards.recipe].views, study.recipes[wildcards.recipe].augmentation]
-        ),
+        views=lambda wildcards: f"--recipe {quote(planned_views(wildcards.recipe))}",
 
 
 ruleorder: extract > extract_other > extract_views

@@ -17,8 +17,7 @@ rule train:
         gpu=int(config["training"]["device"] != "cpu"),
     params:
         files=training_options,
-        values=lambda wildcards: recipe_values(wildcards.recipe),
-        recipe=lambda wildcards: recipe_file(wildcards.recipe),
+        recipe=lambda wildcards: planned_recipe(wildcards.recipe),
         seeds=" ".join(f"--seed {seed}" for seed in config["seeds"]),
         device=config["training"]["device"],
         code=lambda wildcards: code_of_variant("mstclipiqa.training.job", wildcards.variant),
@@ -46,8 +45,7 @@ rule train_head:
         "../../environment.yml"
     params:
         results=subpath(input.samples, ancestor=2),
-        values=lambda wildcards: recipe_values(wildcards.recipe),
-        recipe=lambda wildcards: recipe_file(wildcards.recipe),
+        recipe=lambda wildcards: planned_recipe(wildcards.recipe),
         protocol=config["protocols"][0],
         seed=config["seeds"][0],
         code=lambda wildcards: code_of_variant("mstclipiqa.scoring.trained_head", wildcards.variant),

@@ -54,9 +54,9 @@ def common_options(benchmark):
 
 def case_options(benchmark, recipe):
     """The files of one recipe's curves, as options of the command."""
-    files, own = training_files(benchmark, recipe, FOLLOWED), quote(str(recipe_file(recipe)))
-    views = f" --views {own} {files['coarse-views']} {files['fine-views']}" if "coarse-views" in files else ""
-    return f"--case {own} {files['coarse']} {files['fine']} {files['levels']}{views}"
+    files = training_files(benchmark, recipe, FOLLOWED)
+    views = f" --views {recipe} {files['coarse-views']} {files['fine-views']}" if "coarse-views" in files else ""
+    return f"--case {quote(planned_recipe(recipe))} {files['coarse']} {files['fine']} {files['levels']}{views}"
 
 
 def source_options(benchmark, recipe):

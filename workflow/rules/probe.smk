@@ -24,8 +24,7 @@ rule probe:
     resources:
         gpu=1,
     params:
-        values=lambda wildcards: recipe_values(wildcards.recipe),
-        recipe=lambda wildcards: recipe_file(wildcards.recipe),
+        recipe=lambda wildcards: planned_recipe(wildcards.recipe),
         encoders=" ".join(encoder_options(name, f"{name}-") for name in PAIR),
         seed=config["seeds"][0],
         folder=lambda wildcards, output: Path(output[0]).parent,

@@ -76,10 +76,11 @@ rule manifest:
     params:
         config=json.dumps(config, sort_keys=True),
         recipes=RECIPES,
+        planned=study.recipes_digest,
         results=lambda wildcards, output: Path(output[0]).parent,
         code=fingerprint(data=["."]),
     shell:
-        "python -m mstclipiqa manifest --config {params.config:q} --recipes {params.recipes:q}"
+        "python -m mstclipiqa manifest --config {params.config:q} --recipes {params.recipes:q} --planned {params.planned}"
         " --results {params.results:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
