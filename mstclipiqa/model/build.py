@@ -41,12 +41,13 @@ def build_model(
     """The model of a variant under a recipe, its initial weights drawn from `seed` alone.
 
     `levels` are the five level embeddings (5, D) of the recipe's template, in the order of LEVELS; `fine_levels` those
-    of the fine encoder's own text tower, which only the two-tower head needs. Raises InputError where they are missing.
+    of the fine encoder's own text tower, which only the two-tower head needs. Raises InputError where they are missing,
+    and for a fusion that is none: its module defines no Fusion, or what that returns is no z (B, D).
     """
     chosen = get_variant(variant)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fusion = import_module(chosen.module).Fusion(dim, recipe) if chosen.module else SeparateStreams(dim, recipe)
+        fusion = _fusion(chosen.module, dim, recipe) if chosen.module else SeparateStreams(dim, recipe)
         if chosen.head == PROMPT:
             head = PromptHead(dim, recipe, text_width)
         elif chosen.head == TWO_TOWERS:
@@ -56,6 +57,22 @@ def build_model(
         else:
             head = TemplateHead(dim, recipe, levels)
     return MSTCLIPIQA(fusion, head)
+
+
+def _fusion(name: str, dim: int, recipe: Recipe) -> nn.Module:
+    """The fusion that the module `name` defines, tried on two blank images. It draws what its constructor draws."""
+    module = import_module(name)
+    if not hasattr(module, "Fusion"):
+        raise InputError(f"{module.__file__}: a fusion's module defines the class Fusion; this one does not")
+    fusion = module.Fusion(dim, recipe).eval()
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        z = fusion(torch.zeros(2, dim), torch.zeros(2, dim))
+    found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+    if found != (2, dim):
+        raise InputError(
+            f"{module.__file__}: of two images the fusion returns {found}, expected {(2, dim)}; let it return z (B, D)"
+        )
+    return fusion.train()
 
 
 def count_trainable(model: nn.Module) -> int:

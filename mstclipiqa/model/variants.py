@@ -46,13 +46,16 @@ class Variant:
 def fusion_variant(path: Path) -> Variant:
     """The variant that a fusion is with the template head. Its module is read, not imported: that would load torch.
 
-    Raises InputError where the module has no TITLE or DESCRIPTION.
+    Raises InputError where the module is no Python, or has no TITLE or DESCRIPTION.
     """
-    texts = {
-        statement.targets[0].id: ast.literal_eval(statement.value)
-        for statement in ast.parse(path.read_bytes()).body
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) in ("TITLE", "DESCRIPTION")
-    }
+    try:
+        texts = {
+            statement.targets[0].id: ast.literal_eval(statement.value)
+            for statement in ast.parse(path.read_bytes()).body
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) in ("TITLE", "DESCRIPTION")
+        }
+    except (SyntaxError, ValueError) as error:  # a text that is put together is no literal
+        raise InputError(f"{path}: cannot be read as a fusion ({' '.join(str(error).split())}); mend it") from None
     for name in ("TITLE", "DESCRIPTION"):
         if not isinstance(texts.get(name), str):
             raise InputError(f'{path}: a fusion needs {name} = "..." for the report; add it below the imports')
@@ -89,8 +92,10 @@ VARIANTS: dict[str, Variant] = {
         fusion="gff",
         fine="twin",
     ),
-    **_BY_FUSION,
 }
+for _name in _BY_FUSION.keys() & VARIANTS.keys():
+    raise InputError(f"{FUSIONS}: a fusion's file is called after the variant {_name}; rename it")
+VARIANTS |= _BY_FUSION
 
 
 def get_variant(name: str) -> Variant:

@@ -64,6 +64,83 @@ def test_a_fusion_is_a_file_and_a_variant_by_its_name(tmp_path):
     assert done.stdout.splitlines() == ["Difference | the fine stream without the coarse one", "(2,)"], done.stderr
 
 
+FUSION = """from torch import nn
+
+TITLE = "Mine"
+DESCRIPTION = "of a test"
+
+
+class Fusion(nn.Module):
+    def __init__(self, dim, recipe):
+        super().__init__()
+
+    def forward(self, f_c, f_f):
+        return f_c[:, :3]
+"""
+
+
+def run_with_fusion(folder, text, *command):
+    """A command in a copy of the package to which somebody added the fusion `mine`."""
+    package = Path(shutil.copytree(PACKAGE, folder / "mstclipiqa", ignore=shutil.ignore_patterns("__pycache__")))
+    (package / "model" / "fusions" / "mine.py").write_text(text)
+    return subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("", "", "of two images the fusion returns (2, 3), expected (2, 512); let it return z (B, D)"),
+        ("f_c[:, :3]", "f_c, f_f", "of two images the fusion returns tuple, expected (2, 512)"),
+        ("f_c[:, :3]", "f_c.sum()", "of two images the fusion returns (), expected (2, 512)"),
+        ("Fusion(", "Mixture(", "a fusion's module defines the class Fusion"),
+    ],
+)
+def test_a_fusion_that_is_none_is_one_line(old, new, said, tmp_path):
+    script = (
+        "import torch; from mstclipiqa.base.errors import InputError\n"
+        "from mstclipiqa.model.build import build_model; from mstclipiqa.model.recipes import load_recipe\n"
+        f"try: build_model('mine', load_recipe({str(RECIPES[0])!r}), 512, 8, torch.ones(5, 512), 0)\n"
+        "except InputError as error: print(error)"
+    )
+    done = run_with_fusion(tmp_path, FUSION.replace(old, new), "-c", script)
+    assert done.stdout.count("\n") == 1 and "mine.py" in done.stdout and said in done.stdout, done.stderr
+
+
+def test_trying_a_fusion_draws_no_random_number():
+    """What is drawn after it is what would be drawn without the trial; a fusion with dropout trains as ever."""
+    recipe, levels = load_recipe(RECIPES[0]), torch.ones(5, 16)
+    model = build_model("mst-clipiqa-star", recipe, 16, 8, levels, seed=4)
+    torch.manual_seed(4)
+    fusion = type(model.fusion)(16, recipe)
+    head = type(model.head)(16, recipe, 8)
+    assert all(torch.equal(a, b) for a, b in zip(fusion.parameters(), model.fusion.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(head.parameters(), model.head.parameters(), strict=True))
+    assert model.training and model.fusion.training
+
+
+BAD_TEXTS = {
+    "no title": (FUSION.replace('TITLE = "Mine"', ""), 'a fusion needs TITLE = "..."'),
+    "no Python": (FUSION.replace("class Fusion", "clas Fusion"), "cannot be read as a fusion"),
+    "no literal": (FUSION.replace('"of a test"', '"of a {}".format("test")'), "cannot be read as a fusion"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_every_verb_shows_a_fusion_that_cannot_be_read_as_one_line(text, said, tmp_path):
+    config = Path(__file__).parents[2] / "config"
+    command = ("-m", "mstclipiqa", "plan", "--config", config / "config.yaml", "--recipes", config / "recipes")
+    done = run_with_fusion(tmp_path, text, *command)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
+
+
+def test_a_fusion_that_takes_a_variants_name_is_refused(tmp_path):
+    package = Path(shutil.copytree(PACKAGE, tmp_path / "mstclipiqa", ignore=shutil.ignore_patterns("__pycache__")))
+    (package / "model" / "fusions" / "twin.py").write_text(FUSION)
+    command = [sys.executable, "-c", "import mstclipiqa.model.variants"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "called after the variant twin; rename it" in done.stderr
+
+
 @pytest.mark.parametrize("text", ['TITLE = "Difference"\n', 'DESCRIPTION = "of both"\n', "TITLE = DESCRIPTION = 1\n"])
 def test_a_fusion_without_a_title_or_a_description_is_refused(text, tmp_path):
     (tmp_path / "difference.py").write_text(text)
