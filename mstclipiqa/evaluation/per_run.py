@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import METRICS as METRICS_TABLE
-from mstclipiqa.base.layout import RUNS
-from mstclipiqa.base.names import JOB, RUN
+from mstclipiqa.base.layout import RUNS, SAMPLES, SPLITS
+from mstclipiqa.base.names import JOB, RUN, TEST, VAL, VALIDATION
 from mstclipiqa.evaluation.metrics import METRICS
+
+#: How far a stored MOS may be from the samples table's.
+TOLERANCE = 1e-9
 
 
 def evaluate_files(output: Path, paths: Sequence[Path], results: Path) -> None:
@@ -23,7 +27,7 @@ def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
 
     Columns: benchmark, target, recipe, variant, protocol, split, seed, selection, epoch, n, the METRICS, and
     `file`, the predictions relative to `results`. RMSE is in MOS units. Raises FailedRunError for a run whose
-    metrics are undefined, InputError for a file that holds no predictions.
+    metrics are undefined, InputError for a file that holds no predictions, or not those of `check_predictions`.
     """
     rows = []
     results = results.resolve()
@@ -33,13 +37,14 @@ def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
         predictions, metadata = read_table(path)
         if not set(RUNS.columns) <= set(predictions) or not set(JOB) <= set(metadata):
             raise InputError(f"{path}: holds no predictions; write it with `mstclipiqa train`")
-        if predictions.empty or predictions[RUN].isna().any(axis=None) or predictions.duplicated([*RUN, "image"]).any():
-            raise InputError(f"{path}: no run, an unnamed run or an image twice in one; delete it and run again")
+        samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=metadata["benchmark"]))
+        splits, _ = SPLITS.read(SPLITS.at(results, benchmark=metadata["benchmark"]))
+        check_predictions(path, predictions, metadata, samples, splits)
         for key, run in predictions.groupby(RUN, sort=True):
             try:
                 values = {name: metric(run["prediction"], run["mos"]) for name, metric in METRICS.items()}
             except FailedRunError as error:
-                raise FailedRunError(f"{path}, {', '.join(map(str, key))}: {error}") from None
+                raise FailedRunError(f"{path}, {_name(key)}: {error}") from None
             rows.append(
                 {
                     **{name: metadata[name] for name in JOB},
@@ -51,3 +56,63 @@ def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def check_predictions(
+    path: Path, predictions: pd.DataFrame, metadata: dict, samples: pd.DataFrame, splits: pd.DataFrame
+) -> None:
+    """Hold the predictions in the file `path` against the samples and splits tables of their benchmark.
+
+    Every split is there with every seed and selection that its protocol has, each with all test images of the split
+    once, one epoch, and the samples' MOS. Raises InputError, which names the run, where one is not.
+    """
+    todo = "train it again"
+    if predictions.empty or predictions[RUN].isna().any(axis=None):
+        raise InputError(f"{path}: no run, or a row that names none; {todo}")
+    twice = predictions[predictions.duplicated([*RUN, "image"])]
+    if len(twice):
+        raise InputError(f"{path}, {_name(twice[RUN].iloc[0])}: image {twice['image'].iloc[0]} stands twice; {todo}")
+    _check_complete(path, predictions, metadata, splits, todo)
+    tested = splits[splits["role"] == TEST][["protocol", "split", "image"]]
+    expected = predictions[RUN].drop_duplicates().merge(tested)
+    both = expected.merge(predictions, on=[*RUN, "image"], how="outer", indicator="side")
+    for side, what in (("left_only", "has no prediction"), ("right_only", "is none of its test images")):
+        odd = both[both["side"] == side]
+        if len(odd):
+            first = odd.iloc[0]
+            raise InputError(f"{path}, {_name(first[RUN])}: image {first['image']} {what} ({len(odd)} such); {todo}")
+    epochs = predictions.groupby(RUN)["epoch"].nunique()
+    if (epochs != 1).any():
+        raise InputError(f"{path}, {_name(epochs.index[epochs != 1][0])}: rows of several epochs; {todo}")
+    if metadata["target"] not in samples:
+        raise InputError(f"{path}: target {metadata['target']!r} is no column of the samples table; {todo}")
+    mos = predictions["image"].map(samples.set_index("image")[metadata["target"]])
+    other = ~np.isclose(predictions["mos"], mos, rtol=0, atol=TOLERANCE)
+    if other.any():
+        row, value = predictions[other].iloc[0], mos[other].iloc[0]
+        raise InputError(
+            f"{path}, {_name(row[RUN])}: MOS of {row['image']} is {row['mos']}, and {value} in the samples table "
+            f"({other.sum()} such rows); {todo}"
+        )
+
+
+def _check_complete(path: Path, predictions: pd.DataFrame, metadata: dict, splits: pd.DataFrame, todo: str) -> None:
+    """No run of a split, seed or selection is missing, and there is none that the splits have not."""
+    asked = splits[["protocol", "split"]].drop_duplicates()
+    validated = set(splits[splits["role"] == VAL][["protocol", "split"]].itertuples(index=False, name=None))
+    selections = predictions[["protocol", "selection"]].drop_duplicates()
+    # Of a protocol without any prediction no selection is known: its runs are missing under the name that they have.
+    expected = asked.merge(predictions[["seed"]].drop_duplicates(), how="cross").merge(selections, how="left")[RUN]
+    has = [row.selection != VALIDATION or (row.protocol, row.split) in validated for row in expected.itertuples()]
+    both = expected[has].merge(predictions[RUN].drop_duplicates(), how="outer", indicator="side")
+    for side, what in (("left_only", "is missing"), ("right_only", "is none of the splits table")):
+        odd = both[both["side"] == side]
+        if len(odd):
+            raise InputError(f"{path}: the run {_name(odd[RUN].iloc[0].dropna())} {what} ({len(odd)} such); {todo}")
+    runs = len(predictions[RUN[:3]].drop_duplicates())
+    if metadata.get("runs", runs) != runs:
+        raise InputError(f"{path}: {runs} runs, and {metadata['runs']} were trained; {todo}")
+
+
+def _name(key: Iterable) -> str:
+    return ", ".join(map(str, key))

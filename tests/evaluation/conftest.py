@@ -23,11 +23,13 @@ def samples():
             "generator": np.random.default_rng(1).permutation(generators),
         }
     )
-    return table_of(SAMPLES, rows)
+    return table_of(SAMPLES, rows.assign(quality=np.random.default_rng(7).normal(size=IMAGES)))
 
 
 def split(samples):
-    """lab-seed1 with one split by image, grouped3 with three by prompt: 40 test images each."""
+    """lab-seed1 with one split by image, grouped3 with three by prompt: 40 test images each.
+
+    grouped3 has one image to validate on, as its runs have that selection."""
     tables, prompts = [], samples["prompt_group"].unique()
     for protocol, count in (("lab-seed1", 1), ("grouped3", 3)):
         for number in range(count):
@@ -36,7 +38,9 @@ def split(samples):
                 test = samples["prompt_group"].isin(rng.choice(prompts, 10, replace=False))
             else:
                 test = samples["image"].isin(rng.choice(samples["image"], 40, replace=False))
-            role = np.where(test, "test", "train")
+            role = np.where(test, "test", "train").astype(object)
+            if protocol == "grouped3":
+                role[np.flatnonzero(~test)[0]] = "val"
             tables.append(
                 pd.DataFrame({"protocol": protocol, "split": number, "image": samples["image"], "role": role})
             )
@@ -45,7 +49,7 @@ def split(samples):
 
 def predict(samples, splits, noise, seeds=(0, 1), constant_within=None):
     """Runs of every split, seed and selection; noisier predictions are worse."""
-    mos = np.random.default_rng(7).normal(size=len(samples))
+    mos = samples["quality"].to_numpy()
     runs = []
     for (protocol, number), table in splits.groupby(["protocol", "split"]):
         test = np.flatnonzero(table["role"] == "test")

@@ -58,7 +58,7 @@ def test_variants_are_held_against_the_papers_first(suite):
     runs = scores[(scores["protocol"] == "grouped3") & (scores["selection"] == "last")]
     by_split = runs.pivot_table(index="split", columns="variant", values="srcc")
     differences = (by_split["worse"] - by_split[BASE]).to_numpy()
-    t = differences.mean() / np.sqrt((1 / 3 + 40 / 160) * differences.var(ddof=1))
+    t = differences.mean() / np.sqrt((1 / 3 + 40 / 159) * differences.var(ddof=1))
     assert row["p"] == pytest.approx(2 * stats.t.sf(abs(t), 2))
     assert (row["runs"], row["splits"], row["n_test"], row["n_train"]) == (6, 3, 40, 160)
 

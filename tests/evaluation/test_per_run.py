@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from results_tables import table_of
 from scipy import stats
 
+from mstclipiqa.base import layout
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import write_table
 from mstclipiqa.base.names import RUN
@@ -14,31 +16,48 @@ from mstclipiqa.evaluation.per_run import evaluate_runs
 JOB = {"benchmark": "agiqa-3k", "target": "quality", "recipe": "main_text", "variant": "mst-clipiqa"}
 
 
-def make_predictions(seeds=(0, 1), images=30):
-    """Two seeds of two protocols, one of them with two splits, two selections each; rows in no order."""
+SAMPLES = pd.DataFrame({"image": [f"{row}.png" for row in range(80)]})
+SAMPLES["quality"] = np.random.default_rng(2).uniform(0, 5, len(SAMPLES))
+
+
+def make_splits():
+    """Two protocols, one of them with two splits: 30 images tested, 31 in the last split."""
+    tables = []
+    for protocol, split in (("lab-seed1", 0), ("grouped2", 0), ("grouped2", 1)):
+        role = np.where(np.arange(len(SAMPLES)) < 30 + split, "test", "train")
+        tables.append(SAMPLES[["image"]].assign(protocol=protocol, split=split, role=role))
+    return pd.concat(tables)
+
+
+def make_predictions(seeds=(0, 1)):
+    """Two seeds of every split, two selections each; rows in no order."""
     rng = np.random.default_rng(2)
     runs = []
-    for protocol, split in (("lab-seed1", 0), ("grouped2", 0), ("grouped2", 1)):
+    for (protocol, split), table in make_splits().groupby(["protocol", "split"]):
+        tested = SAMPLES[SAMPLES["image"].isin(table["image"][table["role"] == "test"])]
         for seed in seeds:
             for selection in ("last", "best-on-test"):
-                mos = rng.uniform(0, 5, images + split)
                 run = {"protocol": protocol, "split": split, "seed": seed, "selection": selection}
-                run |= {"epoch": int(rng.integers(1, 20)), "image": [f"{row}.png" for row in range(len(mos))]}
-                runs.append(pd.DataFrame(run | {"prediction": mos + rng.normal(size=len(mos)), "mos": mos}))
-    return pd.concat(runs).sample(frac=1, random_state=0)
+                run |= {"epoch": int(rng.integers(1, 20)), "image": tested["image"], "mos": tested["quality"]}
+                runs.append(pd.DataFrame(run | {"prediction": tested["quality"] + rng.normal(size=len(tested))}))
+    return pd.concat(runs).sample(frac=1, random_state=0, ignore_index=True)
 
 
 @pytest.fixture
 def results(tmp_path):
     """A results folder with a predictions file per variant."""
+    samples = table_of(layout.SAMPLES, SAMPLES)
+    write_table(tmp_path / "agiqa-3k" / "samples.parquet", samples, {})
+    write_table(tmp_path / "agiqa-3k" / "splits.parquet", make_splits(), {})
     for variant in ("mst-clipiqa", "mst-clipiqa-star"):
-        write_table(tmp_path / "runs" / f"{variant}.parquet", make_predictions(), JOB | {"variant": variant})
+        metadata = JOB | {"variant": variant, "runs": 6}
+        write_table(tmp_path / "runs" / f"{variant}.parquet", make_predictions(), metadata)
     return tmp_path
 
 
 @pytest.fixture
 def paths(results):
-    return sorted(results.rglob("*.parquet"))
+    return sorted(results.rglob("runs/*.parquet"))
 
 
 def test_a_row_is_a_run_and_selection_with_its_own_metrics(results, paths):
@@ -118,6 +137,51 @@ def test_predictions_of_no_run_are_refused(results, paths, spoil):
     assert str(paths[0]) in refused(paths, results)
 
 
-def test_an_image_that_counts_twice_in_a_run_is_refused(results, paths):
-    write_table(paths[0], pd.concat([make_predictions(), make_predictions()]), JOB)
-    assert str(paths[0]) in refused(paths, results)
+# What evaluation lets pass, where it does not hold predictions against samples and splits
+
+
+def of_run(predictions, protocol="grouped2", split=1, seed=0, selection="last"):
+    return (predictions[RUN] == [protocol, split, seed, selection]).all(axis=1)
+
+
+def double_an_image(predictions):
+    first = predictions[of_run(predictions) & (predictions["image"] == "7.png")]
+    return pd.concat([predictions, first.assign(prediction=9.0)])
+
+
+def other_mos(predictions):
+    changed = of_run(predictions) & (predictions["image"] == "7.png")
+    return predictions.assign(mos=predictions["mos"].mask(changed, 4.5))
+
+
+def another_image(predictions):
+    changed = of_run(predictions) & (predictions["image"] == "7.png")
+    return predictions.assign(image=predictions["image"].mask(changed, "79.png"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (double_an_image, ["grouped2, 1, 0, last: image 7.png stands twice"]),
+        (other_mos, ["grouped2, 1, 0, last: MOS of 7.png is 4.5, and ", "in the samples table (1 such rows)"]),
+        (another_image, ["grouped2, 1, 0, last: image 7.png has no prediction (1 such)"]),
+        (lambda rows: rows[~of_run(rows)], ["the run grouped2, 1, 0, last is missing (1 such)"]),
+        (lambda rows: rows[rows["split"] != 1], ["the run grouped2, 1, 0, ", " is missing (4 such)"]),
+        (lambda rows: rows[rows["protocol"] != "lab-seed1"], ["the run lab-seed1, 0, 0 is missing (2 such)"]),
+        (lambda rows: rows[rows["seed"] == 0], ["3 runs, and 6 were trained"]),
+        (lambda rows: rows.assign(split=rows["split"] + 1), ["is missing"]),
+        (lambda rows: rows.assign(epoch=range(len(rows))), ["rows of several epochs"]),
+        (lambda rows: rows[rows["image"] != "7.png"], ["image 7.png has no prediction (12 such)"]),
+    ],
+)
+def test_predictions_that_are_not_the_splits_are_refused_and_the_run_is_named(results, paths, spoil, words):
+    write_table(paths[0], spoil(make_predictions()), JOB | {"runs": 6})
+    message = refused(paths, results)
+    assert message.startswith(str(paths[0])) and message.endswith("; train it again")
+    for word in words:
+        assert word in message
+
+
+def test_predictions_without_samples_are_one_line(results, paths):
+    (results / "agiqa-3k" / "samples.parquet").unlink()
+    assert refused(paths, results).startswith(f"{results}/agiqa-3k/samples.parquet: no such file")
