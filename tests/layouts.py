@@ -16,6 +16,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from mstclipiqa.data.benchmarks import BENCHMARKS, Benchmark
+from mstclipiqa.data.benchmarks.benchmark import Labels
+from mstclipiqa.data.label_files import read_sheet, require_label_file, to_numbers
 
 #: Texts that a careless reader takes for missing, for a number, or for two columns.
 PROMPTS = ["a corgi", "NA", "1984", 'an "old", red boat; 木', "None", "null", "a corgi", "007"]
@@ -34,10 +36,12 @@ class Layout:
     named: bool = True
     #: Whether one kind of label file may come in several files.
     several: bool = False
+    #: A benchmark of the tests alone.
+    own: Benchmark | None = None
 
     @property
     def benchmark(self) -> Benchmark:
-        return BENCHMARKS[self.benchmark_name]
+        return self.own or BENCHMARKS[self.benchmark_name]
 
     def rows(self) -> pd.DataFrame:
         """Valid rows: MOS spread over the scale, different in every row and target."""
@@ -207,3 +211,21 @@ LAYOUTS = {
         Layout("pku-aigiqa-4k", "parts", pku_parts, tuple(PKU), tuple(PKU.values()), several=True),
     )
 }
+
+
+def _read_aligned(root: Path) -> Labels:
+    path = require_label_file(root, "aligned.json")
+    sheet = read_sheet(path, ["key", "prompt", "score"])
+    frame = pd.DataFrame({"image": sheet["key"], "prompt": sheet["prompt"], "generator": "DALLE"})
+    frame["correspondence"] = to_numbers(path, "score", sheet["score"])
+    return Labels(frame, [path], {"correspondence": f"score of {path.name}, 1-5"})
+
+
+def _write_aligned(root: Path, rows: pd.DataFrame) -> None:
+    records = rows.set_index("image")[["prompt", "correspondence"]].set_axis(["prompt", "score"], axis=1)
+    (root / "aligned.json").write_text(json.dumps(records.to_dict("index")), encoding="utf-8")
+
+
+#: A benchmark of another shape than the paper's: correspondence alone, 1 to 5, in a JSON file keyed by image.
+ALIGNED = Benchmark("aligned", "Aligned", "arXiv:0000.00000", "CC0", {"correspondence": (1, 5)}, _read_aligned)
+STRANGE = {"aligned": Layout("aligned", "", _write_aligned, NUMBERED, ("DALLE",) * 8, named=False, own=ALIGNED)}

@@ -14,7 +14,7 @@ from mstclipiqa.analyses.ridge import ridge
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import CURVES, SPLITS
-from mstclipiqa.base.names import MODELS, TEST, TRAIN
+from mstclipiqa.base.names import MODELS, QUALITY, TEST, TRAIN
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
 from mstclipiqa.evaluation.metrics import srcc
@@ -26,7 +26,7 @@ from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Trainer, predict_all, train_run
 
 #: The model that is followed, and the target it is trained on.
-VARIANT, TARGET = MODELS[0], "quality"
+VARIANT, TARGET = MODELS[0], QUALITY
 
 #: The sweep: multiples of the recipe's own learning rate, and one rate for all recipes.
 MULTIPLES, COMMON_RATE = (1, 10, 100), 1e-3
@@ -111,6 +111,7 @@ def run_curves(
     """Follow every recipe, on its dataset and level texts, at every rate of its sweep; write the table `output`.
 
     The metadata have the split, each recipe's own rate and its ridge, and the runs that stopped early, with the reason.
+    Raises FailedRunError, which names the split, where the ridge has no correlation.
     """
     prepare_process()
     protocol, split = choose_split(splits)
@@ -119,7 +120,11 @@ def run_curves(
     for recipe, data, levels, rate in progress(runs, len(runs), f"curves {metadata['benchmark']}", "runs"):
         roles = roles_of(data, splits, protocol, split)
         if recipe.name not in ridges:
-            ridges[recipe.name] = ridge_ceiling(data, roles)
+            try:
+                ridges[recipe.name] = ridge_ceiling(data, roles)
+            except FailedRunError as error:
+                place = f"{metadata['benchmark']} {TARGET} {recipe.name}, {protocol}, split {split}"
+                raise FailedRunError(f"ridge beside the curves of {place}: {error}") from None
         curve, reason = follow(data, roles, replace(recipe, learning_rate=rate), levels, seed)
         rows += [(recipe.name, VARIANT, rate, *point) for point in curve]
         if reason:

@@ -15,10 +15,10 @@ from torch import Tensor
 from mstclipiqa.analyses.gates import gate_shifts, variance_shares
 from mstclipiqa.analyses.probe_images import describe_images, paint, probe_scenes
 from mstclipiqa.analyses.readout import read_out
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import GATES, READOUT, SPLITS
-from mstclipiqa.base.names import MODELS
+from mstclipiqa.base.names import MODELS, QUALITY
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
@@ -29,7 +29,7 @@ from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Trainer, train_run
 
 #: The model that is probed, and the target it is trained on.
-VARIANT, TARGET = MODELS[0], "quality"
+VARIANT, TARGET = MODELS[0], QUALITY
 
 
 def matching_encoder(path: Path, stored: dict, model: str, weights: str) -> Encoder:
@@ -90,14 +90,19 @@ def run_probe(
     into the folder `output`.
 
     The model is trained on the first split of the first protocol in `splits` and taken after its last epoch. Its
-    fusion is probed before training too: what the two readings share is not learned from opinion scores.
+    fusion is probed before training too: what the two readings share is not learned from opinion scores. Raises
+    FailedRunError, which names the run, where its training fails.
     """
     prepare_process()
     trainer = Trainer.of_texts(data, VARIANT, recipe, levels)
     protocol, split = first_split(splits)
     roles = roles_of(data, splits, protocol, split)
     models = {"initial": trainer.build(seed), "trained": trainer.build(seed)}
-    train_run(models["trained"], data, roles, recipe, seed)
+    try:
+        train_run(models["trained"], data, roles, recipe, seed)
+    except FailedRunError as error:
+        run = f"{metadata['benchmark']} {TARGET} {recipe.name} {VARIANT}, {protocol}, split {split}, seed {seed}"
+        raise FailedRunError(f"probe of {run}: {error}") from None
 
     scenes = probe_scenes()
     images, encoded = describe_images(scenes), encode_probe(encoders, scenes)

@@ -13,7 +13,7 @@ from mstclipiqa.analyses.ridge import ridge
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import SPLITS, TRANSFER
-from mstclipiqa.base.names import LAST, MODELS, TEST, TRAIN
+from mstclipiqa.base.names import LAST, MODELS, QUALITY, TEST, TRAIN
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
 from mstclipiqa.evaluation.metrics import plcc, srcc
@@ -24,7 +24,7 @@ from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Trainer, predict_all, train_run
 
 #: Beside the paper's two models, ridge regression on f_c and f_f is transferred; and the target of all.
-RIDGE, TARGET = "ridge", "quality"
+RIDGE, TARGET = "ridge", QUALITY
 
 Predictions = dict[str, tuple[np.ndarray, np.ndarray]]
 

@@ -3,6 +3,9 @@
 #: What is rated, in the order of every table.
 TARGETS = ("quality", "authenticity", "correspondence")
 
+#: What the analyses beside the main grid train on: not every benchmark rates it.
+QUALITY = TARGETS[0]
+
 #: The five quality levels that a template names, for the scores 1..5.
 LEVELS = ("bad", "poor", "fair", "good", "perfect")
 

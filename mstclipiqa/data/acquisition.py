@@ -87,7 +87,7 @@ def acquire(
     """
     benchmark, folder = get_benchmark(name), data_root / name
     if name not in sources["benchmarks"]:
-        raise InputError(f"{name}: the file of sources has no such benchmark")
+        raise InputError(f"{name}: the file of sources does not list it; put its files anywhere below {folder}")
     facts, refusals = sources["benchmarks"][name], []
 
     def download(entries: list[Mapping]) -> Iterator[tuple[Mapping, Path]]:

@@ -55,7 +55,8 @@ def parsing(path: Path) -> Iterator[None]:
 
 
 def read_sheet(path: Path, columns: Sequence[str], header: bool = True) -> pd.DataFrame:
-    """The named columns of a label file: .xlsx (first sheet), .csv, .txt (tabs) or .json (records).
+    """The named columns of a label file: .xlsx (first sheet), .csv, .txt (tabs) or .json (records; where these are
+    keyed, by image for instance, the keys are the column `key`).
 
     Every cell is text, so that a prompt that reads `NA` or `1984` stays what it is; numbers go through
     `to_numbers`. Without a header row `columns` names all columns in their order.
@@ -68,7 +69,10 @@ def read_sheet(path: Path, columns: Sequence[str], header: bool = True) -> pd.Da
         if path.suffix == ".xlsx":
             frame = pd.read_excel(path, engine="openpyxl", **options)
         elif path.suffix == ".json":
-            frame = pd.DataFrame(json.loads(path.read_text(encoding="utf-8-sig")), dtype=object)
+            document = json.loads(path.read_text(encoding="utf-8-sig"))
+            if isinstance(document, dict):
+                document = [{"key": key, **record} for key, record in document.items()]
+            frame = pd.DataFrame(document, dtype=object)
         else:
             plain = {"sep": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".txt" else {}
             frame = pd.read_csv(path, encoding="utf-8-sig", index_col=False, **plain, **options)

@@ -93,9 +93,9 @@ def render(findings: Iterable[Finding]) -> str:
 
 
 def _facts(sources: Mapping, name: str) -> Mapping:
-    if name not in sources["benchmarks"]:
-        raise InputError(f"{name}: the file of sources has no such benchmark")
-    return sources["benchmarks"][name]
+    """What the file of sources says of a benchmark; of one that it lacks, what the benchmark says of itself."""
+    unlisted = {"licence": get_benchmark(name).licence, "images": 0, "files": [], "by_hand": []}
+    return sources["benchmarks"].get(name, unlisted)
 
 
 def _describe_benchmark(name: str, state: State | None, root: Path, facts: Mapping, when_missing: str) -> Finding:
@@ -114,7 +114,7 @@ def _describe_benchmark(name: str, state: State | None, root: Path, facts: Mappi
     text = f"{state.images:,} of {state.labelled:,} images; labels: {listed}; {licence}"
     if state.synthetic:
         text = f"drawn, not the benchmark; {text}"
-    elif state.labelled != facts["images"]:
+    elif facts["images"] not in (0, state.labelled):
         text += f"; the published labels name {facts['images']:,} images"
     if state.complete:
         return Finding("Benchmarks", name, OK, text)
@@ -124,6 +124,8 @@ def _describe_benchmark(name: str, state: State | None, root: Path, facts: Mappi
 
 def _how_to_get(name: str, root: Path, facts: Mapping, kinds: tuple[str, ...]) -> tuple[str, ...]:
     """The command that downloads what has a source, what is to be got by hand, and where to put it."""
+    if not facts["files"]:
+        return (f"no source is listed: put its {' and '.join(kinds)} anywhere below {root / name}",)
     entries = [entry for entry in facts["files"] if entry["kind"] in kinds]
     command = f"mstclipiqa acquire {name} --data-root {root}"
     lines = []

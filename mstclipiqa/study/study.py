@@ -27,7 +27,7 @@ from mstclipiqa.base.layout import (
     ZERO_SHOT,
     training_files,
 )
-from mstclipiqa.base.names import MODELS, TARGETS
+from mstclipiqa.base.names import MODELS, QUALITY, TARGETS
 from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.model.recipes import load_recipe
@@ -150,12 +150,18 @@ class Study:
         return list(dict.fromkeys(job.recipe for job in self.jobs if get_variant(job.variant).head == TWO_TOWERS))
 
     @property
+    def rated(self) -> list[str]:
+        """The benchmarks whose quality was rated, which is what the probe, curves and transfer train on."""
+        return [name for name in self.benchmarks if QUALITY in get_benchmark(name).targets]
+
+    @property
     def probed(self) -> list[str]:
-        """The recipes of the main grid that train the configuration's own two encoders, as they are."""
+        """The recipes of the main grid that train the configuration's own two encoders, as they are. None where no
+        benchmark rates quality; otherwise the first that does is trained on."""
         return [
             name
             for name in self.config["recipes"]
-            if self.recipes[name].fine_stream == "fine" and not self.recipes[name].views
+            if self.rated and self.recipes[name].fine_stream == "fine" and not self.recipes[name].views
         ]
 
     def training_files(self, benchmark: str, recipe: str, variant: str) -> dict[str, str]:
@@ -169,16 +175,17 @@ class Study:
 
         It is the first whose quality the paper's first model is trained on under the most recipes; None without any.
         """
-        followed = [job for job in self.jobs if (job.target, job.variant) == ("quality", MODELS[0])]
+        followed = [job for job in self.jobs if (job.target, job.variant) == (QUALITY, MODELS[0])]
         recipes = {name: [job.recipe for job in followed if job.benchmark == name] for name in self.benchmarks}
         chosen = max(recipes, key=lambda name: len(recipes[name]))
         return (chosen, recipes[chosen]) if recipes[chosen] else None
 
     @property
     def transferred(self) -> list[str]:
-        """The benchmarks that models are carried over between, under the last recipe of the main grid; none of one."""
-        rated = [name for name in self.benchmarks if "quality" in get_benchmark(name).targets]
-        return rated if len(rated) > 1 else []
+        """The benchmarks that models are carried over between, under the last recipe of the main grid; none of one, or
+        where the configuration lacks that recipe's fine encoder."""
+        there = self.fine_encoder(self.config["recipes"][-1], MODELS[0]) in self.config["encoders"]
+        return self.rated if there and len(self.rated) > 1 else []
 
     @property
     def heads(self) -> list[str]:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.cli.main import main
 from mstclipiqa.data.acquisition import read_sources
-from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
+from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.encoders.clip import check_encoder
 from mstclipiqa.study import doctor
 from mstclipiqa.study.doctor import ABSENT, MISSING, OK, Finding, diagnose, find_weights, render
@@ -22,6 +22,7 @@ from mstclipiqa.synthetic.miniature import draw_benchmark
 REPOSITORY = Path(__file__).parents[2]
 RECIPES = REPOSITORY / "config" / "recipes"
 SOURCES = read_sources(REPOSITORY / "config" / "sources.yaml")
+PAPER = read_yaml(REPOSITORY / "config" / "paper.yaml")
 SMALL = {
     "coarse": {"model": "mst-small-32", "weights": "embedded"},
     "fine": {"model": "mst-small-16", "weights": "embedded"},
@@ -84,11 +85,21 @@ def test_a_bare_machine_is_told_what_to_do(tmp_path: Path):
         assert words in page
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", PAPER["benchmarks"])
 def test_every_benchmark_has_a_way_and_a_licence(name: str, tmp_path: Path):
     found = of(findings(tmp_path, name="paper.yaml", when_missing="stop"), name)
     assert found.status == MISSING and get_benchmark(name).licence in found.text
     assert any(line.startswith("by hand: ") for line in found.how) and "--archive FILE" in found.how[-1]
+
+
+def test_a_benchmark_that_no_source_is_listed_for_is_described_as_any(drawn: Path, tmp_path: Path):
+    """A stranger's own benchmark: its files are at hand."""
+    sources = SOURCES | {"benchmarks": {}}
+    there = diagnose(configuration(drawn), RECIPES, sources, tmp_path / "cache")
+    assert of(there, "agiqa-3k").status == OK and "no published hash" in of(there, "agiqa-3k").text
+    absent = of(diagnose(configuration(tmp_path), RECIPES, sources, tmp_path / "cache"), "agiqa-3k")
+    assert absent.status == MISSING and get_benchmark("agiqa-3k").licence in absent.text
+    assert absent.how == (f"no source is listed: put its labels and images anywhere below {tmp_path / 'agiqa-3k'}",)
 
 
 def test_missing_benchmarks_that_may_be_skipped_are_not_essential_unless_all_are(drawn: Path, tmp_path: Path):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from layouts import ALIGNED
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
@@ -261,3 +262,23 @@ def test_description_ignores_what_no_reader_sees(folder: Path):
     (folder / ".DS_Store").write_text("a file manager's")
     make_folders(folder, ".thumbnails").joinpath(".thumbnails", "a.png").write_bytes(b"a")
     assert describe_folder(folder) == before
+
+
+def test_what_is_measured_beside_the_grid_follows_what_benchmarks_rate(monkeypatch):
+    """A benchmark of correspondence alone is trained on, and neither probed, followed nor carried over."""
+    monkeypatch.setitem(BENCHMARKS, "aligned", ALIGNED)
+    alone = study(benchmarks=["aligned"])
+    assert {job.target for job in alone.jobs} == {"correspondence"}
+    assert (alone.rated, alone.probed, alone.curved, alone.transferred) == ([], [], None, [])
+    assert not any("probe/" in path for path in alone.outputs) and "transfer.parquet" not in alone.controls
+    first = study(benchmarks=["aligned", "agiqa-1k", "agiqa-3k"])
+    assert first.rated == first.transferred == ["agiqa-1k", "agiqa-3k"]
+    assert first.probed and first.curved[0] == "agiqa-1k"
+
+
+def test_no_transfer_without_the_fine_encoder_of_its_recipe():
+    """The two models that are carried over need it, whatever variants are trained."""
+    encoders = read_yaml(CONFIG / "config.yaml")["encoders"]
+    encoders = {name: encoders[name] for name in ("coarse", "fine")} | {"twin": encoders["coarse"]}
+    alone = study(encoders=encoders, variants=["twin"], recipes=["appendix"])
+    assert alone.jobs and alone.rated and not alone.transferred

@@ -1,35 +1,36 @@
-# What each feature stream carries: one probe per recipe, of a model trained on the first benchmark -> probe/<recipe>/
+# What each feature stream carries: one probe per recipe, of a model trained on the first benchmark that rates quality
+# -> probe/<recipe>/
 
-PROBED = {"benchmark": study.benchmarks[0]}
+if study.probed:
+    PROBED = {"benchmark": study.rated[0]}
 
-
-rule probe:
-    input:
-        samples=at(layout.SAMPLES, **PROBED),
-        splits=at(layout.SPLITS, **PROBED),
-        coarse=at(layout.FEATURES, encoder="coarse", **PROBED),
-        fine=at(layout.FEATURES, encoder="fine", **PROBED),
-        prompts=at(layout.PROMPTS, **PROBED),
-        levels=at(layout.LEVELS),
-        weights=weights_file("coarse") + weights_file("fine"),
-    output:
-        at(layout.READOUT),
-        at(layout.GATES),
-    log:
-        f"{RESULTS}/logs/probe/{{recipe}}.log",
-    benchmark:
-        f"{RESULTS}/timings/probe/{{recipe}}.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        gpu=1,
-    params:
-        recipe=lambda wildcards: planned_recipe(wildcards.recipe),
-        encoders=" ".join(encoder_options(name, f"{name}-") for name in PAIR),
-        seed=config["seeds"][0],
-        folder=lambda wildcards, output: Path(output[0]).parent,
-        code=[FEATURES_CODE, code_of_variant("mstclipiqa.analyses.probe", FOLLOWED)],
-    shell:
-        "python -m mstclipiqa probe --samples {input.samples:q} --splits {input.splits:q} --coarse {input.coarse:q}"
-        " --fine {input.fine:q} --prompts {input.prompts:q} --levels {input.levels:q} {params.encoders}"
-        " --recipe {params.recipe:q} --seed {params.seed} --out {params.folder:q} 2>&1 | tee {log:q}"
+    rule probe:
+        input:
+            samples=at(layout.SAMPLES, **PROBED),
+            splits=at(layout.SPLITS, **PROBED),
+            coarse=at(layout.FEATURES, encoder="coarse", **PROBED),
+            fine=at(layout.FEATURES, encoder="fine", **PROBED),
+            prompts=at(layout.PROMPTS, **PROBED),
+            levels=at(layout.LEVELS),
+            weights=weights_file("coarse") + weights_file("fine"),
+        output:
+            at(layout.READOUT),
+            at(layout.GATES),
+        log:
+            f"{RESULTS}/logs/probe/{{recipe}}.log",
+        benchmark:
+            f"{RESULTS}/timings/probe/{{recipe}}.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            gpu=1,
+        params:
+            recipe=lambda wildcards: planned_recipe(wildcards.recipe),
+            encoders=" ".join(encoder_options(name, f"{name}-") for name in PAIR),
+            seed=config["seeds"][0],
+            folder=lambda wildcards, output: Path(output[0]).parent,
+            code=[FEATURES_CODE, code_of_variant("mstclipiqa.analyses.probe", FOLLOWED)],
+        shell:
+            "python -m mstclipiqa probe --samples {input.samples:q} --splits {input.splits:q} --coarse {input.coarse:q}"
+            " --fine {input.fine:q} --prompts {input.prompts:q} --levels {input.levels:q} {params.encoders}"
+            " --recipe {params.recipe:q} --seed {params.seed} --out {params.folder:q} 2>&1 | tee {log:q}"

@@ -6,16 +6,16 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from layouts import LAYOUTS, PROMPTS, write_image
+from layouts import LAYOUTS, PROMPTS, STRANGE, write_image
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.data.benchmarks import BENCHMARKS, TARGETS, get_benchmark
 from mstclipiqa.data.samples import collect_samples
 
 
-@pytest.fixture(params=LAYOUTS)
+@pytest.fixture(params=LAYOUTS | STRANGE)
 def layout(request):
-    return LAYOUTS[request.param]
+    return (LAYOUTS | STRANGE)[request.param]
 
 
 def refused(layout, root, *said):
@@ -40,7 +40,7 @@ def test_description(name, tmp_path):
     assert benchmark.name == name
     assert benchmark.paper.startswith("arXiv:")
     assert benchmark.title and benchmark.licence
-    assert "quality" in benchmark.targets and set(benchmark.ranges) <= set(TARGETS)
+    assert benchmark.targets and set(benchmark.ranges) <= set(TARGETS)
     assert all(low < high for low, high in benchmark.ranges.values())
     with pytest.raises(InputError, match="no such folder"):
         collect_samples(benchmark, tmp_path / "absent")
@@ -165,9 +165,14 @@ def test_mos_beyond_the_scale(layout, tmp_path):
 
 
 def test_mos_of_another_scale(layout, tmp_path):
-    rows = layout.rows()
-    rows["quality"] /= 20
-    refused(layout, layout.make(tmp_path, rows), "no quality MOS is above", "give the labels on that scale")
+    """Labels circulate divided by 20: below a scale that begins above 0, at the foot of one that begins there."""
+    for target, (low, high) in layout.benchmark.ranges.items():
+        root = tmp_path / target
+        root.mkdir()
+        rows = layout.rows()
+        rows[target] /= 20
+        said = (target, "outside") if low else (f"no {target} MOS is above", "give the labels on that scale")
+        refused(layout, layout.make(root, rows), *said, f"{low:g} to {high:g}")
 
 
 def test_an_empty_prompt(layout, tmp_path):
@@ -200,7 +205,8 @@ def test_rows_that_contradict_each_other_are_both_excluded(layout, tmp_path):
     if not layout.named:
         pytest.skip("rows are numbered")
     rows = layout.rows()
-    contrary = rows[5:6].assign(quality=rows["quality"][5] * 1.01)
+    target = layout.benchmark.targets[0]
+    contrary = rows[5:6].assign(**{target: rows[target][5] * 1.01})
     layout.make(tmp_path, pd.concat([rows, contrary], ignore_index=True))
     samples, card = collect_samples(layout.benchmark, tmp_path)
     assert list(samples["image"]) == [name for name in layout.names if name != layout.names[5]]

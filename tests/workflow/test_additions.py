@@ -1,0 +1,48 @@
+"""What a stranger adds to the workflow: a benchmark of another shape, a fusion that is none."""
+
+from pathlib import Path
+
+import yaml
+from checkout import Checkout
+from layouts import STRANGE
+
+from mstclipiqa.base.documents import read_yaml
+
+READER = """from pathlib import Path
+
+import pandas as pd
+
+from mstclipiqa.data.benchmarks.benchmark import Benchmark, Labels
+from mstclipiqa.data.label_files import read_sheet, require_label_file, to_numbers
+
+
+def read(root: Path) -> Labels:
+    path = require_label_file(root, "aligned.json")
+    sheet = read_sheet(path, ["key", "prompt", "score"])
+    frame = pd.DataFrame({"image": sheet["key"], "prompt": sheet["prompt"], "generator": "DALLE"})
+    frame["correspondence"] = to_numbers(path, "score", sheet["score"])
+    return Labels(frame, [path], {"correspondence": f"score of {path.name}, 1-5"})
+
+
+BENCHMARK = Benchmark("aligned", "Aligned", "arXiv:0000.00000", "CC0", {"correspondence": (1, 5)}, read)
+"""
+
+
+def test_a_benchmark_without_quality_is_planned_without_what_trains_on_quality(checkout: Checkout):
+    (checkout.folder / "mstclipiqa" / "data" / "benchmarks" / "aligned.py").write_text(READER)
+    data = checkout.folder / "data" / "aligned"
+    data.mkdir(parents=True)
+    STRANGE["aligned"].make(data)
+    config = read_yaml(checkout.folder / "config" / "agiqa-3k.yaml") | {"suite": "mine", "benchmarks": ["aligned"]}
+    (checkout.folder / "config" / "mine.yaml").write_text(yaml.safe_dump(config))
+    planned = checkout.planned("--configfile", "config/mine.yaml")
+    assert planned["train"] == 6 and not {"probe", "curves", "transfer"} & set(planned)
+
+
+def test_a_fusion_that_cannot_be_read_is_one_line(checkout: Checkout):
+    fusion: Path = checkout.folder / "mstclipiqa" / "model" / "fusions" / "mine.py"
+    fusion.write_text("class Fusion:\n    pass\n")
+    done = checkout.snakemake("--dry-run")
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error: ")]
+    assert done.returncode != 0 and len(lines) == 1 and 'mine.py: a fusion needs TITLE = "..."' in lines[0]
+    assert "Traceback" not in done.stdout + done.stderr
