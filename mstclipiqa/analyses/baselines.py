@@ -9,10 +9,11 @@ import pandas as pd
 
 from mstclipiqa.analyses.ridge import PENALTY, ridge
 from mstclipiqa.analyses.zero_shot import zero_shot_scores
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.layout import BASELINES, SAMPLES, SPLITS
 from mstclipiqa.base.names import TEST, TRAIN, VAL
 from mstclipiqa.base.words import mean_and_sd
+from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.encoders.statistics import NAMES
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
 from mstclipiqa.evaluation.metrics import plcc, srcc
@@ -97,7 +98,8 @@ def score_predictors(
 
     The table has a row per source, target, protocol and split. All images of a split but those for testing are
     trained on, the ones for validation too: nothing is chosen. A prediction that is the same for every test image
-    has no correlation: it has no row, and is named among the left out with its splits.
+    has no correlation: it has no row, and is named among the left out with its splits. Raises FailedRunError, which
+    names the split, where MOS are constant or a prediction is not finite.
     """
     rows, constant = [], {}
     for source, predict in predictors.items():
@@ -110,7 +112,11 @@ def score_predictors(
                 if np.ptp(predicted) == 0:
                     constant.setdefault((source, target, protocol), []).append(int(split))
                     continue
-                scores = srcc(predicted, mos[test]), plcc(predicted, mos[test])
+                try:
+                    scores = srcc(predicted, mos[test]), plcc(predicted, mos[test])
+                except FailedRunError as error:
+                    place = f"{samples['benchmark'].iloc[0]} {target}, {protocol}, split {split}"
+                    raise FailedRunError(f"{source} of {place}: {error}") from None
                 rows.append((source, target, protocol, int(split), int(test.sum()), *scores))
     left_out = [
         dict(zip(("source", "target", "protocol"), key, strict=True)) | {"splits": numbers}
@@ -134,21 +140,28 @@ class BaselineFiles:
     paired: Path
 
 
-def baselines_from_files(output: Path, files: BaselineFiles) -> list[str]:
-    """Score every rival on every split, write the table `output`, and say what was found, a line each: mean ± sample
-    SD over the splits of a protocol."""
+def score_files(files: BaselineFiles) -> tuple[pd.DataFrame, dict]:
+    """As `score_predictors`, from files: the table, and what it rests on and leaves out, which its metadata say."""
     samples, card = SAMPLES.read(files.samples)
     stores = {name: load_features(getattr(files, name)) for name in ("coarse", "fine", "statistics", "paired")}
     predictors = all_predictors(samples, stores, load_texts(files.prompts), load_texts(files.texts))
     rows, left_out = score_predictors(predictors, samples, SPLITS.read(files.splits)[0], list(card["ranges"]))
     metadata = {"benchmark": card["benchmark"], "synthetic": card["synthetic"], "penalty": PENALTY}
-    metadata["encoders"] = {name: store.metadata["encoder"] for name, store in stores.items()}
-    BASELINES.write(output, rows, metadata | {"left_out": left_out})
+    encoders = {name: store.metadata["encoder"] for name, store in stores.items()}
+    return rows, metadata | {"encoders": encoders, "left_out": left_out}
+
+
+def baselines_from_files(output: Path, files: BaselineFiles) -> list[str]:
+    """Score every rival on every split, write the table `output`, and say what was found, a line each: mean ± sample
+    SD over the splits of a protocol."""
+    rows, metadata = score_files(files)
+    BASELINES.write(output, rows, metadata)
+    title = get_benchmark(metadata["benchmark"]).title
     lines = []
     for (target, protocol, source), group in rows.groupby(["target", "protocol", "source"], sort=False):
         shown = ", ".join(f"{name.upper()} {mean_and_sd(group[name])}" for name in ("srcc", "plcc"))
-        lines.append(f"{card['title']} {target}, {protocol}, {len(group)} splits, {source}: {shown}")
-    for entry in left_out:
-        where = f"{card['title']} {entry['target']}, {entry['protocol']}, {len(entry['splits'])} splits"
+        lines.append(f"{title} {target}, {protocol}, {len(group)} splits, {source}: {shown}")
+    for entry in metadata["left_out"]:
+        where = f"{title} {entry['target']}, {entry['protocol']}, {len(entry['splits'])} splits"
         lines.append(f"{where}, {entry['source']}: left out, the same for every test image")
     return lines

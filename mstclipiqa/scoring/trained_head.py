@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.layout import SPLITS, training_files
 from mstclipiqa.base.names import LAST, LEVELS, TRAIN, VAL, VALIDATION
 from mstclipiqa.encoders.stores import TextFeatures, load_texts, read_store, write_store
@@ -104,7 +104,7 @@ def train_head(
 
     It is the workflow's run to the bit: same weights, same test predictions. `metadata` are the entries of CARD that
     the arguments do not say. Raises InputError for a split that is not in `splits`, and for the validation epoch
-    where the split has no validation images.
+    where the split has no validation images; FailedRunError, which names the run, where its training fails.
     """
     prepare_process()
     protocol, split, seed = run
@@ -119,7 +119,11 @@ def train_head(
             states.clear()
         states[epoch] = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
-    predictions = train_run(model, data, roles, recipe, seed, keep)
+    try:
+        predictions = train_run(model, data, roles, recipe, seed, keep)
+    except FailedRunError as error:
+        run = f"{metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
+        raise FailedRunError(f"head of {run}, {protocol}, split {split}, seed {seed}: {error}") from None
     predictions = predictions[predictions["selection"] == selection]
     epoch = int(predictions["epoch"].iloc[0])
     metrics = {name: metric(predictions["prediction"], predictions["mos"]) for name, metric in METRICS.items()}

@@ -9,7 +9,7 @@ from scipy import stats
 from mstclipiqa.analyses.baselines import SOURCES, all_predictors, ridge_predictors, score_predictors
 from mstclipiqa.analyses.ridge import ridge
 from mstclipiqa.analyses.zero_shot import ANTONYMS, LEVEL_TEXTS, ZERO_SHOT_TEXTS
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
 
 N, D = 60, 5
@@ -193,3 +193,11 @@ def test_constant_predictions_are_left_out_and_named(benchmark):
     assert "generator mean" not in set(scores["source"])
     assert set(scores.loc[scores["source"] == "prompt mean", "protocol"]) == {"grouped2"}
     assert scores["srcc"].notna().all()
+
+
+def test_constant_mos_of_a_split_are_named(benchmark, features):
+    samples, splits = benchmark
+    tested = splits["image"][(splits["split"] == 1) & (splits["role"] == "test")]
+    samples = samples.assign(benchmark="toy", quality=samples["quality"].mask(samples["image"].isin(tested), 3.0))
+    with pytest.raises(FailedRunError, match=r"^ridge on f_c of toy quality, grouped2, split 1: MOS are constant"):
+        score_ridge(samples, splits, stores(samples, coarse=features))

@@ -11,6 +11,7 @@ from toy import DIM, RECIPE, WIDTH, make_dataset, make_levels
 from mstclipiqa.analyses import learning_curves as curves
 from mstclipiqa.analyses.learning_curves import VARIANT, choose_split, follow, learning_rates, ridge_ceiling, run_curves
 from mstclipiqa.analyses.ridge import ridge
+from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.files import read_table, sha256
 from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VAL
 from mstclipiqa.evaluation.metrics import srcc
@@ -112,3 +113,9 @@ def test_a_rate_that_is_too_high_is_a_finding(splits, tmp_path):
     assert {entry["learning_rate"] for entry in metadata["stopped"]} == {1e30, 1e31, 1e32}
     assert all(entry["reason"] for entry in metadata["stopped"])
     assert set(table["learning_rate"]) >= {1e-3} and table["srcc"].notna().all()
+
+
+def test_ridge_on_flat_images_is_named(splits, tmp_path):
+    flat = replace(DATA, f_c=torch.ones_like(DATA.f_c), f_f=torch.ones_like(DATA.f_f))
+    with pytest.raises(FailedRunError, match=r"^ridge beside the curves of toy quality .*, grouped2, split 0: predict"):
+        run_curves(tmp_path / "a.parquet", splits, [(RECIPE, flat, LEVEL_STORE)], 0, {"benchmark": "toy"})

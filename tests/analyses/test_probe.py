@@ -12,7 +12,7 @@ from config_files import RECIPES
 
 from mstclipiqa.analyses import probe
 from mstclipiqa.analyses.probe_images import SEMANTIC, probe_scenes
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import read_table, sha256
 from mstclipiqa.base.names import LEVELS
 from mstclipiqa.data.protocols import split_samples
@@ -110,3 +110,15 @@ def test_levels_of_another_template_are_refused(arguments: dict, tmp_path: Path)
     with pytest.raises(InputError, match="'bad indeed' is not encoded"):
         probe.run_probe(tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_run_on_flat_images_is_named(arguments: dict, tmp_path: Path):
+    """Of equal features every prediction is the same."""
+    data = arguments["data"]
+    arguments["data"] = replace(data, f_c=torch.ones_like(data.f_c), f_f=torch.ones_like(data.f_f))
+    with pytest.raises(FailedRunError) as error:
+        probe.run_probe(tmp_path / "out", **arguments)
+    assert str(error.value).startswith(
+        "probe of toy quality released_code mst-clipiqa, grouped2, split 0, seed 3: predictions are constant ("
+    )
+    assert "\n" not in str(error.value)

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from toy import DIM, RECIPE, WIDTH, make_dataset, make_levels
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import read_table, sha256
 from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VAL, VALIDATION
 from mstclipiqa.cli.main import main
@@ -119,6 +119,13 @@ def test_what_cannot_be_trained_is_one_line(tmp_path, options, words):
         make(tmp_path / "head.safetensors", **options)
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_run_on_flat_images_is_named(tmp_path, monkeypatch):
+    flat = replace(DATA, f_c=torch.ones_like(DATA.f_c), f_f=torch.ones_like(DATA.f_f))
+    monkeypatch.setitem(globals(), "DATA", flat)
+    with pytest.raises(FailedRunError, match=r"^head of toy quality \w+ mst-clipiqa, grouped2, split 1, seed 3: pred"):
+        make(tmp_path / "head.safetensors")
 
 
 def test_what_is_no_head_is_refused(tmp_path):
