@@ -130,11 +130,27 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout this package runs from; None outside a checkout."""
+    """The commit of the checkout this package runs from; None outside one.
+
+    A repository that the package merely lies in, as in an environment inside another project, is none: there git keeps
+    other files, or keeps the package elsewhere than at the top.
+    """
+    here = Path(__file__)
+    place = f"{here.parents[1].name}/{here.parent.name}/"
+    if _git("rev-parse", "--show-prefix") != place or not _git("ls-files", "--", here.name):
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the folder of this file; None where it is in no repository, or git is not installed."""
+    # Inside a hook these name the repository of the hook, wherever git is asked.
+    elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+            ["git", *arguments],
+            cwd=Path(__file__).parent, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
     except OSError:
         return None

@@ -181,6 +181,56 @@ def test_commit_is_none_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.M
     assert module._git_commit() is None, "git is not installed"
 
 
+def git(folder: Path, *arguments: str) -> str:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def repository(folder: Path, *files: str) -> str:
+    """A repository that keeps `files`; its commit."""
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("a file")
+    git(folder, "init", "-q")
+    git(folder, "add", *files)
+    git(folder, "commit", "-qm", "a commit")
+    return git(folder, "rev-parse", "HEAD")
+
+
+PLACE = "mstclipiqa/provenance/manifest.py"
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_commit_of_a_repository_around_the_environment_is_not_the_packages(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whether the other project ignores its environment or has committed it."""
+    installed = tmp_path / ".venv" / "lib" / "site-packages" / PLACE
+    installed.parent.mkdir(parents=True)
+    installed.write_text("a file")
+    repository(tmp_path, "theirs.py", *([installed.relative_to(tmp_path).as_posix()] if kept else []))
+    monkeypatch.setattr(module, "__file__", str(installed))
+    assert module._git_commit() is None
+
+
+def test_commit_is_not_of_untracked_files_at_the_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / PLACE).parent.mkdir(parents=True)
+    (tmp_path / PLACE).write_text("a file")
+    repository(tmp_path, "theirs.py")
+    monkeypatch.setattr(module, "__file__", str(tmp_path / PLACE))
+    assert module._git_commit() is None
+
+
+def test_commit_is_the_checkouts_inside_the_hook_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    own, other = repository(tmp_path / "own", PLACE), repository(tmp_path / "other", PLACE, "theirs.py")
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "own" / PLACE))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    assert module._git_commit() == own != other
+
+
 UNREAD = (
     "metrics.parquet",
     "agiqa-1k/splits.parquet",
