@@ -1,5 +1,6 @@
 """A small results folder, written as the workflow writes it, for the report to read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from mstclipiqa.base.layout import CLAIMS as CLAIMS_FILE
 from mstclipiqa.base.layout import COMPARISONS, GATES, INTERVALS, MANIFEST, METRICS, READOUT, RUNS, SAMPLES, SPLITS
 from mstclipiqa.base.names import GROUP
 from mstclipiqa.claims.verdicts import claims_document
+from mstclipiqa.model.variants import VARIANTS as KNOWN
+from mstclipiqa.model.variants import get_variant
 
 TITLES = {
     "agiqa-1k": "AGIQA-1K",
@@ -44,6 +47,10 @@ SELECTIONS = {"lab-seed1": ["last", "best-on-test"], "grouped3": ["last", "valid
 SPLIT_COUNTS = {"lab-seed1": 1, "grouped3": 3}
 RECIPES = ["released_code", "main_text"]
 VARIANTS = ["mst-clipiqa", "mst-clipiqa-star"]
+DESCRIPTIONS = dict.fromkeys(KNOWN, "a rival") | {
+    "mst-clipiqa": "without the prompt",
+    "mst-clipiqa-star": "with the prompt",
+}
 
 
 def encoder(patch: int, pretrained: bool) -> dict:
@@ -70,6 +77,7 @@ def build(
     values: dict[str, list[float]] | None = None,
     timings: bool = True,
     probe: bool = False,
+    variants: Sequence[str] = VARIANTS,
 ) -> Path:
     """A suite of the `present` benchmarks (name: images). `word` is put wherever texts of others may stand.
 
@@ -88,14 +96,14 @@ def build(
         _write_splits(SPLITS.at(root, benchmark=benchmark), benchmark, names)
         for target in TARGETS[benchmark]:
             for recipe in RECIPES:
-                for variant in VARIANTS:
+                for variant in variants:
                     file = f"{benchmark}/runs/{target}/{recipe}/{variant}.parquet"
                     metadata = {
                         "benchmark": benchmark,
                         "target": target,
                         "recipe": recipe,
                         "variant": variant,
-                        "trainable_parameters": 722_561 if variant == "mst-clipiqa" else 2_299_010,
+                        "trainable_parameters": 2_299_010 if variant == "mst-clipiqa-star" else 722_561,
                         "synthetic": benchmark in synthetic,
                         "encoders": encoders,
                     }
@@ -116,7 +124,7 @@ def build(
             _write_probe(root, recipe, encoders)
     # Shuffled: the report sorts the rows itself.
     METRICS.write(METRICS.at(root), metrics.sample(frac=1, random_state=1), {})
-    write_json(MANIFEST.at(root), _manifest(present, encoders, outputs, word, data_root))
+    write_json(MANIFEST.at(root), _manifest(present, encoders, outputs, word, data_root, variants))
     return root
 
 
@@ -251,7 +259,9 @@ def _write_probe(root: Path, recipe: str, encoders: dict) -> None:
     GATES.write(GATES.at(root, recipe=recipe), gates, metadata)
 
 
-def _manifest(present: dict[str, int], encoders: dict, outputs: dict, word: str, data_root: Path) -> dict:
+def _manifest(
+    present: dict[str, int], encoders: dict, outputs: dict, word: str, data_root: Path, variants: Sequence[str]
+) -> dict:
     values = {"lr": 5e-6, "batch": 8, "epochs": 20, "margin": 0.1}
     return {
         "suite": "tiny",
@@ -261,7 +271,7 @@ def _manifest(present: dict[str, int], encoders: dict, outputs: dict, word: str,
             "data_root": str(data_root),
             "protocols": list(PROTOCOLS),
             "recipes": RECIPES,
-            "variants": VARIANTS,
+            "variants": list(variants),
             "encoders": {"coarse": "vit-b-32", "fine": "vit-b-16"},
         },
         "code": {"version": "0.1.0", "fingerprint": "c0ffee" * 10, "commit": None},
@@ -290,10 +300,7 @@ def _manifest(present: dict[str, int], encoders: dict, outputs: dict, word: str,
                 "silent": ["epochs", "margin"],
             },
         },
-        "variants": {
-            "mst-clipiqa": {"title": "MST-CLIPIQA", "description": "without the prompt"},
-            "mst-clipiqa-star": {"title": "MST-CLIPIQA*", "description": "with the prompt"},
-        },
+        "variants": {name: {"title": get_variant(name).title, "description": DESCRIPTIONS[name]} for name in variants},
         "protocols": PROTOCOLS,
         "readings": [f"Prompts are truncated at 77 tokens{word}.", "Padding is masked in the attention."],
         "inputs": {f"data/agiqa-3k/labels{word}.csv": "ab" * 32},

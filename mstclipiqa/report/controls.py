@@ -7,7 +7,7 @@ import pandas as pd
 
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import CURVES, TRANSFER, ResultsFile
-from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.base.names import SELECTIONS, TARGETS
 from mstclipiqa.base.words import spread
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.paper import PAPER
@@ -22,9 +22,11 @@ METRICS = ("srcc", "plcc")
 
 
 def read(results: Results, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
-    """A table of the whole suite with its metadata; None where the suite lacks it."""
+    """A table of the whole suite with its metadata; None where the suite lacks it, or has it of recipes that it no
+    longer runs."""
     path = entry.at(results.root)
-    return entry.read(path) if path.exists() else None
+    found = entry.read(path) if path.exists() else None
+    return found if found and set(found[0]["recipe"]) <= {"", *results.manifest["recipes"]} else None
 
 
 # Rivals without a head
@@ -37,13 +39,13 @@ def _selection(results: Results, protocol: str) -> str:
 
 
 def _heads(results: Results) -> pd.DataFrame:
-    """The runs of the paper's models that rivals are compared to."""
-    metrics = results.metrics[results.metrics["variant"].isin(MODELS)]
+    """The runs of the models that rivals are compared to."""
+    metrics = results.metrics[results.metrics["variant"].isin(results.models)]
     return metrics[metrics["selection"] == metrics["protocol"].map(lambda name: _selection(results, name))].copy()
 
 
 def baselines(results: Results) -> Table | None:
-    """The paper's models and every rival on the same test images: method by benchmark, per target and protocol."""
+    """The models and every rival on the same test images: method by benchmark, per target and protocol."""
     if results.baselines.empty:
         return None
     heads = _heads(results)
@@ -80,8 +82,8 @@ def baselines(results: Results) -> Table | None:
     columns = [*stub, *((title, metric.upper()) for title in titles.values() for metric in METRICS)]
     return Table(
         "baselines",
-        "The paper's two models beside rivals without a head, on the same test images: mean ± sample SD over splits, "
-        "and over seeds where there are several.",
+        f"{results.models_named[0].upper()}{results.models_named[1:]} beside rivals without a head, on the same test "
+        "images: mean ± sample SD over splits, and over seeds where there are several.",
         full,
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),
@@ -120,7 +122,7 @@ def _left_out(results: Results, titles: dict[str, str]) -> list[str]:
 
 
 def heads_against_ridge(results: Results) -> Table | None:
-    """How often each of the paper's models beats ridge regression on both streams, by recipe."""
+    """How often each of the models beats ridge regression on both streams, by recipe."""
     cell = ["benchmark", "target", "protocol"]
     rival = results.baselines[results.baselines["source"] == RIVAL].groupby(cell)["srcc"].mean()
     heads = _heads(results).groupby([*cell, "recipe", "variant"], sort=False)["srcc"]
@@ -195,7 +197,7 @@ def learning_rates(results: Results) -> Table | None:
     benchmark, train_images = metadata["benchmark"], metadata["train_images"]
     title = results.title("benchmarks", benchmark)
     printed = {} if results.untrained else printed_numbers(results, metadata["target"])
-    model = results.title("variants", curves["variant"].iloc[0])
+    model = get_variant(curves["variant"].iloc[0]).title
     in_paper = printed.get((model, benchmark, "srcc"))
     return Table(
         "learning_rates",

@@ -11,15 +11,16 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 KEYS = ["recipe", "variant"]
 
-#: CPU times are relative to this model's.
+#: CPU times are relative to this model's, or to the first one's where it was not run.
 UNIT = MODELS[0]
 
 
 def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
     """A row per recipe and variant, with the metadata of the timing; None where no costs were measured.
 
-    A row has the cost, the times relative to UNIT's, and the mean `srcc` with `sd`, `runs` and `undefined`. The SRCC is
-    that on the benchmark, target and protocol (named in the metadata) on which most variants were run, or empty.
+    A row has the cost, the times relative to those of the model that the metadata call `unit`, and the mean `srcc` with
+    `sd`, `runs` and `undefined`. The SRCC is that on the benchmark, target and protocol (named in the metadata) on which
+    most variants were run, or empty.
     """
     counted, timed = read(results, EFFICIENCY), read(results, TIMED)
     if counted is None or timed is None:
@@ -32,10 +33,11 @@ def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
     chosen = counts[counts == counts.max()].index[-1]  # the last protocol: those by prompt come after those by image
     summary = summary[(summary[place] == list(chosen)).all(axis=1)].rename(columns={"mean": "srcc"})
     full = full.merge(summary[[*KEYS, "srcc", "sd", "runs", "undefined"]], how="left", on=KEYS)
-    unit = full[full["variant"] == UNIT].drop_duplicates("variant")
+    name = UNIT if UNIT in set(full["variant"]) else full["variant"].iloc[0]
+    unit = full[full["variant"] == name].iloc[0]
     for size in (1, 32):
-        full[f"relative_{size}"] = full[f"ms_{size}"] / unit[f"ms_{size}"].squeeze() if len(unit) else float("nan")
-    return full, metadata | dict(zip(place, chosen, strict=True))
+        full[f"relative_{size}"] = full[f"ms_{size}"] / unit[f"ms_{size}"]
+    return full, metadata | {"unit": name} | dict(zip(place, chosen, strict=True))
 
 
 def describe_place(results: Results, metadata: dict) -> str:
@@ -68,7 +70,7 @@ def efficiency(results: Results) -> Table | None:
             shown.append(cells)
             groups.append(Cell(results.title("recipes", recipe)))
     columns = list(shown[0])
-    unit = results.title("variants", UNIT)
+    unit = results.title("variants", metadata["unit"])
     return Table(
         "efficiency",
         f"What each model costs from image to score, and its SRCC ({describe_place(results, metadata)}).",

@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mstclipiqa.base.layout import CURVES
-from mstclipiqa.base.names import MODELS, SELECTIONS
+from mstclipiqa.base.names import SELECTIONS
+from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report import controls, efficiency
 from mstclipiqa.report.probe_tables import FUSED, KINDS, STREAMS
 from mstclipiqa.report.results import Results
@@ -317,7 +318,7 @@ def learning_curves(results: Results) -> Figure | None:
         }
         canvas.legend(legend.values(), legend.keys(), loc="outside lower right", ncols=len(legend), frameon=False)
         caption = (
-            f"SRCC after every epoch by learning rate, {results.title('variants', curves['variant'].iloc[0])}: "
+            f"SRCC after every epoch by learning rate, {get_variant(curves['variant'].iloc[0]).title}: "
             f"{metadata['target']} of {results.title('benchmarks', metadata['benchmark'])}, protocol "
             f"{metadata['protocol']}, split {metadata['split']}, seed {metadata['seed']}. A curve that still rises at "
             "its last epoch was stopped for want of training."
@@ -335,9 +336,9 @@ def costs(results: Results) -> Figure | None:
     full = full.dropna(subset=["srcc", "relative_32"])
     if full.empty:
         return None
-    recipes, unit = results.among("recipe", full), results.title("variants", efficiency.UNIT)
+    recipes, unit = results.among("recipe", full), results.title("variants", metadata["unit"])
     full["millions"] = full["trained"] / 1e6
-    titles = {name: results.title("variants", name) for name in MODELS}
+    titles = {name: results.title("variants", name) for name in results.models}
     full["model"] = full["variant"].map(titles).fillna("others")
     axes = {"millions": "trained parameters, millions", "relative_32": f"time an image ({unit} = 1)"}
     colours = dict(zip(recipes, COLOURS, strict=False))

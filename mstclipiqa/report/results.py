@@ -23,7 +23,7 @@ from mstclipiqa.base.layout import (
     SAMPLES,
     SPLITS,
 )
-from mstclipiqa.base.names import SELECTIONS, TARGETS
+from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
 from mstclipiqa.report.paper import Paper, read_paper
 
 METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
@@ -80,6 +80,20 @@ class Results:
     def main_variants(self) -> list[str]:
         """The variants of the configuration's main grid."""
         return [name for name in self.manifest["config"]["variants"] if name in self.manifest["variants"]]
+
+    @property
+    def models(self) -> list[str]:
+        """The paper's models that were run, or the main grid's variants where none was: what a table shows that has no
+        room for every variant."""
+        run = set(self.metrics["variant"])
+        return [name for name in MODELS if name in run] or self.main_variants
+
+    @property
+    def models_named(self) -> str:
+        """The same in words."""
+        if set(MODELS) <= set(self.models):
+            return "the paper's two models"
+        return " and ".join(self.title("variants", name) for name in self.models)
 
     def title(self, kind: str, name: str) -> str:
         """The title of a benchmark, recipe or variant."""

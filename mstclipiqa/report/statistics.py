@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.base.names import SELECTIONS, TARGETS
 from mstclipiqa.report.paper import BEST_RIVAL, PAPER
 from mstclipiqa.report.results import GROUP_ORDER, Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -14,13 +14,13 @@ ALPHA = 0.05
 
 
 def _shown(results: Results, name: str) -> pd.DataFrame:
-    """The rows of a table of statistics that the page shows, if any: the paper's models, main selections."""
+    """The rows of a table of statistics that the page shows, if any: the models, main selections."""
     table = results.statistics.get(name, pd.DataFrame(columns=GROUP_ORDER))
-    return table[results.is_main(table) & table["variant"].isin(MODELS)]
+    return table[results.is_main(table) & table["variant"].isin(results.models)]
 
 
 def _only_models(results: Results) -> list[str]:
-    titles = [results.title("variants", name) for name in MODELS if name in results.manifest["variants"]]
+    titles = [results.title("variants", name) for name in results.models]
     return [f"Shown: {' and '.join(titles)}, main selection of each protocol. The CSV has every variant and selection."]
 
 
@@ -104,7 +104,8 @@ def paired_tests(results: Results) -> Table | None:
     against = " and ".join(results.title("variants", name) for name in rows["against"].unique())
     return Table(
         "paired_tests",
-        f"SRCC of each variant less that of {against} on the same splits and seeds, with Holm's adjusted p.",
+        f"SRCC of each variant less that of {against or 'another'} on the same splits and seeds, with Holm's "
+        "adjusted p.",
         table,
         frame_of(shown, columns),
         numeric=tuple(columns[1:]),
@@ -198,7 +199,7 @@ def protocol_audit(results: Results) -> Table | None:
         for row in full.itertuples()
     ]
     wanted = full["kind"].map({"prompts": "last", "epoch": "best-on-test", "seed": "best-on-test"})
-    rows = full[(full["selection"] == wanted) & full["variant"].isin(MODELS)]
+    rows = full[(full["selection"] == wanted) & full["variant"].isin(results.models)]
     if rows.empty:
         return None
     moves = list(rows["move"].unique())
@@ -299,8 +300,8 @@ def by_generator(results: Results) -> Table | None:
         groups=groups,
         grouped_by="Target, protocol and selection",
         notes=[
-            "Shown: the paper's two models under one protocol. The CSV has every generator, variant and protocol, with "
-            "the runs that had too few of its images or a constant prediction, which leaves the cell empty.",
+            f"Shown: {results.models_named} under one protocol. The CSV has every generator, variant and protocol, "
+            "with the runs that had too few of its images or a constant prediction, which leaves the cell empty.",
             "Within one generator, to know which generator made an image is worth nothing, and MOS vary less; both "
             "lower SRCC against that over all images.",
             "DALL-E 2 counts as diffusion, which its decoder is; AGIQA-3K's authors count it as autoregressive.",

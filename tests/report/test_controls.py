@@ -1,59 +1,10 @@
 """The controls' tables and figure: numbers by hand, reasons for what has no number, nothing where there is nothing."""
 
-import pandas as pd
 import pytest
+from results_beside import write_baselines, write_curves, write_transfer
 
-from mstclipiqa.base.layout import BASELINES, CURVES, TRANSFER
 from mstclipiqa.report import controls, figures, page
 from mstclipiqa.report.results import read_results
-
-TARGETS = ["quality", "correspondence"]
-SPLITS = {"lab-seed1": [0], "grouped3": [0, 1, 2]}
-
-
-def write_baselines(root):
-    rows = [
-        (source, target, protocol, split, 12, value + 0.1 * split, value)
-        for source, value in {"ridge on f_c and f_f": 0.4, "generator mean": 0.2, "prompt mean": 0.1}.items()
-        for target in TARGETS
-        for protocol, splits in SPLITS.items()
-        for split in splits
-        if source != "prompt mean" or protocol == "lab-seed1"
-    ]
-    left_out = [
-        {"source": "prompt mean", "target": target, "protocol": "grouped3", "splits": [0, 1, 2]} for target in TARGETS
-    ]
-    table = pd.DataFrame(rows, columns=list(BASELINES.columns))
-    BASELINES.write(BASELINES.at(root, benchmark="agiqa-3k"), table, {"left_out": left_out})
-
-
-def write_curves(root):
-    rows = [
-        ("released_code", "mst-clipiqa", rate, epoch, role, value + 0.1 * epoch)
-        for rate, value in {5e-6: 0.1, 5e-5: 0.4}.items()
-        for epoch in (1, 2, 3)
-        for role in ("train", "test")
-        if rate == 5e-6 or epoch < 3
-    ]
-    metadata = {
-        "benchmark": "agiqa-3k", "target": "quality", "protocol": "grouped3", "split": 0, "seed": 0,
-        "train_images": 36, "test_images": 12, "learning_rates": {"released_code": 5e-6},
-        "ridge": {"released_code": {"train": 0.9, "test": 0.65}},
-        "stopped": [{"recipe": "released_code", "learning_rate": 5e-5, "reason": "the run has diverged"}],
-    }  # fmt: skip
-    CURVES.write(CURVES.at(root), pd.DataFrame(rows, columns=list(CURVES.columns)), metadata)
-
-
-def write_transfer(root):
-    rows = [
-        (trained, tested, variant, recipe, 60, 0.7 if trained == tested else 0.3, 0.5)
-        for variant, recipe in (("mst-clipiqa", "main_text"), ("ridge", ""))
-        for trained in ("agiqa-1k", "agiqa-3k")
-        for tested in ("agiqa-1k", "agiqa-3k")
-    ]
-    protocols = dict.fromkeys(("agiqa-1k", "agiqa-3k"), "lab-seed1")
-    metadata = {"target": "quality", "recipe": "main_text", "seed": 0, "protocols": protocols}
-    TRANSFER.write(TRANSFER.at(root), pd.DataFrame(rows, columns=list(TRANSFER.columns)), metadata)
 
 
 @pytest.fixture
@@ -127,7 +78,7 @@ def test_gains_over_ridge_by_hand(make_results):
         .sort_index()
     )
     gains = [0.4 - 0.5]  # quality, grouped3: 0.4 in the mean, where ridge has 0.5
-    gains += [runs.loc[(target, "lab-seed1", "last")].mean() - 0.4 for target in TARGETS]
+    gains += [runs.loc[(target, "lab-seed1", "last")].mean() - 0.4 for target in ("quality", "correspondence")]
     gains += [runs.loc[("correspondence", "grouped3", "validation")].mean() - 0.5]
     assert row["min"] == pytest.approx(min(gains)) and row["max"] == pytest.approx(max(gains))
     assert row["mean"] == pytest.approx(sum(gains) / 4) and row["above"] == sum(gain > 0 for gain in gains)

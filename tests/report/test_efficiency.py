@@ -4,8 +4,8 @@ import json
 
 import pandas as pd
 import pytest
+from results_beside import write_costs
 
-from mstclipiqa.base.layout import EFFICIENCY, TIMED
 from mstclipiqa.report import efficiency, figures
 from mstclipiqa.report.results import read_results
 from mstclipiqa.report.results_tables import summarise
@@ -20,16 +20,7 @@ def costly(make_results):
         manifest = json.loads((root / "manifest.json").read_text())
         manifest["variants"]["coarse-only"] = {"title": "Coarse stream only", "description": "one encoder"}
         (root / "manifest.json").write_text(json.dumps(manifest))
-        recipe = read_results(root).metrics["recipe"].iloc[0]
-        rows = [
-            (recipe, "mst-clipiqa", "coarse+fine", False, 722_561, 150_000_000, 43.9, 8.0, 2.0),
-            (recipe, "mst-clipiqa-star", "coarse+fine", True, 2_299_010, 200_000_000, 49.8, 10.0, 3.0),
-            (recipe, "coarse-only", "coarse", False, 262_657, 88_000_000, 8.8, 2.0, 0.5),
-        ]
-        metadata = {"device": device, "machine": "one CPU thread" if device == "cpu" else "a GPU", "rounds": 5}
-        frame = pd.DataFrame(rows, columns=[*EFFICIENCY.columns, "ms_1", "ms_32"])
-        EFFICIENCY.write(EFFICIENCY.at(root), frame[list(EFFICIENCY.columns)], {})
-        TIMED.write(TIMED.at(root), frame[list(TIMED.columns)], metadata)
+        write_costs(root, ["mst-clipiqa", "mst-clipiqa-star", "coarse-only"], device)
         return read_results(root)
 
     return write

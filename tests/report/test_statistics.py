@@ -2,11 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from config_files import CLAIMS, PAPER_TABLES
-from results_tables import table_of
+from results_beside import write_statistics
 
-from mstclipiqa.base.files import read_table
-from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS
-from mstclipiqa.base.names import GROUP
 from mstclipiqa.report import statistics, write_report
 from mstclipiqa.report.results import read_results
 
@@ -19,37 +16,7 @@ def make_statistics(make_results):
 
     def make(**options):
         root = make_results(**options)
-        metrics, _ = read_table(root / "metrics.parquet")
-        means = metrics.groupby(GROUP)["srcc"].mean().reset_index()
-        grouped = means["protocol"] == "grouped3"
-        intervals = means.assign(
-            resampled=np.where(grouped, "prompts", "images"),
-            srcc_low=means["srcc"] - 0.1,
-            srcc_high=means["srcc"] + 0.1,
-            srcc_sd_splits=np.where(grouped, 0.02, np.nan),
-            srcc_sd_seeds=np.nan,
-        )
-        tested = means[means["variant"] != "mst-clipiqa"].drop(columns="srcc")
-        comparisons = tested.assign(
-            against="mst-clipiqa",
-            method="paired bootstrap",
-            srcc_difference=0.0123,
-            p=0.01,
-            p_holm=0.02,
-            family_size=2.0,
-        )
-        kinds = [
-            ("generator", "AttnGAN", "GAN", 2, 0, np.nan),
-            ("generator", "SD1.5", "diffusion", 2, 0, 0.5),
-            ("generator", "GLIDE", "diffusion", 2, 0, 0.7),
-            ("kind", "GAN", "GAN", 2, 2, np.nan),
-            ("kind", "diffusion", "diffusion", 2, 0, 0.6),
-        ]
-        columns = ["level", "name", "kind", "runs", "runs_undefined", "srcc"]
-        generators = means.drop(columns="srcc").merge(pd.DataFrame(kinds, columns=columns), how="cross")
-        generators["runs_too_small"] = 0
-        for entry, table in ((INTERVALS, intervals), (COMPARISONS, comparisons), (GENERATORS, generators)):
-            entry.write(entry.at(root), table_of(entry, table.sample(frac=1, random_state=2)), {})
+        write_statistics(root)
         return root
 
     return make
