@@ -48,6 +48,7 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fusion = _fusion(chosen.module, dim, recipe) if chosen.module else SeparateStreams(dim, recipe)
+        head: nn.Module
         if chosen.head == PROMPT:
             head = PromptHead(dim, recipe, text_width)
         elif chosen.head == TWO_TOWERS:

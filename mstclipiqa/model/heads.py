@@ -18,6 +18,8 @@ class TemplateHead(nn.Module):
     p = softmax(temperature * cos(z, t_k)), score = sum_k k p_k, k = 1..5
     """
 
+    scores: Tensor
+
     def __init__(self, dim: int, recipe: Recipe, levels: Tensor):
         super().__init__()
         if levels.shape != (len(LEVELS), dim):

@@ -50,7 +50,7 @@ def fusion_variant(path: Path) -> Variant:
     """
     try:
         texts = {
-            statement.targets[0].id: ast.literal_eval(statement.value)
+            ast.unparse(statement.targets[0]): ast.literal_eval(statement.value)
             for statement in ast.parse(path.read_bytes()).body
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) in ("TITLE", "DESCRIPTION")
         }
