@@ -56,8 +56,8 @@ class Scorer:
         used = {identity["model"] for head in self.heads.values() for identity in _identities(head).values()}
         if unknown := sorted(set(weights) - used):
             raise InputError(f"weights of {unknown[0]}: no head uses it; they use {', '.join(sorted(used))}")
-        #: By (model, hash of its weights), so that heads share what they have in common.
-        self.encoders: dict[tuple[str, str], Encoder] = {}
+        #: By (model, hash of its weights, precision), so that heads share what they have in common.
+        self.encoders: dict[tuple[str, str, str], Encoder] = {}
         for head in self.heads.values():
             self.encoders |= {_key(encoder.identity): encoder for encoder in head.encoders}
         for head in self.heads.values():
@@ -92,12 +92,12 @@ class Scorer:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             for batch in progress(batches, len(batches), "score", "batches"):
                 decoded = list(pool.map(self._decode, batch))
-                good = [number for number, pixels in enumerate(decoded) if not isinstance(pixels, InputError)]
-                scores = self._score_batch([decoded[n] for n in good], [texts[batch[n]] for n in good]) if good else {}
+                good = {n: pixels for n, pixels in enumerate(decoded) if not isinstance(pixels, InputError)}
+                scores = self._score_batch(list(good.values()), [texts[batch[n]] for n in good]) if good else {}
                 errors = {n: str(pixels) for n, pixels in enumerate(decoded) if isinstance(pixels, InputError)}
                 frame = pd.DataFrame({"image": [str(path) for path in batch]})
                 for target in self.heads:
-                    frame[target] = pd.Series(scores.get(target, []), index=good, dtype=float)
+                    frame[target] = pd.Series(scores.get(target, []), index=list(good), dtype=float)
                 frame["error"] = pd.Series(errors, dtype=object)
                 rows.append(frame)
         return pd.concat(rows, ignore_index=True).round(DECIMALS)
@@ -144,7 +144,7 @@ class Scorer:
         for key in streams:
             wanted = _preprocessing(self.encoders[key].identity)
             features[key] = self.encoders[key].encode_images(torch.stack([image[wanted] for image in pixels]))
-        prompts: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
+        prompts: dict[tuple[str, str, str], tuple[Tensor, Tensor]] = {}
         scores = {}
         for target, head in self.heads.items():
             inputs = [features[_key(head.card["encoders"][stream])] for stream in ("coarse", "fine")]

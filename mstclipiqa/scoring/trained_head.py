@@ -122,8 +122,8 @@ def train_head(
     try:
         predictions = train_run(model, data, roles, recipe, seed, keep)
     except FailedRunError as error:
-        run = f"{metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
-        raise FailedRunError(f"head of {run}, {protocol}, split {split}, seed {seed}: {error}") from None
+        job = f"{metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
+        raise FailedRunError(f"head of {job}, {protocol}, split {split}, seed {seed}: {error}") from None
     predictions = predictions[predictions["selection"] == selection]
     epoch = int(predictions["epoch"].iloc[0])
     metrics = {name: metric(predictions["prediction"], predictions["mos"]) for name, metric in METRICS.items()}
