@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -20,6 +20,10 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.encoders.compact_weights import EMBEDDED, embedded_file, is_compact, read_weights
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.encoders.quick_vit import quicken
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
+    from open_clip.transformer import VisionTransformer
 
 #: Prefix of a weights specification that stands for seeded random weights, as in `random:32`.
 RANDOM = "random:"
@@ -33,7 +37,7 @@ class Encoder:
     """A frozen CLIP model in evaluation mode. `identity` is JSON-serialisable. Encoders that prepare images alike have
     the same `preprocess`, so that one image serves them all."""
 
-    model: torch.nn.Module
+    model: "CLIP"
     preprocess: Callable[[Image.Image], Tensor]
     tokenize: Callable[[list[str]], Tensor]
     token_counts: Callable[[list[str]], list[int]]
@@ -117,11 +121,11 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
         logging.disable(logging.ERROR)
         try:
             torch.manual_seed(seed or 0)
-            compact = seed is None and not tag and is_compact(file)
+            compact = file if file and is_compact(file) else None
             source = None if compact or seed is not None else weights
             model = open_clip.create_model(name, pretrained=source, device=device)
             if compact:
-                model.load_state_dict(read_weights(file, config["text_cfg"]["vocab_size"]))
+                model.load_state_dict(read_weights(compact, config["text_cfg"]["vocab_size"]))
         except pickle.UnpicklingError:  # whose message says how to run the code that may be in it
             raise InputError(
                 f"encoder {name}, weights {weights}: cannot be loaded (damaged, or more than tensors is in it)"
@@ -143,8 +147,7 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
     preprocessing = dict(sorted(open_clip.get_model_preprocess_cfg(model).items()))
     tokenizer = open_clip.get_tokenizer(name)
     pretrained = seed is None
-    # Not where a file lies on this machine.
-    shown = weights if seed is not None or tag or weights == EMBEDDED else file.name
+    shown = file.name if file and weights != EMBEDDED else weights  # not where the file lies on this machine
     identity = {
         "model": full_name,
         "weights": shown,
@@ -178,7 +181,7 @@ def image_transform(**preprocessing: Any) -> Callable[[Image.Image], Tensor]:
     return open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**preprocessing), is_train=False)
 
 
-def retokenise(visual: nn.Module, patch_size: int, name: str) -> None:
+def retokenise(visual: "VisionTransformer", patch_size: int, name: str) -> None:
     """Give a vision transformer another patch size, in place, as the paper's appendix does with its one ViT-B/32.
 
     The grid of position embeddings is interpolated bicubically (7 x 7 -> 14 x 14). The appendix does not say how the

@@ -23,9 +23,17 @@ from mstclipiqa.encoders.stores import read_store, write_store
 class ImageEncoder(Protocol):
     """What turns images into features: a CLIP model, or the statistics of images. `identity` decides their bytes."""
 
-    device: torch.device
-    identity: dict[str, Any]
-    preprocess: Callable[[Image.Image], Tensor]
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides a feature's bytes; JSON-serialisable."""
+
+    @property
+    def preprocess(self) -> Callable[[Image.Image], Tensor]:
+        """Prepares one image."""
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Features (B, D), float32, of prepared images (B, ...)."""
@@ -34,9 +42,17 @@ class ImageEncoder(Protocol):
 class TextEncoder(Protocol):
     """What turns texts into token states and embeddings."""
 
-    device: torch.device
-    identity: dict[str, Any]
-    token_counts: Callable[[list[str]], list[int]]
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """As of an ImageEncoder."""
+
+    @property
+    def token_counts(self) -> Callable[[list[str]], list[int]]:
+        """The tokens of each text, start and end included."""
 
     def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
         """Per text its token states (L, T), and the pooled embeddings (B, D)."""

@@ -1,11 +1,15 @@
 """Vision transformers without the work that their features do not depend on."""
 
 import functools
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mstclipiqa.encoders.open_clip_loader import open_clip
+
+if TYPE_CHECKING:
+    from open_clip.transformer import ResidualAttentionBlock
 
 
 def quicken(visual: nn.Module) -> None:
@@ -31,7 +35,7 @@ def quicken(visual: nn.Module) -> None:
         blocks[-1].forward = functools.partial(_first_tokens, blocks[-1], 1)
 
 
-def _first_tokens(block: nn.Module, count: int | None, x: Tensor, attn_mask: None = None) -> Tensor:
+def _first_tokens(block: "ResidualAttentionBlock", count: int | None, x: Tensor, attn_mask: None = None) -> Tensor:
     """What a block makes of its tokens (B, L, E): of the first `count` alone, or of all."""
     tokens, x = block.ln_1(x), x[:, :count]
     x = x + block.ls_1(_attend(block.attn, tokens[:, :count], tokens))

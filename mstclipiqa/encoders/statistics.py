@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ from mstclipiqa.encoders.extraction import extract_features
 
 SMALLEST = 16  # pixels a side: below, no window of BRISQUE fits into the halved image
 FLOOR = 0.01
-NEIGHBOURS = {
+Place = slice | tuple[slice, slice]
+NEIGHBOURS: dict[str, tuple[Place, Place]] = {
     "horizontal": (np.s_[:, :-1], np.s_[:, 1:]),
     "vertical": (np.s_[:-1], np.s_[1:]),
     "diagonal": (np.s_[:-1, :-1], np.s_[1:, 1:]),
@@ -154,7 +156,7 @@ def _frequencies(height: int, width: int) -> tuple[np.ndarray, ...]:
         near_y, near_x = (np.abs(f - np.rint(f * period) / period) * n < 1.5 for f, n in ((y, height), (x, width)))
         lattice[near_y & near_x] = period
     window = np.outer(np.hanning(height), np.hanning(width))
-    return weight, ring, orientation, lattice, np.float32(window / np.sqrt((window**2).mean()))
+    return weight, ring, orientation, lattice, (window / np.sqrt((window**2).mean())).astype(np.float32)
 
 
 def _spectrum(x: np.ndarray) -> dict[str, float]:
@@ -183,7 +185,7 @@ def _spectrum(x: np.ndarray) -> dict[str, float]:
     horizontal, diagonal, vertical = np.log(power_sums / counts + FLOOR)[:3]
     statistics["log_power_horizontal_to_vertical"] = horizontal - vertical
     statistics["log_power_diagonal_to_straight"] = diagonal - (horizontal + vertical) / 2
-    relative = (power + FLOOR) / np.float32(mean)[ring]
+    relative = (power + FLOOR) / mean.astype(np.float32)[ring]
     for period in (2, 4, 8):
         here = lattice == period
         statistics[f"log_lattice_power_period_{period}"] = np.log(np.average(relative[here], weights=weight[here]))
@@ -247,7 +249,7 @@ def _asymmetric_fit(x: np.ndarray) -> dict[str, float]:
 
 def _brisque(scales: Iterable[np.ndarray]) -> dict[str, float]:
     """The 36 features of BRISQUE (Mittal, Moorthy & Bovik 2012), here of the windows that lie inside the image."""
-    statistics = {}
+    statistics: dict[str, float] = {}
     for level, x in enumerate(scales):
         fits = {"": _symmetric_fit(x)}
         fits |= {f"{name}_": _asymmetric_fit(x[here] * x[there]) for name, (here, there) in NEIGHBOURS.items()}
@@ -265,7 +267,7 @@ class StatisticsEncoder:
     device = torch.device("cpu")
 
     def __init__(self) -> None:
-        self.identity = {
+        self.identity: dict[str, Any] = {
             "model": "image-statistics",
             "label": f"{len(NAMES)} image statistics",
             "names": list(NAMES),
