@@ -47,12 +47,13 @@ def extract(
     """Encode every image of a benchmark, on a GPU where there is one. Resumes where it was killed."""
     from mstclipiqa.encoders.encode import extract_from_files
 
-    views = {"augmentation": recipe.augmentation, "views": recipe.views} if recipe else {}
-    if recipe and not recipe.views:
+    augmentation, views = (recipe.augmentation, recipe.views) if recipe else (None, 0)
+    if recipe and not views:
         raise InputError(f"recipe {recipe.name}: trains on no augmented views; leave --recipe out")
     extract_from_files(
-        encoders, text_encoder, samples, root, batch_size, gpu_batch_size, threads, precision, **views, shard=shard
-    )
+        encoders, text_encoder, samples, root, batch_size, gpu_batch_size, threads, precision, augmentation, views,
+        shard,
+    )  # fmt: skip
 
 
 @click.command("encode-texts")

@@ -13,6 +13,7 @@ from mstclipiqa.cli.options import READ, WRITE
 
 if TYPE_CHECKING:
     from mstclipiqa.model.recipes import Recipe
+    from mstclipiqa.scoring.trained_head import Head
 
 
 @click.command("train-head")
@@ -61,7 +62,7 @@ def score(
     from mstclipiqa.scoring.released import load_released
     from mstclipiqa.scoring.scorer import Scorer, read_prompts, write_scores
 
-    given = [*heads, *([load_released(released)] if released else [])]
+    given: list[Path | Head] = [*heads, *([load_released(released)] if released else [])]
     scorer = Scorer(*given, weights=dict(place.split("=", 1) for place in weights))
     for head in scorer.heads.values():
         click.echo(str(head), err=True)
