@@ -101,7 +101,8 @@ def score_predictors(
     has no correlation: it has no row, and is named among the left out with its splits. Raises FailedRunError, which
     names the split, where MOS are constant or a prediction is not finite.
     """
-    rows, constant = [], {}
+    rows = []
+    constant: dict[tuple[str, str, str], list[int]] = {}
     for source, predict in predictors.items():
         for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True):
             roles = group.set_index("image")["role"].reindex(samples["image"])

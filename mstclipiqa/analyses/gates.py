@@ -22,7 +22,7 @@ def gate_shifts(gates: Tensor, strengths: Tensor) -> pd.DataFrame:
     rows = []
     for number, artefact in enumerate([CLEAN, *ARTEFACTS]):
         change = clean.roll(1, 0) - clean if artefact == CLEAN else gates[:, number] - clean
-        row = {"artefact": artefact}
+        row: dict[str, str | float | None] = {"artefact": artefact}
         for name, by_scene in (("shift", change.mean(1)), ("movement", change.abs().mean(1))):
             row |= {name: by_scene.mean().item(), f"{name}_sd": by_scene.std().item()}
             row[f"{name}_srcc"] = None if artefact == CLEAN else srcc(by_scene, strengths[:, number])

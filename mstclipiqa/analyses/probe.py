@@ -22,6 +22,7 @@ from mstclipiqa.base.names import MODELS, QUALITY
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
+from mstclipiqa.model.fusions.gff import Fusion
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, first_split, read_dataset, roles_of
@@ -114,8 +115,10 @@ def run_probe(
     gates = {}
     for state, model in models.items():
         with torch.inference_mode():
-            features[f"z_{state}"] = model.fusion(f_c, f_f)
-            gates[state] = model.fusion.gate(f_c[rows], f_f[rows]).double().reshape(*strengths.shape, -1)
+            fusion = model.fusion
+            assert isinstance(fusion, Fusion), "the gates are those of VARIANT's fusion"
+            features[f"z_{state}"] = fusion(f_c, f_f)
+            gates[state] = fusion.gate(f_c[rows], f_f[rows]).double().reshape(*strengths.shape, -1)
     shifts = [gate_shifts(g, strengths).assign(state=state) for state, g in gates.items()]
     summary = {
         state: {

@@ -75,7 +75,7 @@ def read_out(features: dict[str, Tensor], images: pd.DataFrame) -> pd.DataFrame:
                 ridge = Ridge(inputs[~held_out], len(chosen) // chosen["scene"].nunique())
                 for name in names:
                     values, number = known[name].to_numpy(), pd.api.types.is_numeric_dtype(known[name])
-                    levels = None if number else np.unique(values)
+                    levels = np.unique(values)
                     targets = values[:, None] if number else values[:, None] == levels
                     predicted = ridge.predict(torch.tensor(targets[~held_out]).double(), inputs[held_out]).numpy()
                     if number:
