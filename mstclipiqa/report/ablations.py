@@ -40,7 +40,8 @@ def _ablation(results: Results, table: str, subject: str, variants: dict[str, st
     shown, groups = [], []
     for (recipe, protocol), rows in summary.groupby(["recipe", "protocol"], sort=False):
         for variant in (name for name in variants if name in set(rows["variant"])):
-            cells = {("", "Variant"): Cell(results.title("variants", variant), variants[variant])}
+            model = Cell(results.title("variants", variant), variants[variant])
+            cells: dict[tuple[str, str], str | Cell] = {("", "Variant"): model}
             for place in places:
                 found = rows[(rows[["variant", "benchmark", "target"]] == [variant, *place]).all(axis=1)]
                 found = found.set_index("metric")

@@ -181,18 +181,18 @@ def learning_rates(results: Results) -> Table | None:
     full["ridge_test"] = full["recipe"].map(lambda name: metadata["ridge"][name]["test"])
     shown, groups = [], []
     for recipe in results.among("recipe", full):
-        title = Cell(results.title("recipes", recipe))
+        group = Cell(results.title("recipes", recipe))
         for row in full[full["recipe"] == recipe].sort_values("learning_rate").to_dict("records"):
             own = row["learning_rate"] == metadata["learning_rates"][recipe]
-            cells = {"Learning rate": Cell(f"{row['learning_rate']:g}", "the recipe's own" if own else "")}
-            cells |= {"Epochs": str(int(row["epochs"]))}
+            rate = Cell(f"{row['learning_rate']:g}", "the recipe's own" if own else "")
+            cells: dict[str, str | Cell] = {"Learning rate": rate, "Epochs": str(int(row["epochs"]))}
             cells |= {f"SRCC, {role}": f"{row[f'srcc_{role}']:.4f}" for role in ("train", "test")}
             shown.append(cells | {"Test less ridge": f"{row['srcc_test'] - row['ridge_test']:+.4f}"})
-            groups.append(title)
+            groups.append(group)
         ridge = metadata["ridge"][recipe]
-        cells = {f"SRCC, {role}": f"{ridge[role]:.4f}" for role in ("train", "test")}
-        shown.append({"Learning rate": RIVAL, "Epochs": DASH, **cells, "Test less ridge": DASH})
-        groups.append(title)
+        scores = {f"SRCC, {role}": f"{ridge[role]:.4f}" for role in ("train", "test")}
+        shown.append({"Learning rate": RIVAL, "Epochs": DASH, **scores, "Test less ridge": DASH})
+        groups.append(group)
     columns = list(shown[0])
     benchmark, train_images = metadata["benchmark"], metadata["train_images"]
     title = results.title("benchmarks", benchmark)
@@ -234,7 +234,7 @@ def transfer(results: Results) -> Table | None:
     titles = {name: results.title("benchmarks", name) for name in full["train_benchmark"].unique()}
     shown, groups = [], []
     for (variant, recipe, trained), rows in full.groupby(["variant", "recipe", "train_benchmark"], sort=False):
-        cells = {("", "Trained on"): titles[trained]}
+        cells: dict[tuple[str, str], str | Cell] = {("", "Trained on"): titles[trained]}
         for row in rows.to_dict("records"):
             own = row["test_benchmark"] == trained
             cells["Tested on", titles[row["test_benchmark"]]] = Cell(f"{row['srcc']:.4f}", "own" if own else "")

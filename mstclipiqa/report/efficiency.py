@@ -19,8 +19,8 @@ def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
     """A row per recipe and variant, with the metadata of the timing; None where no costs were measured.
 
     A row has the cost, the times relative to those of the model that the metadata call `unit`, and the mean `srcc` with
-    `sd`, `runs` and `undefined`. The SRCC is that on the benchmark, target and protocol (named in the metadata) on which
-    most variants were run, or empty.
+    `sd`, `runs` and `undefined`. The SRCC is that on the benchmark, target and protocol (named in the metadata) on
+    which most variants were run, or empty.
     """
     counted, timed = read(results, EFFICIENCY), read(results, TIMED)
     if counted is None or timed is None:
@@ -57,7 +57,8 @@ def efficiency(results: Results) -> Table | None:
     for recipe in results.among("recipe", full):
         for row in full[full["recipe"] == recipe].to_dict("records"):
             streams = " and ".join(row["encoders"].split("+"))
-            cells = {"Model": Cell(results.title("variants", row["variant"]), streams + ", prompt" * row["prompt"])}
+            model = Cell(results.title("variants", row["variant"]), streams + ", prompt" * row["prompt"])
+            cells: dict[str, str | Cell] = {"Model": model}
             cells |= {"Trained": f"{row['trained']:,}", "All parameters": f"{row['total'] / 1e6:,.1f} M"}
             cells |= {"GFLOP an image": f"{row['gflops']:.3g}"}
             if on_gpu:

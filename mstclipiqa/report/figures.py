@@ -4,6 +4,7 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -22,6 +23,9 @@ from mstclipiqa.report import controls, efficiency
 from mstclipiqa.report.probe_tables import FUSED, KINDS, STREAMS
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.results_tables import printed_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 #: The learning curves of the weights that ship with the package, and their columns.
 WEIGHTS = Path(__file__).parents[1] / "encoders" / "weights"
@@ -42,7 +46,7 @@ MARKERS = ["o", "D", "s", "^"]
 DOTTED = (0, (2, 2))
 THEME = "svg{color-scheme:light dark;color:CanvasText}"
 
-STYLE = {
+STYLE: "dict[RcKeyType, str | float]" = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "text.parse_math": False,
@@ -81,7 +85,7 @@ class Figure:
 
 def _finish(canvas: Canvas, name: str, caption: str, alt: str) -> Figure:
     png, svg = io.BytesIO(), io.StringIO()
-    canvas.get_layout_engine().set(h_pad=0.09)
+    canvas.set_layout_engine("constrained", h_pad=0.09)
     canvas.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
     canvas.set_layout_engine("none")  # laid out already, which takes as long as drawing
     no_metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])

@@ -75,11 +75,10 @@ def comparison(results: Results, target: str) -> Table:
     shown, full, groups, not_run = [], [], [], set()
     for keys, rows in summary.groupby(["protocol", "selection", "recipe", "variant"], sort=False):
         protocol, selection, recipe, variant = keys
-        cells = {
-            ("", "Method"): results.title("variants", variant),
-            ("", "Recipe"): results.title("recipes", recipe),
-        }
-        record = {"source": "measured", "method": cells["", "Method"], "variant": variant, "recipe": recipe}
+        method = results.title("variants", variant)
+        cells: dict[tuple[str, str], str | Cell] = {("", "Method"): method}
+        cells["", "Recipe"] = results.title("recipes", recipe)
+        record = {"source": "measured", "method": method, "variant": variant, "recipe": recipe}
         record |= {"protocol": protocol, "selection": selection}
         for benchmark, title in titles.items():
             found = rows[rows["benchmark"] == benchmark].set_index("metric")
@@ -158,7 +157,7 @@ def _printed_rows(results: Results, target: str, titles: dict[str, str]) -> list
     rows = []
     for method in dict.fromkeys(method for method, _, _ in printed):
         cells = {("", "Method"): method}
-        record = {"source": f"printed in {PAPER}", "method": method}
+        record: dict[str, str | float | None] = {"source": f"printed in {PAPER}", "method": method}
         for benchmark, title in titles.items():
             for metric in ("srcc", "plcc"):
                 value = printed.get((method, benchmark, metric))

@@ -42,7 +42,8 @@ def intervals(results: Results) -> Table | None:
     shown, groups = [], []
     for key, group in rows.groupby(["target", "protocol", "selection", "recipe", "variant"], sort=False):
         target, protocol, selection, recipe, variant = key
-        cells = {("", "Method"): results.title("variants", variant), ("", "Recipe"): results.title("recipes", recipe)}
+        cells: dict[tuple[str, str], str | Cell] = {("", "Method"): results.title("variants", variant)}
+        cells["", "Recipe"] = results.title("recipes", recipe)
         for row in group.to_dict("records"):
             title = results.title("benchmarks", row["benchmark"])
             known = pd.notna(row["srcc_low"])
@@ -87,7 +88,7 @@ def paired_tests(results: Results) -> Table | None:
         size = family["family_size"].max()
         remark = f"{0 if pd.isna(size) else int(size)} tests, {' and '.join(sorted(family['method'].unique()))}"
         for variant, tests in family.groupby("variant", sort=False):
-            cells = {("", "Method"): results.title("variants", variant)}
+            cells: dict[tuple[str, str], str | Cell] = {("", "Method"): results.title("variants", variant)}
             for test in tests.to_dict("records"):
                 place = results.title("benchmarks", test["benchmark"]), test["target"].capitalize()
                 cells[place] = Cell(f"{test['srcc_difference']:+.4f}", _p(test["p_holm"]))
@@ -184,7 +185,7 @@ def _moves(scores: dict[tuple[str, str], float]) -> Iterator[Move]:
             yield Move("epoch", name, *best, *last, scores[best], scores[last])
     for selection in SELECTIONS:
         several = [scores[seed, selection] for seed in seeds if (seed, selection) in scores]
-        if len(several) > 1 and (first, selection) in scores:
+        if first and len(several) > 1 and (first, selection) in scores:
             mean, one = sum(several) / len(several), (first, selection)
             name = f"{first} − mean of {len(several)} lab seeds, {SELECTIONS[selection]}"
             yield Move("seed", name, *one, "mean of lab seeds", selection, scores[one], mean)
@@ -208,7 +209,8 @@ def protocol_audit(results: Results) -> Table | None:
     for key, group in rows.groupby(["target", "drawn", "variant", "recipe"], sort=False):
         target, synthetic, variant, recipe = key
         gain = None if synthetic else gains.get((target, variant))
-        cells = {"Method": results.title("variants", variant), "Recipe": results.title("recipes", recipe)}
+        cells: dict[str, str | Cell] = {"Method": results.title("variants", variant)}
+        cells["Recipe"] = results.title("recipes", recipe)
         means = {}
         for move, found in group.groupby("move", sort=False):
             points = 100 * found["difference"]
@@ -268,7 +270,7 @@ def by_generator(results: Results) -> Table | None:
     for key, group in rows.groupby(GROUP_ORDER, sort=False):
         named = dict(zip(GROUP_ORDER, key, strict=True))
         generators, by_kind = (group[group["level"] == level] for level in ("generator", "kind"))
-        cells = {
+        cells: dict[str, str | Cell] = {
             "Benchmark": results.title("benchmarks", named["benchmark"]),
             "Method": results.title("variants", named["variant"]),
             "Recipe": results.title("recipes", named["recipe"]),

@@ -46,7 +46,7 @@ def _key_rows(results: Results, table: Table) -> Table:
         caption=f"{table.caption.partition(',')[0]}: mean ± sample SD over splits and seeds, by each protocol's main "
         f"selection, recipe {results.title('recipes', recipe) if recipe else DASH}.",
         shown=frame_of(table.shown[kept.to_list()].to_dict("records"), columns),
-        groups=[group for group, keep in zip(table.groups, kept, strict=True) if keep],
+        groups=[group for group, keep in zip(table.groups or (), kept, strict=True) if keep],
         notes=[],
     )
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 
@@ -70,7 +70,8 @@ class Table:
     def grouped_rows(self) -> list[tuple[Cell | None, list[list]]]:
         """The rows, gathered under their group headings (None where there are none)."""
         gathered: list[tuple[Cell | None, list[list]]] = []
-        for group, row in zip(self.groups or [None] * len(self.shown), self.shown.values.tolist(), strict=True):
+        headings: Sequence[Cell | None] = self.groups or [None] * len(self.shown)
+        for group, row in zip(headings, self.shown.values.tolist(), strict=True):
             if not gathered or gathered[-1][0] != group:
                 gathered.append((group, []))
             gathered[-1][1].append(row)

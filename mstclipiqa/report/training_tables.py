@@ -98,7 +98,8 @@ def parameters(results: Results) -> Table:
     ).drop_duplicates()
     shown = []
     for variant in ordered(results.manifest, "variants"):
-        row = {"Method": Cell(results.title("variants", variant), results.manifest["variants"][variant]["description"])}
+        method = Cell(results.title("variants", variant), results.manifest["variants"][variant]["description"])
+        row: dict[str, str | Cell] = {"Method": method}
         for recipe in ordered(results.manifest, "recipes"):
             counts = full[(full["variant"] == variant) & (full["recipe"] == recipe)]["trainable_parameters"]
             row[results.title("recipes", recipe)] = " or ".join(f"{count:,}" for count in sorted(counts)) or DASH
