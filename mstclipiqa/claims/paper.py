@@ -5,9 +5,11 @@ measure for the variant that stands for it. The same contrasts are decided twice
 run and finds where the paper contradicts itself, and on the measured ones (claims/verdicts).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,6 +79,12 @@ class Claim:
     count: dict = field(default_factory=dict)
     found: tuple[float | None, str, str] | None = None
 
+    @property
+    def number(self) -> float:
+        """What is claimed, of a claim of a number."""
+        assert self.claimed is not None, f"{self.id} claims no number"
+        return self.claimed
+
 
 # The claims
 
@@ -91,6 +99,13 @@ class Paper:
 
     def value(self, table: str, method: str, column: tuple[str, str], metric: str) -> float | None:
         return self.numbers.get((table, method, *column, metric))
+
+    def number(self, table: str, method: str, column: tuple[str, str], metric: str) -> float:
+        """As `value`. Raises InputError where the number is not printed."""
+        printed = self.value(table, method, column, metric)
+        if printed is None:
+            raise InputError(f"{self.source}: no number for {table}, {method}, {'/'.join(column)}, {metric}")
+        return printed
 
     def variant(self, table: str, method: str) -> str | None:
         return self.document["tables"].get(table, {}).get("methods", {}).get(method)
@@ -111,9 +126,7 @@ class Paper:
 
     def term(self, weight: float, table: str, method: str, column: tuple[str, str], metric: str) -> Term:
         """Raises InputError where the number is not printed."""
-        printed = self.value(table, method, column, metric)
-        if printed is None:
-            raise InputError(f"{self.source}: no number for {table}, {method}, {'/'.join(column)}, {metric}")
+        printed = self.number(table, method, column, metric)
         variant, parts = self.variant(table, method), self.parts(table, column)
         return Term(weight, printed, tuple((variant, *part, 1 / len(parts)) for part in parts) if variant else ())
 
@@ -234,7 +247,7 @@ def judge_printed_gain(claim: Claim) -> tuple[str, str]:
     """Whether the printed numbers give the printed gain, within what rounding of all of them can do."""
     values = {contrast.label: contrast.printed for contrast in claim.contrasts}
     possible = 100 * 2 * ROUNDING + POINTS_ROUNDING
-    if abs(min(values.values()) - claim.claimed) <= possible + SLACK:
+    if abs(min(values.values()) - claim.number) <= possible + SLACK:
         return REPRODUCED, "the paper's own tables give it"
     shown = ", ".join(f"{value:+.2f} over {label}" for label, value in values.items())
     return NOT_REPRODUCED, f"the paper's own tables say {shown}"
@@ -302,14 +315,14 @@ def _averages(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
     for table, metric in product(rule["tables"], METRICS):
         column = (AVERAGE, AVERAGE)
         for method in paper.document["tables"][table]["methods"]:
-            claimed = paper.value(table, method, column, metric)
+            found: tuple[float | None, str, str]
             parts = {part: paper.value(table, method, part, metric) for part in paper.parts(table, column)}
             missing = ["/".join(part) for part, value in parts.items() if value is None]
             if missing:
                 found = (None, UNTESTABLE, f"the parts are not printed: {', '.join(missing)}")
             else:
                 mean = float(np.mean(list(parts.values())))
-                agree = abs(mean - claimed) <= 2 * ROUNDING + SLACK
+                agree = abs(mean - paper.number(table, method, column, metric)) <= 2 * ROUNDING + SLACK
                 reason = "the paper's own tables give it" if agree else f"the paper's own tables say {mean:.4f}"
                 found = (mean, REPRODUCED if agree else NOT_REPRODUCED, reason)
             expanded.append(
@@ -320,7 +333,7 @@ def _averages(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
                     place=f"Table {table}",
                     statement=f"The average {metric.upper()} of {method} is that of its columns.",
                     unit="correlation",
-                    claimed=claimed,
+                    claimed=paper.value(table, method, column, metric),
                     metric=metric,
                     found=found,
                 )  # fmt: skip
@@ -365,7 +378,8 @@ def _untestable(template: Claim, rule: str, paper: Paper) -> list[Claim]:
     return [replace(template, found=(None, UNTESTABLE, rule))]
 
 
-EXPAND = {
+#: By the kind of a rule: (template, rule, paper) -> claims. A rule is what the document has: a mapping, or a text.
+EXPAND: dict[str, Callable[[Claim, Any, Paper], list[Claim]]] = {
     "gain": _gain, "ordering": _ordering, "largest": _largest, "averages": _averages, "repeats": _repeats,
     "arithmetic": _arithmetic, "parameters": _parameters, "untestable": _untestable,
 }  # fmt: skip

@@ -40,7 +40,7 @@ def judge(claim: Claim, measured: float, low: float, high: float) -> tuple[str, 
     if claim.kind == "ordering":
         return judge_ordering(measured, low)
     by_kind = {"number": judge_number, "gain": judge_gain}[claim.kind]
-    return by_kind(claim.claimed, measured, low, high, claim.band)
+    return by_kind(claim.number, measured, low, high, claim.band)
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,14 @@ def decide(claims: list[Claim], document: dict, suite: Suite) -> list[dict]:
 def _row(claim: Claim, **found: object) -> dict:
     """A row of claims.json. `like_for_like` marks the one verdict of a claim under each recipe."""
     names = ("id", "kind", "group", "place", "statement", "reading", "unit", "claimed", "metric")
-    empty = {"measured": None, "low": None, "high": None, "recipe": "", "protocol": "", "selection": "", "runs": 0}
-    empty |= {"leakage": None, "files": [], "like_for_like": True}
+    empty: dict[str, object] = {"measured": None, "low": None, "high": None, "recipe": "", "protocol": ""}
+    empty |= {"selection": "", "runs": 0, "leakage": None, "files": [], "like_for_like": True}
     return {name: getattr(claim, name) for name in names} | empty | found
 
 
 def _count(claim: Claim, recipe: Recipe) -> dict:
     count = count_parameters(claim.count["variant"], recipe, tuple(claim.count.get("of", [""])))
-    close = abs(count - claim.claimed) <= claim.band
+    close = abs(count - claim.number) <= claim.band
     reason = f"{count:,} counted" + (f", within ±{claim.band:,}" if close else "")
     verdict = REPRODUCED if close else NOT_REPRODUCED
     return _row(claim, measured=count, recipe=recipe.name, verdict=verdict, reason=reason)
@@ -238,12 +238,12 @@ def _interval(
         for variant, *column, share in term.runs:
             of_column = shares.setdefault(tuple(column), {})
             of_column[variant] = of_column.get(variant, 0.0) + term.weight * share
-    for column, weights in shares.items():
-        rows = {variant: cell(variant, *column) for variant in weights}
+    for place, weights in shares.items():
+        rows = {variant: cell(variant, *place) for variant in weights}
         value += sum(weight * rows[variant][metric] for variant, weight in weights.items())
-        behind, ahead = min(weights, key=weights.get), max(weights, key=weights.get)
+        behind, ahead = min(weights, key=weights.__getitem__), max(weights, key=weights.__getitem__)
         difference = metric == "srcc" and len(weights) == 2 and abs(sum(weights.values())) < SLACK
-        pair = paired(behind, ahead, *column) if difference else None
+        pair = paired(behind, ahead, *place) if difference else None
         if pair:
             estimates = [(weights[ahead], rows[ahead][metric] - rows[behind][metric], *pair)]
         else:
