@@ -39,8 +39,8 @@ def score_by_generator(
             for name, members in labels.groupby(level):
                 tested = [run[run["row"].isin(members.index)] for run in map(predictions.__getitem__, group.index)]
                 counted = [run for run in tested if len(run) >= FEWEST_IMAGES]
-                scores = [_srcc_or_none(run) for run in counted]
-                undefined = scores.count(None)
+                scores = [score for run in counted if (score := _srcc_or_none(run)) is not None]
+                undefined = len(counted) - len(scores)
                 rows.append(
                     described
                     | {"level": level, "name": name, "kind": members["kind"].iloc[0], "runs": len(counted)}

@@ -68,7 +68,7 @@ def _resampled_units(leakage: dict[str, list[dict]]) -> dict[str, str]:
 def _read_predictions(runs: pd.DataFrame, samples: pd.DataFrame, results: Path) -> list[pd.DataFrame]:
     """For every row of `runs` its test images in samples order: row in `samples`, prediction, MOS."""
     row_of = pd.Series(samples.index, index=samples["image"])
-    found = {}
+    found: dict[tuple, pd.DataFrame] = {}
     for file in runs["file"].unique():
         table, _ = RUNS.read(results / file)
         table["row"] = table["image"].map(row_of)

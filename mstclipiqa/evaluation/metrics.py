@@ -24,7 +24,8 @@ def _checked(prediction: ArrayLike, mos: ArrayLike) -> tuple[np.ndarray, np.ndar
 def srcc(prediction: ArrayLike, mos: ArrayLike) -> float:
     """Spearman's rank correlation, signed. Raises FailedRunError for constant or non-finite input."""
     # Not by scipy.stats, as the others: it is called after every epoch of every run, where that takes too long.
-    return float(np.corrcoef(*map(average_ranks, _checked(prediction, mos)))[0, 1])
+    predicted, rated = map(average_ranks, _checked(prediction, mos))
+    return float(np.corrcoef(predicted, rated)[0, 1])
 
 
 def average_ranks(values: np.ndarray) -> np.ndarray:

@@ -34,6 +34,7 @@ def compare_variants(runs: pd.DataFrame, roles: pd.DataFrame, drawn: np.ndarray)
             by_split = (both["srcc"] - both["srcc_base"]).groupby(both["split"]).mean()
             protocol = group["protocol"].iloc[0]
             sizes = roles.loc[[(protocol, split) for split in by_split.index], [TRAIN, TEST]].mean()
+            freedom: float
             if len(by_split) >= FEWEST_SPLITS:
                 method, freedom = CORRECTED_T, len(by_split) - 1
                 error = corrected_error(by_split.to_numpy(), sizes[TEST] / sizes[TRAIN])
