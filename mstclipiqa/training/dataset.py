@@ -62,6 +62,7 @@ class Dataset:
         """f_c and f_f, each (..., D), of the images of rows (...), or of one augmented view of each."""
         if views is None:
             return self.f_c[rows], self.f_f[rows]
+        assert self.views_c is not None and self.views_f is not None, "Trainer.of_texts refuses what has no views"
         return self.views_c[rows, views], self.views_f[rows, views]
 
 
@@ -133,11 +134,10 @@ def read_dataset(files: DatasetFiles, target: str) -> tuple[Dataset, dict]:
     frame, card = SAMPLES.read(files.samples)
     stores = {"coarse": load_features(files.coarse), "fine": load_features(files.fine)}
     prompts = load_texts(files.prompts)
-    views = {"coarse_views": files.coarse_views, "fine_views": files.fine_views}
-    views = {name: load_features(path) for name, path in views.items() if path}
+    views = [load_features(path) if path else None for path in (files.coarse_views, files.fine_views)]
     card["encoders"] = {role: store.metadata["encoder"] for role, store in stores.items()}
     card["text_encoder"] = prompts.metadata["encoder"]
-    return assemble_dataset(frame, card["ranges"], target, **stores, prompts=prompts, **views), card
+    return assemble_dataset(frame, card["ranges"], target, stores["coarse"], stores["fine"], prompts, *views), card
 
 
 def first_split(splits: pd.DataFrame, protocol: str | None = None) -> tuple[str, int]:

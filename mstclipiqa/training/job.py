@@ -27,6 +27,9 @@ from mstclipiqa.training.run import Run, Trainer
 
 CPU = torch.device("cpu")
 
+#: In a worker process, what all its runs need.
+shared: tuple[Trainer, Sequence[Run]]
+
 
 def train_runs(
     trainer: Trainer, runs: Sequence[Run], workers: int = 1, device: torch.device = CPU

@@ -49,7 +49,8 @@ class Objective(nn.Module):
     ) -> Tensor:
         """The scalar loss of features (B, D), scores (B,) and, with a prompt head, the prompts' tokens and padding."""
         loss = total_loss(self.model(f_c, f_f, *prompts), score, self.recipe, present)
-        if self.recipe.gate_sparsity and hasattr(self.model.fusion, "gate"):
-            sparsity = batch_mean(gate_sparsity(self.model.fusion.gate(f_c, f_f)), present)
+        gate = getattr(self.model.fusion, "gate", None)
+        if self.recipe.gate_sparsity and gate is not None:
+            sparsity = batch_mean(gate_sparsity(gate(f_c, f_f)), present)
             loss = loss + self.recipe.gate_sparsity * sparsity
         return loss

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -39,8 +40,9 @@ class Adam:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update the parameters by their gradients, and clear these."""
+        gradients = cast(list[Tensor], [p.grad for p in self.parameters])  # after a loss each has one
         adam(
-            self.parameters, [p.grad for p in self.parameters], self.means, self.squares, [], self.steps,
+            self.parameters, gradients, self.means, self.squares, [], self.steps,
             fused=True, amsgrad=False, maximize=False,
             beta1=0.9, beta2=0.999, eps=1e-8, lr=learning_rate, weight_decay=self.weight_decay,
         )  # fmt: skip

@@ -8,6 +8,7 @@ rounding.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,11 +43,10 @@ def train_stacked(
     Runs of equally many batches an epoch are trained together, STACK at a time. The recipe has no dropout: that draws
     from one generator, which runs cannot share. Raises FailedRunError as `train_run` does, and says which run it was.
     """
-    data = replace(data, **{
-        field.name: value.to(device)
-        for field in fields(data)
-        if isinstance(value := getattr(data, field.name), Tensor)
-    })  # fmt: skip
+    moved: dict[str, Any] = {
+        field.name: value.to(device) for field in fields(data) if isinstance(value := getattr(data, field.name), Tensor)
+    }
+    data = replace(data, **moved)
     by_batches = defaultdict(list)
     for run in runs:
         by_batches[-(-np.count_nonzero(run.roles == TRAIN) // recipe.batch_size)].append(run)
@@ -100,7 +100,7 @@ def _pad(rows: list[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _predict_all(model: MSTCLIPIQA, parameters: dict, buffers: dict, data: Dataset) -> Tensor:
     """Scores (R, N) of all images of the dataset by R runs."""
-    state = tuple(
+    parameters, buffers = (
         {name.removeprefix("model."): value for name, value in part.items()} for part in (parameters, buffers)
     )
 
@@ -111,7 +111,7 @@ def _predict_all(model: MSTCLIPIQA, parameters: dict, buffers: dict, data: Datas
     prompts = [data.prompts(rows) if model.uses_prompt else () for rows in chunks]
     return torch.cat(
         [
-            vmap(scores_of, in_dims=(0, None))(state, (*data.streams(rows), *own))
+            vmap(scores_of, in_dims=(0, None))((parameters, buffers), (*data.streams(rows), *own))
             for rows, own in zip(chunks, prompts, strict=True)
         ],
         dim=1,
