@@ -239,7 +239,7 @@ class Corpus:
     `labels` has a row per image: content, quality, and one column per artefact (strength 0..1).
     """
 
-    shards: list[np.ndarray]
+    shards: list[np.memmap]
     labels: pd.DataFrame
 
     def pixels(self, rows: np.ndarray) -> np.ndarray:
@@ -270,7 +270,7 @@ def _draw_shard(parts: Parts, seed: int, number: int) -> None:
     rows, pixels = [], np.empty((SHARD, SIDE, SIDE, 3), np.uint8)
     for position in range(SHARD):
         example = draw_example(seed, number * SHARD + position)
-        pixels[position] = example.image
+        pixels[position] = np.asarray(example.image)
         strengths = dict.fromkeys(ARTEFACTS, 0.0) | example.strengths
         rows.append({"content": example.content, "quality": example.quality, **strengths})
     with atomic(parts.path(f"{number:04d}.npy")) as temporary, open(temporary, "wb") as stream:

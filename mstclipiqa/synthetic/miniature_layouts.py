@@ -108,7 +108,8 @@ def _aigciqa2023(studio: Studio) -> None:
     scenes = studio.scenes(studio.count(10, FEWEST_PROMPTS))
     # One prompt has white space at its end, as two of the real ones have.
     prompts = [prompt_text(scene) + " " * (i == 1) for i, scene in enumerate(scenes)]
-    index, pictures = [], []
+    index = []
+    pictures: list[Picture] = []
     for model, profile in models.items():
         for i, j in np.ndindex(len(scenes), studio.count(4, 2)):
             pictures.append(Picture(f"allimg/{len(pictures)}.png", prompts[i], scenes[i], profile, 240))
@@ -184,6 +185,7 @@ everything in its proper place; simple shapes that are easy to name; sharp focus
 
 def _pku_aigiqa_4k(studio: Studio) -> None:
     """All/{generator}_{prompt}_{00|01|10|11}.jpg: image-to-image, then text-to-image with the same texts."""
+    generators: dict[str, tuple[str, int | tuple[int, int]]]
     generators = {"SD": ("loose", 224), "MJ": ("strong", 256), "DALLE": ("faded", (256, 224))}
     count = studio.count(12, FEWEST_PROMPTS + 1)
     # Two image prompts share one text, as two of the real ones do.

@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,9 @@ from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.encoders.statistics import image_statistics
 from mstclipiqa.evaluation.metrics import srcc
 from mstclipiqa.synthetic.corpus import ARTEFACT_WORDS, Corpus, draw_corpus
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
 
 LEVEL_TEXTS = [f"a photo with {level} quality" for level in LEVELS]
 ARTEFACTS = list(ARTEFACT_WORDS)
@@ -116,7 +120,8 @@ def measure(corpus: Corpus, work: Path, workers: int) -> np.ndarray:
     todo = [number for number, path in enumerate(paths) if not path.exists()]
     if todo:
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            futures = [pool.submit(_measure_shard, corpus.shards[number].filename, paths[number]) for number in todo]
+            files = [str(shard.filename) for shard in corpus.shards]
+            futures = [pool.submit(_measure_shard, files[number], paths[number]) for number in todo]
             for future in progress(as_completed(futures), len(todo), "measure the corpus", "shards"):
                 future.result()
     return np.concatenate([np.load(path) for path in paths])
@@ -176,12 +181,12 @@ class Student(nn.Module):
         with few_tokens() if patches < MANY_TOKENS else nullcontext():
             return self.clip.encode_image(pixels)
 
-    @few_tokens()
     def encode_text(self, tokens: Tensor) -> Tensor:
         """As open_clip's, cut to the longest text of the batch, which changes nothing under a causal mask."""
         clip, length = self.clip, int(tokens.argmax(-1).max()) + 1
         x = clip.token_embedding(tokens[:, :length]) + clip.positional_embedding[:length]
-        x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length]))
+        with few_tokens():
+            x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length]))
         return x[torch.arange(len(x)), tokens.argmax(-1)] @ clip.text_projection
 
 
@@ -344,12 +349,12 @@ def losses(
         "artefacts": F.cross_entropy(scale * image @ text[count + 5 :].T, torch.from_numpy(artefacts).to(device)),
         "auxiliary": F.smooth_l1_loss(student.auxiliary(features).float(), torch.from_numpy(measures).to(device)),
     }
-    total = sum(WEIGHTS[name] * part for name, part in parts.items())
+    total = sum((WEIGHTS[name] * part for name, part in parts.items()), torch.zeros((), device=device))
     return total, {name: part.item() for name, part in parts.items()}
 
 
 @torch.inference_mode()
-def examine(model: nn.Module, held_out: Corpus, count: int | None = None) -> dict[str, float]:
+def examine(model: "CLIP", held_out: Corpus, count: int | None = None) -> dict[str, float]:
     """How well a CLIP model does on the first `count` images of a corpus that training does not see.
 
     retrieval: share of images that find their own caption among those of WAYS images. zero_shot_quality: SRCC of
@@ -362,8 +367,8 @@ def examine(model: nn.Module, held_out: Corpus, count: int | None = None) -> dic
     def encode(texts: list[str]) -> Tensor:
         return F.normalize(model.encode_text(tokenize(texts).to(kind.device)).float(), dim=-1)
 
-    images = [model.encode_image(normalise(held_out.pixels(rows[i : i + 64])).to(kind)) for i in rows[::64]]
-    images = F.normalize(torch.cat(images).float(), dim=-1)
+    encoded = [model.encode_image(normalise(held_out.pixels(rows[i : i + 64])).to(kind)) for i in rows[::64]]
+    images = F.normalize(torch.cat(encoded).float(), dim=-1)
     quality = torch.softmax(model.logit_scale.float().exp() * images @ encode(LEVEL_TEXTS).T, -1) @ SCORES.to(
         kind.device
     )

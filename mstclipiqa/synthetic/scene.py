@@ -71,7 +71,7 @@ class Scene:
 
 def facts(scene: Scene) -> set[tuple]:
     """What the prompt states, one tuple a fact: objects, colours, counts, sizes, relation, place, style."""
-    stated = {(name, getattr(scene, name)) for name in ("background", "style")}
+    stated: set[tuple] = {(name, getattr(scene, name)) for name in ("background", "style")}
     if scene.relation:
         first, second, *_ = scene.things
         stated.add(("relation", first.kind, scene.relation, second.kind))

@@ -81,7 +81,8 @@ class Studio:
 
     def scenes(self, count: int) -> list[Scene]:
         """Scenes whose prompts differ in more than place and style."""
-        rng, scenes = self.rng("prompts"), {}
+        rng = self.rng("prompts")
+        scenes: dict[tuple[str, str], Scene] = {}
         while len(scenes) < count:
             scene = random_scene(rng)
             scenes.setdefault(prompt_parts(scene)[:2], scene)
@@ -101,19 +102,21 @@ class Studio:
         difficulty, hard = of_prompt.uniform(0.5, 1.5), 5 * of_prompt.beta(0.3, 0.3)
         hard *= 1.6 if picture.scene.relation else 0.2
         typical = np.array([profile.artefacts.get(name, 0) for name in ARTEFACTS])
-        strengths = typical * difficulty * rng.gamma(2, 0.7, len(ARTEFACTS))
+        amounts = typical * difficulty * rng.gamma(2, 0.7, len(ARTEFACTS))
         accident, where, how_much = rng.random(), rng.integers(len(ARTEFACTS)), rng.uniform(0.2, 1)
         if accident < ACCIDENT:
-            strengths[where] = max(strengths[where], how_much)
-        strengths = np.where(strengths < 0.03, 0, np.clip(strengths, 0, 1)).round(3)
-        strengths = dict(zip(ARTEFACTS, strengths.tolist(), strict=True))
+            amounts[where] = max(amounts[where], how_much)
+        amounts = np.where(amounts < 0.03, 0, np.clip(amounts, 0, 1)).round(3)
+        strengths = dict(zip(ARTEFACTS, amounts.tolist(), strict=True))
 
-        scene, faults = settle(picture.scene, rng), []
+        scene = settle(picture.scene, rng)
+        faults: list[str] = []
         for name, fault in FAULTS.items():
             if rng.random() < hard * profile.often.get(name, profile.faults):
                 worse = fault(scene, rng)
                 if agreement(picture.scene, worse) < agreement(picture.scene, scene):
-                    scene, faults = worse, [*faults, name]
+                    scene = worse
+                    faults.append(name)
         self.save(picture.file, degrade(draw(scene, picture.size, rng), strengths, rng))
         return {
             "image": Path(picture.file).name,

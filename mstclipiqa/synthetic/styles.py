@@ -36,7 +36,8 @@ class Style:
 
 def mix(colour: Colour, towards: Mix) -> Colour:
     other, amount = towards
-    return tuple(round((1 - amount) * a + amount * b) for a, b in zip(colour, other, strict=True))
+    red, green, blue = (round((1 - amount) * a + amount * b) for a, b in zip(colour, other, strict=True))
+    return red, green, blue
 
 
 @cache
