@@ -235,10 +235,11 @@ def _attempt(source: Source, place: _Place, patience: Patience) -> bool:
     elif offset:
         place.clear()
     try:
-        with _session(source.url) as session:
-            options = {"headers": headers, "stream": True, "timeout": patience.timeout}
-            with session.get(source.url, **options) as response:
-                return _receive(response, source, place, patience)
+        with (
+            _session(source.url) as session,
+            session.get(source.url, headers=headers, stream=True, timeout=patience.timeout) as response,
+        ):
+            return _receive(response, source, place, patience)
     except (requests.exceptions.SSLError, requests.exceptions.TooManyRedirects) as error:
         raise _RefusedError(_reason(error)) from None
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError,
@@ -328,6 +329,7 @@ def _reason(error: Exception) -> str:
     cause: BaseException = error
     while cause.args and isinstance(cause.args[0], BaseException):
         cause = cause.args[0]
-    cause = cause.reason if isinstance(getattr(cause, "reason", None), BaseException) else cause
+    reason = getattr(cause, "reason", None)
+    cause = reason if isinstance(reason, BaseException) else cause
     said = cause.args[0] if cause.args and isinstance(cause.args[0], str) else str(cause)
     return re.sub(r"^HTTPS?Connection[^:]*: ", "", " ".join(said.split()))[:160] or type(cause).__name__

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ class Protocol:
     numbers: range
     selection: str
     description: str
-    splits: Callable[[pd.DataFrame, int | str], Iterator[Roles]]
+    splits: Callable[[pd.DataFrame, Any], Iterator[Roles]]  # each family has its kind of argument
 
     def argument(self, name: str) -> int | str | None:
         """The number or the file's name in `name`, or None where the name is of another family."""
@@ -90,7 +91,8 @@ def released_splits(samples: pd.DataFrame, _: int) -> Iterator[Roles]:
 
     sizes = [int(0.8 * len(samples)), len(samples) - int(0.8 * len(samples))]
     generator = torch.Generator().manual_seed(RELEASED_SEED)
-    train, _ = torch.utils.data.random_split(range(len(samples)), sizes, generator)
+    images = torch.utils.data.TensorDataset(torch.arange(len(samples)))
+    train = torch.utils.data.random_split(images, sizes, generator)[0]
     roles = np.full(len(samples), TEST, dtype=object)
     roles[train.indices] = TRAIN
     yield roles
@@ -192,7 +194,8 @@ def split_samples(samples: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame
 
     The table has a row per (protocol, split, image) with its role: train, val or test.
     """
-    tables, leakage = [], {}
+    tables = []
+    leakage: dict[str, list[dict]] = {}
     for name in dict.fromkeys(names):
         protocol, argument = get_protocol(name)
         leakage[name] = []

@@ -66,11 +66,11 @@ def _read_official(root: Path, index: pd.DataFrame) -> Labels:
         frame[target] = _read_mat(path, "MOSz", len(index))
         labels.columns[target] = f"MOSz of {path.name}, 0-100 as published"
         labels.files.append(path)
-        path = find_label_file(root, f"SD{i}.mat")
-        if path:
-            frame[f"{target}_sd"] = _read_mat(path, "SD", len(index))
-            labels.columns[target] += f"; SD of {path.name}, as published (scale not stated)"
-            labels.files.append(path)
+        spread = find_label_file(root, f"SD{i}.mat")
+        if spread:
+            frame[f"{target}_sd"] = _read_mat(spread, "SD", len(index))
+            labels.columns[target] += f"; SD of {spread.name}, as published (scale not stated)"
+            labels.files.append(spread)
     return labels
 
 

@@ -28,8 +28,9 @@ def read(root: Path) -> Labels:
     The prompt is the text prompt in both parts; the image prompts of image-to-image are not used.
     """
     official = find_label_file(root, OFFICIAL)
-    files, source = [official], f"{OFFICIAL}, 0-5 as published"
-    if official is None:
+    if official is not None:
+        files, source = [official], f"{OFFICIAL}, 0-5 as published"
+    else:
         parts = [list_files(root, pattern) for pattern in PARTS]
         if not all(parts):
             raise InputError(f"{root}: no {OFFICIAL}, nor both {' and '.join(PARTS)}; put them in this folder")
