@@ -3,6 +3,7 @@
 import bz2
 import contextlib
 import fnmatch
+import functools
 import gzip
 import io
 import lzma
@@ -15,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Literal
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import atomic
@@ -97,7 +98,9 @@ def extract(archive: Path, folder: Path, keep: Sequence[str] = ("*",), known: Se
     and sizes that the disk has not; for a file that is there with other bytes; and for a damaged archive.
     """
     with _reading(archive), _members(archive) as members:
-        targets, left, total = {}, [], 0
+        targets: dict[str, _Member] = {}
+        left: list[str] = []
+        total = 0
         for member in members:
             path = _inside(archive, member.name)
             total += member.size
@@ -160,7 +163,7 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
         if info.flag_bits & 1:
             raise InputError(f"{archive}: {info.filename!r} is encrypted; extract it by hand")
         if not info.is_dir():
-            yield _Member(info.filename, info.file_size, info.CRC, lambda info=info: opened.open(info))
+            yield _Member(info.filename, info.file_size, info.CRC, functools.partial(opened.open, info))
 
 
 def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[_Member]:
@@ -168,14 +171,22 @@ def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[_Member]:
         if not (info.isreg() or info.isdir()) or info.sparse is not None:
             raise InputError(f"{archive}: {info.name!r} is a link or device; extract it by hand if you trust it")
         if info.isreg():
-            yield _Member(info.name, info.size, None, lambda info=info: opened.extractfile(info))
+            yield _Member(info.name, info.size, None, functools.partial(_content, opened, info))
 
 
-def _decompressed(archive: Path, found: str) -> IO[bytes]:
-    return {"tar": open, "gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}[found](archive, "rb")
+def _content(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    content = opened.extractfile(info)
+    assert content is not None, "a regular file has content"
+    return content
 
 
-def _read_through(archive: Path, stream: IO[bytes]) -> None:
+def _decompressed(archive: Path, found: str) -> io.BufferedIOBase:
+    openers: dict[str, Callable[[Path, Literal["rb"]], io.BufferedIOBase]]
+    openers = {"tar": open, "gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    return openers[found](archive, "rb")
+
+
+def _read_through(archive: Path, stream: io.BufferedIOBase) -> None:
     """To the end, where a compressed stream has its checksum, and back: tarfile stops before."""
     while stream.read(CHUNK):
         _check_sizes(archive, 1, stream.tell())
@@ -185,7 +196,7 @@ def _read_through(archive: Path, stream: IO[bytes]) -> None:
 class _Bounded(io.RawIOBase):
     """A stream that refuses huge single reads: a tar header can ask for as much memory as it likes."""
 
-    def __init__(self, stream: IO[bytes]):
+    def __init__(self, stream: io.BufferedIOBase):
         self.stream = stream
 
     def read(self, size: int = -1) -> bytes:

@@ -11,5 +11,7 @@ def end_with_parent() -> None:
 
 
 def _wait_and_end() -> None:
-    parent_process().join()
-    os._exit(1)
+    parent = parent_process()
+    if parent is not None:  # the first process has none
+        parent.join()
+        os._exit(1)
