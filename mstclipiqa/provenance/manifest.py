@@ -49,10 +49,10 @@ def write_manifest(output: Path, study: Study, results: Path) -> None:
 
 def build_manifest(study: Study, results: Path) -> dict:
     """Describe the suite whose results lie under `results`; every hash is computed from the files now."""
-    benchmarks = {name: {"title": get_benchmark(name).title} for name in BENCHMARKS}
+    benchmarks: dict[str, dict[str, str | int]] = {name: {"title": get_benchmark(name).title} for name in BENCHMARKS}
     for name, reason in study.absent.items():
         benchmarks[name] |= {"status": "absent", "reason": reason}
-    inputs = {}
+    inputs: dict[str, str] = {}
     for name in study.benchmarks:
         _, card = SAMPLES.read(SAMPLES.at(results, benchmark=name))
         truncated = load_texts(PROMPTS.at(results, benchmark=name)).metadata["truncated"]

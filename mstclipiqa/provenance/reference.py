@@ -5,7 +5,7 @@ and selection. `check` never writes it; `bless` does, for a stated reason.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -254,7 +254,7 @@ def compare(reference: Measurement, measured: Measurement, intervals: pd.DataFra
     moved = _changed(reference.facts_of(ENVIRONMENT), measured.facts_of(ENVIRONMENT))
     other_libraries = any(name.startswith("version") for name, _, _ in moved)
     notes = [f"{name}: {old} -> {new}" for name, old, new in moved]
-    failures = []
+    failures: list[str] = []
     for name, old, new in _changed(reference.facts_of(CAUSES), measured.facts_of(CAUSES)):
         # Another Pillow writes other bytes; another machine was found not to.
         lines = notes if name.startswith("images") and other_libraries else failures
@@ -379,7 +379,7 @@ def _describe_metric(metric: str, old: float, new: float) -> str:
     return f"{metric} {old:.6f} -> {new:.6f} ({new - old:+.6f}, {'better' if new > old else 'worse'})"
 
 
-def _name(key: object) -> str:
+def _name(key: Iterable[object]) -> str:
     """The values of KEYS, or of the first of them, for a person."""
     return " ".join(
         f"{name} {value}" if name in ("split", "seed") else str(value) for name, value in zip(KEYS, key, strict=False)
