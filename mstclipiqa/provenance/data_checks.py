@@ -1,6 +1,7 @@
 """Samples, splits and features: held against the data folder, the protocols and the encoders."""
 
 import json
+from pathlib import Path
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256
@@ -40,12 +41,12 @@ def check_samples(folder: Folder, benchmark: str) -> None:
     folder.samples[benchmark] = samples, card
     folder.verdict.counts["samples"] += len(samples)
     if folder.data_root is not None:
-        _check_inputs(folder, benchmark, inputs)
+        _check_inputs(folder, benchmark, inputs, folder.data_root / benchmark)
 
 
-def _check_inputs(folder: Folder, benchmark: str, inputs: dict[str, str]) -> None:
+def _check_inputs(folder: Folder, benchmark: str, inputs: dict[str, str], place: Path) -> None:
     """The label files have the manifest's hashes, and reading the folder again gives the stored samples."""
-    place, findings = folder.data_root / benchmark, len(folder.verdict.findings)
+    findings = len(folder.verdict.findings)
     todo = "give the data that the results were made from, or run the workflow again"
     for name, expected in inputs.items():
         if not (place / name).is_file():

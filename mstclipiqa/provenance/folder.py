@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -100,7 +100,7 @@ class Folder:
         identity = self.manifest["encoders"].get(role)
         return identity and {key: value for key, value in identity.items() if key != "name"}
 
-    def read(self, file: str, kinds: dict[str, str]) -> tuple[pd.DataFrame, dict] | None:
+    def read(self, file: str, kinds: Mapping[str, str]) -> tuple[pd.DataFrame, dict] | None:
         """A table whose columns hold what `kinds` says; None, with a finding, where it is none. One that is missing
         is found by its hash."""
         path = self.root / file

@@ -143,11 +143,11 @@ def check_claims(folder: Folder) -> None:
     if folder.verdict.findings or CLAIMS.path not in folder.manifest["outputs"]:
         return
     config = folder.config_folder
-    sources = [config / name for name in ("claims.yaml", "paper_tables.csv")] if config else []
-    if not sources or not all(source.is_file() for source in sources):
+    if config is None or not all((config / name).is_file() for name in ("claims.yaml", "paper_tables.csv")):
         folder.verdict.notes.append("verdicts: claims.yaml and paper_tables.csv are not at hand")
         return
-    again = json.loads(json.dumps(claims_document(*sources, folder.root, config / "recipes")))
+    claims, tables = config / "claims.yaml", config / "paper_tables.csv"
+    again = json.loads(json.dumps(claims_document(claims, tables, folder.root, config / "recipes")))
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -155,6 +155,6 @@ def check_claims(folder: Folder) -> None:
         return
     difference = find_difference(stored, again)
     if difference:
-        folder.verdict.find(CLAIMS.path, f"{difference} is not what {sources[0]} and the runs give")
+        folder.verdict.find(CLAIMS.path, f"{difference} is not what {claims} and the runs give")
     else:
         folder.verdict.counts["verdicts"] += len(again["claims"])
