@@ -69,7 +69,7 @@ def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.D
         streams = ("coarse", study.fine_encoder(*key))
         used = [name for name, looked in zip(streams, used_streams(model, dim, width), strict=True) if looked]
         needed = [*dict.fromkeys(used), *(["text"] if model.uses_prompt else []), key]
-        row = dict(zip(("recipe", "variant"), key, strict=True))
+        row: dict[str, object] = dict(zip(("recipe", "variant"), key, strict=True))
         timed.append(row | {f"ms_{size}": times.loc[size, needed].sum(axis=1).median() for size in BATCHES})
         row |= {"encoders": "+".join(used), "prompt": model.uses_prompt, "trained": count_trainable(model)}
         row |= {"total": sum(parts[name].parameters for name in needed)}

@@ -49,7 +49,8 @@ def writing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        reason = os.strerror(error.errno) if getattr(error, "errno", None) else str(error)
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else str(error)
         raise InputError(
             f"{path}: cannot be written ({reason}); make room or give rights there, or write elsewhere"
         ) from error

@@ -1,7 +1,7 @@
 """Progress of long work, as readable in a log as in a terminal."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from tqdm import tqdm
 
@@ -9,7 +9,7 @@ from tqdm import tqdm
 LINE = "{desc}: {n_fmt}/{total_fmt} {unit} ({percentage:.0f} %), {rate_fmt}, {remaining} left\n"
 
 
-def progress(items: Iterable, total: int, description: str, unit: str) -> Iterator:
+def progress(items: Iterable, total: int, description: str, unit: str) -> Iterable:
     """Iterate with a progress line every few seconds."""
     return tqdm(items, total=total, desc=description, unit=unit, mininterval=5, bar_format=LINE)
 
