@@ -5,6 +5,7 @@ import contextlib
 import fnmatch
 import functools
 import gzip
+import hashlib
 import io
 import lzma
 import os
@@ -13,7 +14,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
@@ -36,6 +37,9 @@ PAGES = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 
 #: The largest benchmark has 20,000 images. A ratio of sizes is looked at from MINIMUM bytes on.
 MEMBERS, RATIO, MINIMUM = 100_000, 100, 2**28
+
+#: Bytes that the names and other words about the members may have: Python makes ten times as many of them in memory.
+HEADERS = 200 * MEMBERS
 
 CHUNK = 2**20
 
@@ -86,6 +90,22 @@ def check_archive(path: Path) -> None:
             with member.open() as source:
                 while source.read(CHUNK):
                     pass
+
+
+def hash_members(archive: Path, names: Collection[str]) -> dict[str, str]:
+    """Hex SHA-256 of the members whose base name is one of `names`, by their place in a zip or tar archive. Raises
+    InputError as `extract` does."""
+    with _reading(archive), _members(archive) as members:
+        found = {}
+        for count, member in enumerate(members, start=1):
+            _check_sizes(archive, count, 0)
+            if (path := _inside(archive, member.name)).name in names:
+                with member.open() as source:
+                    state = hashlib.sha256()
+                    while block := source.read(CHUNK):
+                        state.update(block)
+                    found[str(path)] = state.hexdigest()
+        return found
 
 
 def extract(archive: Path, folder: Path, keep: Sequence[str] = ("*",), known: Sequence[str] = ()) -> Extraction:
@@ -141,13 +161,14 @@ def _reading(archive: Path) -> Iterator[None]:
 def _members(archive: Path) -> Iterator[Iterator[_Member]]:
     found = kind(archive)
     if found == "zip":
-        with zipfile.ZipFile(archive) as opened:
+        with opened_zip(archive) as opened:
             yield _zip_members(archive, opened)
     elif found in {"tar", "gzip", "bzip2", "xz"}:
         with contextlib.ExitStack() as stack:
             stream = stack.enter_context(_decompressed(archive, found))
             _read_through(archive, stream)
-            yield _tar_members(archive, stack.enter_context(tarfile.open(fileobj=_Bounded(stream), mode="r:")))
+            bounded = _Bounded(stream, 4 * CHUNK)
+            yield _tar_members(archive, stack.enter_context(tarfile.open(fileobj=bounded, mode="r:")))
     else:
         shown = {"page": "a web page, not an archive", "empty": "empty", "unknown": "no archive"}
         what = shown.get(found, f"a {found} archive, which this project does not open")
@@ -155,8 +176,21 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
         raise InputError(f"{archive}: is {what}; {how}")
 
 
+@contextlib.contextmanager
+def opened_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip, of which zipfile holds all members in memory at once: refused before where there are far too many."""
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(archive.open("rb"))
+        try:
+            opened = stack.enter_context(zipfile.ZipFile(_Bounded(stream, HEADERS)))
+        except _HugeError:
+            raise InputError(f"{archive}: more than {MEMBERS:,} members; no benchmark has so many") from None
+        yield opened
+
+
 def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
-    for info in opened.infolist():
+    for number, info in enumerate(opened.infolist(), start=1):
+        _check_sizes(archive, number, 0)
         mode = info.external_attr >> 16
         if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
             raise InputError(f"{archive}: {info.filename!r} is a link or device; extract it by hand if you trust it")
@@ -167,7 +201,12 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
 
 
 def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[_Member]:
-    for info in opened:
+    headers = 0
+    for number, info in enumerate(opened, start=1):
+        headers += info.offset_data - info.offset
+        _check_sizes(archive, number, 0)
+        if headers > HEADERS + 2048 * number:  # of names: tarfile keeps them all
+            raise InputError(f"{archive}: {headers:,} bytes of names; no archive of images has so many")
         if not (info.isreg() or info.isdir()) or info.sparse is not None:
             raise InputError(f"{archive}: {info.name!r} is a link or device; extract it by hand if you trust it")
         if info.isreg():
@@ -193,15 +232,26 @@ def _read_through(archive: Path, stream: io.BufferedIOBase) -> None:
     stream.seek(0)
 
 
-class _Bounded(io.RawIOBase):
-    """A stream that refuses huge single reads: a tar header can ask for as much memory as it likes."""
+class _HugeError(tarfile.ReadError):
+    """A read that no archive of images asks for."""
 
-    def __init__(self, stream: io.BufferedIOBase):
-        self.stream = stream
+
+class _Bounded(io.RawIOBase):
+    """A stream that refuses huge single reads: a tar header, or a zip's directory, can ask for as much as it likes."""
+
+    def __init__(self, stream: io.BufferedIOBase, most: int):
+        self.stream, self.most = stream, most
+
+    def seekable(self) -> bool:
+        return True
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= 4 * CHUNK:
-            raise tarfile.ReadError(f"a header of {size} bytes")
+        if size < 0:  # a zip's last 64 kB at most
+            at = self.tell()
+            size = self.seek(0, os.SEEK_END) - at
+            self.seek(at)
+        if size > self.most:
+            raise _HugeError(f"a header of {size} bytes")
         return self.stream.read(size)
 
     def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
