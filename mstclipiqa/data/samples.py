@@ -1,6 +1,5 @@
 """The samples table: the checks that every benchmark passes, its images found, and a card of what was read."""
 
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -8,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, sha256
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import IMAGE_SUFFIXES, TARGETS
-from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK, Benchmark, Defect, Labels
+from mstclipiqa.base.pixels import opened
+from mstclipiqa.base.text import find_fault, printable
+from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels, is_synthetic
 
 #: Where an image's header says how it is to be turned.
 ORIENTATION = 0x0112
@@ -23,8 +23,9 @@ ORIENTATION = 0x0112
 def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
     """Apply the rules every benchmark shares; return the usable rows and record what was excluded.
 
-    * An empty image name, prompt or generator, MOS outside the nominal range, or a target none of whose MOS
-      reaches a fifth of it (labels circulate divided by 20 and by 100): InputError.
+    * An empty image name, prompt or generator, or one that `base.text` does not take; MOS outside the nominal range; a
+      negative SD; a target none of whose MOS is above a fifth of the range (labels circulate divided by 5, 20 and 100):
+      InputError.
     * White space at the edges of names and prompts is stripped.
     * A name that stands twice with the same values is kept once; with different values both rows are
       excluded, since nothing in the files says which is right.
@@ -35,13 +36,16 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
         raise InputError(f"{source}: no label rows; replace it from the source")
     frame.insert(0, "row", np.arange(len(frame)))
     for column in ("image", "prompt", "generator"):
-        texts = frame[column].astype("object").where(frame[column].notna(), "").astype(str)
-        frame[column] = texts.str.strip()
-        if (frame[column] == "").any():
-            row = int(np.flatnonzero(frame[column] == "")[0])
-            raise InputError(f"{source}: {column} is empty in data row {row + 1}; fill it in or remove the row")
-        ragged = texts[texts != frame[column]].unique()
-        if len(ragged):
+        texts = ["" if pd.isna(text) else str(text) for text in frame[column]]
+        stripped = [text.strip() for text in texts]
+        for row, text in enumerate(stripped, start=1):
+            if not text:
+                raise InputError(f"{source}: {column} is empty in data row {row}; fill it in or remove the row")
+            if fault := find_fault(text, one_line=column != "prompt"):
+                raise InputError(f"{source}: {column} {text[:200]!r} in data row {row} {fault}; correct it")
+        frame[column] = stripped
+        ragged = dict.fromkeys(text for text, kept in zip(texts, stripped, strict=True) if text != kept)
+        if ragged:
             labels.defects.append(Defect.of(f"{column}s with white space at an edge", ragged, "stripped"))
     for target, (low, high) in benchmark.ranges.items():
         outside = ~frame[target].between(low, high)
@@ -51,11 +55,14 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
                 f"{source}: {target} MOS {bad[target]:g} of {bad['image']} is outside {low:g}..{high:g} "
                 f"({int(outside.sum())} such rows); the scale of {benchmark.title} is {low:g} to {high:g}"
             )
-        if frame[target].max() < low + (high - low) / 5:
+        if frame[target].max() <= low + (high - low) / 5:
             raise InputError(
                 f"{source}: no {target} MOS is above {frame[target].max():g}; the scale of {benchmark.title} "
                 f"is {low:g} to {high:g}, give the labels on that scale"
             )
+        sd = frame.get(f"{target}_sd")
+        if sd is not None and (sd < 0).any():
+            raise InputError(f"{source}: SD {sd.min():g} of {target} is below 0; replace it from the source")
     values = [column for column in frame.columns if column not in ("row", "image")]
     repeated = frame.drop_duplicates(["image", *values])
     if len(repeated) < len(frame):
@@ -66,6 +73,7 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
         names = repeated.loc[conflicting, "image"]
         what = "label rows of one image name with different values"
         labels.defects.append(Defect.of(what, names, "all excluded: nothing says which is right"))
+        labels.excluded |= dict.fromkeys(names, f"{what}, and nothing says which is right")
     return repeated[~conflicting].reset_index(drop=True)
 
 
@@ -73,7 +81,8 @@ def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list
     """Find images by base name wherever they lie under `root`.
 
     Returns the path of each wanted name, and the names of image files nobody asked for. Raises InputError
-    where a name is missing, or stands for two files with different bytes.
+    where a name is missing, or stands for two files with different bytes, and for a wanted image in a folder whose
+    name `base.text` does not take.
     """
     found: dict[str, list[Path]] = defaultdict(list)
     for path in list_files(root):
@@ -90,37 +99,26 @@ def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list
     for name in names:
         candidates = found[name]
         if len(candidates) > 1 and len({sha256(path) for path in candidates}) > 1:
-            listed = ", ".join(str(path.relative_to(root)) for path in candidates)
+            listed = ", ".join(printable(str(path.relative_to(root))) for path in candidates)
             raise InputError(f"{root}: different images share the name {name} ({listed}); keep one")
         paths[name] = candidates[0]
+        check_place(root, candidates[0])
     return paths, sorted(set(found) - set(names))
 
 
-def check_image(path: Path) -> tuple[int, int]:
-    """Width and height from the image's header.
+def check_place(root: Path, path: Path) -> None:
+    """Raise InputError for a file whose path below `root` no table or terminal takes."""
+    place = str(path.relative_to(root))
+    if fault := find_fault(place, one_line=True):
+        raise InputError(f"{root}: the path {place!r} {fault}; rename it")
 
-    Raises InputError where the file is no readable image, one of absurd dimensions, or one of more than 8 bits of grey,
-    which Pillow would cut off at 255.
+
+def inspect_image(path: Path) -> tuple[tuple[int, int], dict[str, str]]:
+    """Width and height of an image, and what is odd about it that is read nevertheless, with what is done about it.
+
+    Looks at the header. Raises InputError where the rule for pixels (`base.pixels`) refuses the image.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.mode[0] in "IF":
-                    raise InputError(f"{path}: more than 8 bits of grey (mode {image.mode}); save it with 8 bits")
-                return image.size
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        reason = f"{type(error).__name__}: {error}".rstrip(".")
-        raise InputError(f"{path}: too large an image ({reason}); replace it from the source") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        size = path.stat().st_size
-        reason = "the file is empty" if size == 0 else f"not a readable image of {size} bytes"
-        raise InputError(f"{path}: {reason} ({type(error).__name__}); replace it from the source") from None
-
-
-def find_oddities(path: Path) -> dict[str, str]:
-    """What is odd about an image that is read nevertheless, and what is done about it. Looks at the header."""
-    with Image.open(path) as image:
+    with opened(path) as image:
         odd = {
             "images of several frames": ("the first is used", getattr(image, "is_animated", False)),
             f"images of mode {image.mode}": ("converted to RGB, transparency is dropped", image.mode != "RGB"),
@@ -129,7 +127,7 @@ def find_oddities(path: Path) -> dict[str, str]:
                 "not turned", "exif" in image.info and image.getexif().get(ORIENTATION, 1) != 1
             ),
         }  # fmt: skip
-        return {what: rule for what, (rule, holds) in odd.items() if holds}
+        return image.size, {what: rule for what, (rule, holds) in odd.items() if holds}
 
 
 def normalise_prompt(prompt: str) -> str:
@@ -148,17 +146,24 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; put {benchmark.title} there or set data_root")
     labels = benchmark.read(root)
+    synthetic = is_synthetic(root)
+    for path in labels.files:
+        check_place(root, path)
     rows_read, prompts_read = len(labels.frame), labels.frame["prompt"].nunique()
     frame = check_labels(benchmark, labels)
+    if not synthetic and benchmark.images not in (None, len(frame)):
+        what = f"images with labels, where the published labels have {benchmark.images:,}"
+        labels.defects.append(Defect(what, len(frame), "used, BUT THESE ARE NOT THE PUBLISHED LABELS"))
     paths, others = find_images(root, frame["image"])
     listed = {*labels.frame["image"].str.strip(), *labels.withheld}
     unlabelled = [name for name in others if name not in listed]
     if unlabelled:
         labels.defects.append(Defect.of("images without a label row", unlabelled, "not used"))
-    sizes = [check_image(paths[name]) for name in frame["image"]]
-    odd: dict[tuple[str, str], list[str]] = defaultdict(list)
+    sizes, odd = [], defaultdict(list)
     for name in frame["image"]:
-        for oddity in find_oddities(paths[name]).items():
+        size, oddities = inspect_image(paths[name])
+        sizes.append(size)
+        for oddity in oddities.items():
             odd[oddity].append(name)
     labels.defects += [Defect.of(what, names, rule) for (what, rule), names in sorted(odd.items())]
     samples = pd.DataFrame(
@@ -183,13 +188,12 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
         samples[target] = frame[target].astype(float) if target in benchmark.ranges else np.nan
         if f"{target}_sd" in frame:
             samples[f"{target}_sd"] = frame[f"{target}_sd"].astype(float)
-    mark = root / SYNTHETIC_MARK
     card = {
         "benchmark": benchmark.name,
         "title": benchmark.title,
         "paper": benchmark.paper,
         "licence": benchmark.licence,
-        "synthetic": mark.exists(),
+        "synthetic": synthetic,
         "label_files": {path.relative_to(root).as_posix(): sha256(path) for path in labels.files},
         "columns": labels.columns,
         "ranges": {target: list(benchmark.ranges[target]) for target in benchmark.targets},
@@ -203,6 +207,7 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
             target: {key: float(getattr(labels.frame[target], key)()) for key in ("min", "max", "mean", "std")}
             for target in benchmark.targets
         },
+        "excluded": labels.excluded,
         "defects": [asdict(defect) for defect in labels.defects],
     }
     return samples, card

@@ -1,34 +1,28 @@
 """Images as encoders see them: decoded whole, and augmented views of them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256
-
-if TYPE_CHECKING:  # open_clip takes seconds to import, and image statistics need none of it
-    pass
-
+from mstclipiqa.base.pixels import opened
 
 #: Pixels of an augmented view: what CLIP's encoders take.
 VIEW_SIZE = 224
 
 
 def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
-    """The whole image as RGB. Raises InputError where it does not decode, or is not the file that was read
-    when the samples table was made."""
+    """The whole image as RGB. Raises InputError where the rule for pixels (`base.pixels`) refuses it, and where it is
+    not the file that was read when the samples table was made."""
     try:
         if expected_sha256 is not None and sha256(path) != expected_sha256:
             raise InputError(f"{path}: changed since the samples table was written; run the samples step again")
-        with Image.open(path) as image:
+        with opened(path) as image:
             return image.convert("RGB")
     except FileNotFoundError:
         raise InputError(f"{path}: is gone since the samples table was written; run the samples step again") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: does not decode ({error}); replace it from the source") from None
 
 
 def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Generator) -> Image.Image:

@@ -5,11 +5,11 @@ import io
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import SELECTIONS, TARGETS
+from mstclipiqa.base.pixels import opened
 from mstclipiqa.report.results import RUN_ORDER, Results, cautions
 from mstclipiqa.report.table import Cell, Table, frame_of
 
@@ -87,7 +87,7 @@ def _cell(results: Results, row: dict) -> Cell:
 def _thumbnail(path: Path) -> str:
     """A small JPEG of an image as a data URI."""
     stream = io.BytesIO()
-    with Image.open(path) as image:
+    with opened(path) as image:
         small = image.convert("RGB")
         small.thumbnail((SIDE, SIDE))
         small.save(stream, "JPEG", quality=75)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK, Benchmark, Defect, Labels
-from mstclipiqa.data.samples import check_image, check_labels, collect_samples, find_images, normalise_prompt
+from mstclipiqa.data.samples import check_labels, collect_samples, find_images, inspect_image, normalise_prompt
 
 
 def benchmark(labels=None, ranges=None):
@@ -99,20 +99,20 @@ class TestFindImages:
 class TestCheckImage:
     def test_size(self, tmp_path):
         write_image(tmp_path / "a.jpg", size=(30, 20))
-        assert check_image(tmp_path / "a.jpg") == (30, 20)
+        assert inspect_image(tmp_path / "a.jpg") == ((30, 20), {})
 
     @pytest.mark.parametrize("content", [b"", b"<html>quota</html>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])
     def test_no_image(self, content, tmp_path):
         path = tmp_path / "a.png"
         path.write_bytes(content)
         with pytest.raises(InputError, match="a.png: .*; replace it from the source"):
-            check_image(path)
+            inspect_image(path)
 
     def test_too_large(self, tmp_path, monkeypatch):
         write_image(tmp_path / "a.png", size=(30, 20))
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
         with pytest.raises(InputError, match="DecompressionBombError"):
-            check_image(tmp_path / "a.png")
+            inspect_image(tmp_path / "a.png")
 
 
 class TestCollectSamples:

@@ -54,4 +54,5 @@ BENCHMARK = Benchmark(
     licence="MIT",
     ranges={"quality": (0, 5), "correspondence": (0, 5)},
     read=read,
+    images=2982,
 )

@@ -15,7 +15,15 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files
 from mstclipiqa.base.names import TARGETS
 from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels
-from mstclipiqa.data.label_files import base_names, find_label_file, parsing, read_sheet, require_label_file, to_numbers
+from mstclipiqa.data.label_files import (
+    base_names,
+    check_size,
+    find_label_file,
+    parsing,
+    read_sheet,
+    require_label_file,
+    to_numbers,
+)
 
 INDEX = "pic-index.xlsx"
 PROMPTS = "AIGCIQA2023_Prompts.xlsx"
@@ -37,21 +45,35 @@ def read(root: Path) -> Labels:
     else:
         raise InputError(f"{root}: no mosz1.mat, {JSON} or {CSV} found; put one anywhere in this folder")
     path = require_label_file(root, INDEX)
-    labels = layout(root, read_sheet(path, ["model", "image_name"], header=False))
+    index = read_sheet(path, ["model", "image_name"], header=False)
+    twice = index[index.duplicated()]
+    if len(twice):
+        model, name = twice.iloc[0]
+        raise InputError(f"{path}: {name!r} of {model!r} stands twice; rows number the images, replace it")
+    labels = layout(root, index)
     labels.files.append(path)
     return labels
 
 
 def _read_official(root: Path, index: pd.DataFrame) -> Labels:
-    """mosz1..3.mat, and SD1..3.mat where present: one value per row of the index sheet."""
+    """mosz1..3.mat, and SD1..3.mat where present: one value per row of the index sheet. 007-2.png is of the prompt in
+    row 7, from 0; every row is some image's, so that a row too many, which shifts the others, is noticed."""
     path = require_label_file(root, PROMPTS)
     prompts = read_sheet(path, ["challenge", "category", "prompt"], header=False)["prompt"]
-    prompt = index["image_name"].str.extract(r"^(\d{1,6})-")[0].astype(float)  # 007-2.png is of prompt 7
+    if prompts.iloc[0].strip().casefold() == "prompt":  # a header row, as in IPCE's copy
+        prompts = prompts.iloc[1:]
+    prompt = index["image_name"].str.extract(r"^(\d{1,6})-")[0].astype(float)
     unknown = index["image_name"][~(prompt < len(prompts))]
     if len(unknown):
         raise InputError(
             f"{path}: {len(prompts)} prompts, and none for image name {unknown.iloc[0]!r} of {INDEX} "
             f"({len(unknown)} such names); replace both from the source"
+        )
+    unused = prompts[~np.isin(np.arange(len(prompts)), prompt)]
+    if len(unused):
+        raise InputError(
+            f"{path}: {len(prompts)} prompts, and {unused.iloc[0][:200]!r} is of no image name of {INDEX} "
+            f"({len(unused)} such prompts); a row too many shifts the prompts of all images, take it out"
         )
     frame = pd.DataFrame(
         {
@@ -61,6 +83,10 @@ def _read_official(root: Path, index: pd.DataFrame) -> Labels:
         }
     )
     labels = Labels(frame, [path], {})
+    repeated = prompts[prompts.duplicated(keep=False)]
+    if len(repeated):
+        what = f"rows of {PROMPTS} that have the same prompt"
+        labels.defects.append(Defect.of(what, repeated, "each is used for its own images"))
     for i, target in enumerate(TARGETS, start=1):
         path = require_label_file(root, f"mosz{i}.mat")
         frame[target] = _read_mat(path, "MOSz", len(index))
@@ -106,6 +132,13 @@ def _read_csv(root: Path, index: pd.DataFrame) -> Labels:
         raise InputError(f"{path}: rows are not those of {INDEX}, which number the images; replace both")
     image = [f"{row}.png" for row in range(len(sheet))]
     prompt = sheet["prompt"].str.replace(r'^"(.*)"$', r"\1", regex=True)
+    number = sheet["image_name"].str.split("-").str[0]  # of the prompt, which all models share
+    strange = prompt[prompt != prompt.groupby(number).transform("first")]
+    if len(strange):
+        raise InputError(
+            f"{path}: the prompt of {sheet['image_name'][strange.index[0]]!r} in data row {strange.index[0] + 1} is "
+            f"another than that of the same number before ({len(strange)} such rows); replace it from the source"
+        )
     frame = pd.DataFrame({"image": image, "prompt": prompt, "generator": sheet["model"]})
     columns, defects = {}, []
     for i, target in enumerate(TARGETS, start=1):
@@ -119,11 +152,12 @@ def _read_csv(root: Path, index: pd.DataFrame) -> Labels:
 
 
 def _read_mat(path: Path, key: str, rows: int) -> np.ndarray:
+    check_size(path)
     with parsing(path):
         shapes = {name: shape for name, shape, _ in whosmat(str(path))}
     if key not in shapes:
         raise InputError(f"{path}: no variable {key}, found {', '.join(shapes) or 'none'}; replace it from the source")
-    count = math.prod(shapes[key])  # looked at first: a few bytes may unpack to any number of values
+    count = math.prod(shapes[key])
     if count != rows:
         raise InputError(f"{path}: {count} values, but {INDEX} has {rows} rows; replace both from the source")
     with parsing(path):
@@ -138,4 +172,5 @@ BENCHMARK = Benchmark(
     licence="not stated by the authors' repository",
     ranges=dict.fromkeys(TARGETS, (0, 100)),
     read=read,
+    images=2400,
 )

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from mstclipiqa.base.files import list_files
 from mstclipiqa.base.names import TARGETS
+from mstclipiqa.base.text import printable
 
 #: A drawn benchmark carries this file; whatever is computed from it is labelled synthetic.
 SYNTHETIC_MARK = "SYNTHETIC.md"
@@ -14,7 +16,10 @@ SYNTHETIC_MARK = "SYNTHETIC.md"
 
 @dataclass(frozen=True)
 class Defect:
-    """Something odd in the source files that is handled by a stated rule, and counted rather than hidden."""
+    """Something odd in the source files that is handled by a stated rule, and counted rather than hidden.
+
+    `examples` can be shown on a terminal, whatever the files hold.
+    """
 
     what: str
     count: int
@@ -24,7 +29,7 @@ class Defect:
     @classmethod
     def of(cls, what: str, names: Iterable[str], rule: str) -> "Defect":
         """The defect of all `names`, with the first three different ones as examples."""
-        names = [str(name) for name in names]
+        names = [printable(str(name)) for name in names]
         return cls(what, len(names), rule, tuple(dict.fromkeys(names))[:3])
 
 
@@ -35,7 +40,8 @@ class Labels:
     `frame` has one row per label row, in file order: image (base name), prompt, generator, one column of
     MOS per target on the official scale, and `<target>_sd` where the SD over raters is published.
     `columns` says for each target which file, column and scale was read. `withheld` names images that the
-    benchmark lists without MOS, so that their presence among the images is no surprise.
+    benchmark lists without MOS, so that their presence among the images is no surprise. `excluded` says of images that
+    have label rows why these are not used.
     """
 
     frame: pd.DataFrame
@@ -43,6 +49,7 @@ class Labels:
     columns: dict[str, str]
     defects: list[Defect] = field(default_factory=list)
     withheld: list[str] = field(default_factory=list)
+    excluded: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ class Benchmark:
     """A benchmark: what it is called, what was rated on which nominal scale, and how its files are read.
 
     `ranges` maps each target to its nominal MOS range (low, high); `read` turns the folder
-    `data_root/<name>/` into Labels and raises InputError where it cannot.
+    `data_root/<name>/` into Labels and raises InputError where it cannot. `images` is how many images the published
+    label files name and this project uses; None where nothing is published.
     """
 
     name: str
@@ -59,8 +67,14 @@ class Benchmark:
     licence: str
     ranges: Mapping[str, tuple[float, float]]
     read: Callable[[Path], Labels]
+    images: int | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
         """The rated targets, in the order of TARGETS."""
         return tuple(target for target in TARGETS if target in self.ranges)
+
+
+def is_synthetic(folder: Path) -> bool:
+    """Whether what lies in a folder was drawn: at any depth, since label files and images are found at any depth."""
+    return bool(list_files(folder, SYNTHETIC_MARK))

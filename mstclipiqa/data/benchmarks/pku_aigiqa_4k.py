@@ -61,4 +61,5 @@ BENCHMARK = Benchmark(
     licence="not stated for the data",
     ranges=dict.fromkeys(MOS, (0, 5)),
     read=read,
+    images=4000,
 )

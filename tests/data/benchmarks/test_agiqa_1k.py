@@ -34,7 +34,7 @@ def test_real_labels(real_labels):
 def test_the_raw_scores_are_never_the_labels(tmp_path):
     rows = LAYOUT.rows()
     pd.DataFrame({"Image": rows["image"], "Score": 5 - rows["quality"]}).to_csv(tmp_path / "AIGC_all.csv")
-    samples, card = collect_samples(BENCHMARK, LAYOUT.make(tmp_path))
+    samples, card = collect_samples(LAYOUT.benchmark, LAYOUT.make(tmp_path))
     np.testing.assert_allclose(samples["quality"], rows["quality"])
     assert set(card["label_files"]) == {"AIGC_MOS_Zscore.xlsx", "AIGC_all.csv"}
     assert card["defects"] == []
@@ -43,7 +43,7 @@ def test_the_raw_scores_are_never_the_labels(tmp_path):
 def test_names_of_the_raw_scores_are_compared(tmp_path):
     names = [*LAYOUT.names[:7], "dreamStudio_8_9_3_.jpg"]
     pd.DataFrame({"Image": names, "Score": 1.5}).to_csv(tmp_path / "AIGC_all.csv", index=False)
-    _, card = collect_samples(BENCHMARK, LAYOUT.make(tmp_path))
+    _, card = collect_samples(LAYOUT.benchmark, LAYOUT.make(tmp_path))
     assert [(defect["count"], defect["examples"]) for defect in card["defects"]] == [
         (1, ("dreamStudio_8_9_3_.jpg",)),
         (2, ("dreamStudio_8_9_3_.jpg", LAYOUT.names[7])),
@@ -54,7 +54,7 @@ def test_an_excluded_image_is_not_called_unlabelled(tmp_path):
     rows = LAYOUT.rows()
     LAYOUT.make(tmp_path, pd.concat([rows, rows[7:].assign(quality=1.0)], ignore_index=True))
     write_image(tmp_path / "images" / "dreamStudio_8_5_0_0.jpg")
-    _, card = collect_samples(BENCHMARK, tmp_path)
+    _, card = collect_samples(LAYOUT.benchmark, tmp_path)
     counted = {defect["what"]: defect["examples"] for defect in card["defects"]}
     assert counted["images without a label row"] == ("dreamStudio_8_5_0_0.jpg",)
 

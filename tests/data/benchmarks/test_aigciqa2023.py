@@ -141,6 +141,6 @@ def test_csv_rows_that_are_not_those_of_the_index(tmp_path):
 
 
 def test_csv_quotes_are_counted(tmp_path):
-    _, card = collect_samples(BENCHMARK, CSV.make(tmp_path))
+    _, card = collect_samples(CSV.benchmark, CSV.make(tmp_path))
     (defect,) = card["defects"]
     assert defect["count"] == 8 and defect["rule"] == "quotes removed"

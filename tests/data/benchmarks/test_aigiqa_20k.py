@@ -44,7 +44,7 @@ def test_parts_without_mos(header, tmp_path):
         pd.DataFrame({"name": images, "prompt": prompts}).to_csv(tmp_path / name, index=False, header=header)
         write_image(tmp_path / "images" / images[0])
     write_image(tmp_path / "images" / "stray_0000.png")
-    samples, card = collect_samples(BENCHMARK, tmp_path)
+    samples, card = collect_samples(LAYOUT.benchmark, tmp_path)
     assert list(samples["image"]) == list(LAYOUT.names)
     assert {defect["what"]: defect["count"] for defect in card["defects"]} == {
         "rows of info_val.csv, a part without public MOS": 2,

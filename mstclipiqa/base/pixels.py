@@ -1,0 +1,75 @@
+"""The one rule for pixels: which image files are opened, and which refused. All that reads images opens them here."""
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from mstclipiqa.base.errors import InputError
+
+#: The formats that benchmarks have. Pillow knows others: its EPS reader starts Ghostscript, and others of its readers
+#: raise whatever they like.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+#: How many times longer than wide an image may be. CLIP resizes the short side to 224 pixels and keeps the ratio: at
+#: this one, to 5 million pixels.
+MOST_RATIO = 100
+
+#: Filters of warnings are one for all threads.
+_FILTERS = threading.Lock()
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, open and not yet decoded: `image.convert("RGB")` decodes it whole. The first frame, not turned.
+
+    Raises InputError, here and for what the block meets in the image, where the file may not be read; is no image of
+    FORMATS; has more pixels than Pillow's MAX_IMAGE_PIXELS, or a ratio beyond MOST_RATIO; has more than 8 bits of grey,
+    which Pillow would cut off at 255; and where it does not decode. FileNotFoundError is left to the caller.
+    """
+    try:
+        image = _open(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        size = path.stat().st_size
+        what = f"not a readable image of {size} bytes" if size else "the file is empty"
+        raise _refusal(path, f"{what} ({type(error).__name__})", error) from None
+    with image:
+        _check(path, image)
+        try:
+            yield image
+        except InputError:
+            raise
+        except Exception as error:
+            raise _refusal(path, f"does not decode ({' '.join(str(error).split())})", error) from None
+
+
+def _open(path: Path) -> Image.Image:
+    """The image, of which the header is read."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(path, formats=FORMATS)
+
+
+def _check(path: Path, image: Image.Image) -> None:
+    if image.mode[0] in "IF":
+        raise InputError(f"{path}: more than 8 bits of grey (mode {image.mode}); save it with 8 bits")
+    short, long = sorted(image.size)
+    if long > MOST_RATIO * short:
+        raise InputError(
+            f"{path}: {image.width} x {image.height} pixels; no image whose one side is over {MOST_RATIO} times the "
+            "other is read, since CLIP would enlarge it beyond any memory; crop it"
+        )
+
+
+def _refusal(path: Path, what: str, error: Exception) -> InputError:
+    """The one line for whatever Pillow raises: on damaged files it has no narrower class than Exception."""
+    if isinstance(error, PermissionError):
+        return InputError(f"{path}: may not be read; give yourself the right to")
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        what = f"too large an image ({type(error).__name__}: {error})".replace(".)", ")")
+    return InputError(f"{path}: {what}; replace it from the source")
