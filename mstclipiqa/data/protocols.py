@@ -1,10 +1,9 @@
 """Protocols: functions from a samples table to (split, role), and how much of the test set they leak."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,9 @@ import pandas as pd
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.base.names import TEST, TRAIN, UNUSED, VAL
+from mstclipiqa.base.text import printable
+from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.data.label_files import first_row, read_delimited
 
 #: Seeds the grouped and the random splits, so that split k is the same whatever their number.
 GROUPED_SEED, RANDOM_SEED = 16799, 2606
@@ -22,6 +24,7 @@ RELEASED_SEED = 42
 #: Where published splits lie, relative to the checkout: NAME.csv for the protocol file-NAME, with the columns
 #: benchmark, image (as in the label file), split (from 0) and role (train, val, test).
 SPLIT_FILES = Path("config/splits")
+SPLIT_COLUMNS = ["benchmark", "image", "split", "role"]
 
 #: Roles of every sample, in the samples' order.
 Roles = np.ndarray
@@ -32,15 +35,16 @@ class Protocol:
     """A family of protocols. `pattern` is the family's name with `{n}` for its number, as in `grouped{n}`, or
     `{name}` for that of a file; a family of one has neither.
 
-    `splits` maps (samples, number or name) to one array of roles per split; `selection` is the epoch that the
-    protocol's headline number comes from, and `description` says for the report how it splits.
+    `splits` maps (samples, number) to one array of roles per split, or, of a file, (samples, name, excluded images);
+    `selection` is the epoch that the protocol's headline number comes from, and `description` says for the report how
+    it splits.
     """
 
     pattern: str
     numbers: range
     selection: str
     description: str
-    splits: Callable[[pd.DataFrame, Any], Iterator[Roles]]  # each family has its kind of argument
+    splits: Callable[..., Iterator[Roles]]
 
     def argument(self, name: str) -> int | str | None:
         """The number or the file's name in `name`, or None where the name is of another family."""
@@ -98,33 +102,59 @@ def released_splits(samples: pd.DataFrame, _: int) -> Iterator[Roles]:
     yield roles
 
 
-def published_splits(samples: pd.DataFrame, name: str) -> Iterator[Roles]:
-    """The splits of config/splits/<name>.csv; none where the file has no row of this benchmark.
+def published_splits(samples: pd.DataFrame, name: str, excluded: Mapping[str, str]) -> Iterator[Roles]:
+    """The splits of config/splits/<name>.csv, in the order of their numbers; none where the file has no row of this
+    benchmark. `excluded` says of images with labels why these are not used.
 
-    Raises InputError for a file that is missing or not of the format, and for images that are not the benchmark's.
+    Raises InputError for a file that is missing or not of the format; a benchmark, role or image that is unknown; an
+    image that is not used, or stands twice in one split; and splits that are not numbered from 0, one after another.
     """
+    path, table = SPLIT_FILES / f"{name}.csv", _read_published(name)
+    table = table[table["benchmark"] == samples["benchmark"].iloc[0]]
+    unused = table[table["image"].isin(excluded)]
+    if len(unused):
+        image, split = unused.iloc[0][["image", "split"]]
+        raise InputError(
+            f"{path}: image {image!r} of split {split} is excluded by the reader ({len(unused)} such rows), because of "
+            f"{excluded[image]}; take it out"
+        )
+    for column, known in (("image", set(samples["image"])), ("role", [TRAIN, VAL, TEST])):
+        _refuse_unknown(path, table, column, known)
+    strange = table.loc[~table["split"].str.fullmatch("0|[1-9][0-9]{0,5}"), "split"]
+    numbers = sorted(set(table["split"]), key=lambda number: (len(number), number))
+    if len(strange) or numbers != [str(number) for number in range(len(numbers))]:
+        shown = ", ".join(map(repr, list(dict.fromkeys([*strange, *numbers]))[:3]))
+        raise InputError(f"{path}: splits are numbered from 0, one after another, not {shown}; mend it")
+    twice = table[table.duplicated(["split", "image"])]
+    if len(twice):
+        image, split = twice.iloc[0][["image", "split"]]
+        raise InputError(f"{path}: {image!r} stands twice in split {split} ({len(twice)} such rows); mend it")
+    for number in numbers:
+        roles = table[table["split"] == number].set_index("image")["role"]
+        yield roles.reindex(samples["image"]).fillna(UNUSED).to_numpy(dtype=object)
+
+
+def _read_published(name: str) -> pd.DataFrame:
+    """The rows of config/splits/<name>.csv as text. Raises InputError where it is missing or not of the format."""
     path = SPLIT_FILES / f"{name}.csv"
     try:
-        table = pd.read_csv(path, dtype={"benchmark": str, "image": str, "role": str})
-    except (OSError, ValueError) as error:
+        header = first_row(path)
+        if header != SPLIT_COLUMNS:
+            shown = printable(", ".join(header)[:200])
+            raise InputError(f"{path}: has the columns {shown}; give {', '.join(SPLIT_COLUMNS)}")
+        table = read_delimited(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read ({reason}); protocol file-{name} is this file") from None
-    columns = ["benchmark", "image", "split", "role"]
-    if list(table.columns) != columns:
-        raise InputError(f"{path}: has the columns {', '.join(table.columns)}; give {', '.join(columns)}")
-    table = table[table["benchmark"] == samples["benchmark"].iloc[0]]
-    for column, strange in (
-        ("image", table.loc[~table["image"].isin(samples["image"]), "image"]),
-        ("role", table.loc[~table["role"].isin([TRAIN, VAL, TEST]), "role"]),
-    ):
-        if len(strange):
-            raise InputError(f"{path}: {column} {strange.iloc[0]!r} is unknown ({len(strange)} such rows); mend it")
-    if table.duplicated(["split", "image"]).any():
-        raise InputError(f"{path}: an image stands twice in one split; mend it")
-    if list(table["split"].unique()) != list(range(table["split"].nunique())):
-        raise InputError(f"{path}: splits are numbered from 0, one after another; mend it")
-    for _, split in table.groupby("split"):
-        yield split.set_index("image")["role"].reindex(samples["image"]).fillna(UNUSED).to_numpy(dtype=object)
+    _refuse_unknown(path, table, "benchmark", sorted(BENCHMARKS))
+    return table.fillna("")
+
+
+def _refuse_unknown(path: Path, table: pd.DataFrame, column: str, known: Collection[str]) -> None:
+    strange = table.loc[~table[column].isin(known), column]
+    if len(strange):
+        listed = f"; known: {', '.join(known)}" if isinstance(known, list) else ""
+        raise InputError(f"{path}: {column} {strange.iloc[0]!r} is unknown ({len(strange)} such rows); mend it{listed}")
 
 
 PROTOCOLS = (
@@ -189,22 +219,43 @@ def describe_protocol(name: str) -> dict[str, str]:
     }
 
 
-def split_samples(samples: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, dict[str, list[dict]]]:
-    """Every split of the named protocols, and each one's counts and prompt leakage.
+def split_samples(
+    samples: pd.DataFrame, names: list[str], excluded: Mapping[str, str] | None = None
+) -> tuple[pd.DataFrame, dict[str, list[dict]]]:
+    """Every split of the named protocols, and each one's counts and prompt leakage. `excluded` is that of the samples'
+    card: why images with labels are not used.
 
-    The table has a row per (protocol, split, image) with its role: train, val or test.
+    The table has a row per (protocol, split, image) with its role: train, val or test. Raises InputError for a split
+    without training images or without test images, where no protocol has a split of the benchmark, and as the
+    protocols do.
     """
     tables = []
     leakage: dict[str, list[dict]] = {}
+    files: list[str] = []
     for name in dict.fromkeys(names):
         protocol, argument = get_protocol(name)
         leakage[name] = []
-        for split, roles in enumerate(protocol.splits(samples, argument)):
+        if isinstance(argument, str):
+            files.append(argument)
+            splits = protocol.splits(samples, argument, excluded or {})
+        else:
+            splits = protocol.splits(samples, argument)
+        for split, roles in enumerate(splits):
+            for role in (TRAIN, TEST):
+                if not (roles == role).any():
+                    raise InputError(
+                        f"{name}: split {split} has no {role} images; every split needs {TRAIN} and {TEST}"
+                    )
             table = pd.DataFrame({"protocol": name, "split": split, "image": samples["image"], "role": roles})
             tables.append(table[table["role"] != UNUSED])
             leakage[name].append({"split": split, **measure_leakage(samples["prompt_group"], roles)})
     if not tables:
-        raise InputError(f"{', '.join(names)}: no split of {samples['benchmark'].iloc[0]}; choose another protocol")
+        found = [
+            f"{SPLIT_FILES / file}.csv has {', '.join(sorted(set(_read_published(file)['benchmark'])))}"
+            for file in files
+        ]
+        own = samples["benchmark"].iloc[0]
+        raise InputError(f"{', '.join(names)}: no split of {own}; {'; '.join(found)}; choose another protocol")
     return pd.concat(tables, ignore_index=True), leakage
 
 
@@ -224,7 +275,7 @@ def splits_from_samples(output: Path, samples: Path, names: Sequence[str]) -> li
     """Split a samples table under the named protocols, write the splits table `output`, and say what leaks, a line
     for each split."""
     frame, card = SAMPLES.read(samples)
-    splits, leakage = split_samples(frame, list(names))
+    splits, leakage = split_samples(frame, list(names), card.get("excluded"))
     SPLITS.write(output, splits, {"benchmark": card["benchmark"], "protocols": leakage})
     return [
         f"{card['title']}, {protocol} split {count['split']}: {count['train']} train, {count['val']} val, "
