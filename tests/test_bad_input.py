@@ -32,6 +32,7 @@ from small_study import SmallStudy
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.cli.main import main
+from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK
 from mstclipiqa.encoders.stores import load_features, load_texts, read_store, write_store
 
 REPOSITORY = Path(__file__).parents[1]
@@ -165,11 +166,13 @@ def after(spoil: Callable[[Place], object], command: Callable[[Place], Words]) -
 # How benchmark folders are spoilt
 
 
-def cell(column: str, value: str) -> Make:
-    """One cell in the row of the image BAD_NAME."""
+def cell(column: str, value: str, others: str | None = None) -> Make:
+    """One cell in the row of the image BAD_NAME; `others` are those of the other rows."""
 
     def make(here: Place) -> Words:
         frame = label_rows()
+        if others:
+            frame[column] = others
         frame.loc[frame["name"] == BAD_NAME, column] = value
         write_labels(here.root, frame)
         return here.samples()
@@ -226,12 +229,21 @@ def halve(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def fill_cell(value: object) -> Callable[[Path], None]:
-    """Write into the first MOS of AGIQA-1K's sheet."""
+def fill_cell(value: object, place: str = "C2") -> Callable[[Path], None]:
+    """Write into a cell of a sheet: the first MOS of AGIQA-1K's."""
 
     def change(path: Path) -> None:
         book = load_workbook(path)
-        book.active["C2"] = value
+        book.active[place] = value
+        book.save(path)
+
+    return change
+
+
+def add_row(*cells: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        book = load_workbook(path)
+        book.active.append(cells)
         book.save(path)
 
     return change
@@ -423,6 +435,10 @@ def spoilt_head(change: Callable[[dict, dict], object]) -> Make:
     return make
 
 
+ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
+)
+
 LABELS, IMAGES, CONFIGS, RECIPES, WEIGHTS, STORES, SPLITS, CLAIMS, ARCHIVES, SCORING, LINE = (
     "Label files", "Images", "Configurations", "Recipes", "Weights", "Stores and results", "Published splits",
     "Claims and sources", "Archives", "Scoring", "Command line",
@@ -441,8 +457,12 @@ BAD: list[Bad] = [
     Bad(LABELS, "MOS above the range", cell("mos_quality", "5.01")),
     Bad(LABELS, "MOS below the range", cell("mos_align", "-0.5")),
     Bad(LABELS, "MOS of another scale", rows(lambda frame: frame.assign(mos_quality="0.5"))),
+    Bad(LABELS, "MOS divided by 5", cell("mos_quality", "1.0", others="0.5")),
+    Bad(LABELS, "SD below 0", cell("std_align", "-0.25")),
     Bad(LABELS, "prompt empty", cell("prompt", "")),
     Bad(LABELS, "prompt blank", cell("prompt", "  ")),
+    Bad(LABELS, "prompt of one long word", cell("prompt", "a" * 40_000)),
+    Bad(LABELS, "an escape sequence in a name", cell("name", "\x1b[31m.jpg")),
     Bad(LABELS, "image name empty", cell("name", "")),
     Bad(LABELS, "file missing", after(lambda here: here.table.unlink(), Place.samples)),
     Bad(
@@ -458,10 +478,12 @@ BAD: list[Bad] = [
     Bad(LABELS, "a row longer than the header", table(lambda content: content + b"a,b,c,d,e,f,g,h,i,j,k,l\n")),
     Bad(LABELS, "a quote that does not end", table(lambda content: content.replace(b"a corgi", b'"a corgi', 1))),
     Bad(LABELS, "100,001 rows", rows(lambda frame: frame.loc[frame.index.repeat(12501)][:100_001])),
+    Bad(LABELS, "a million columns", table(b"name," * 10**6)),
     Bad(LABELS, "far too large", after(lambda here: os.truncate(here.table, 2**29), Place.samples)),
     Bad(LABELS, "spreadsheet cut short", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", halve)),
     Bad(LABELS, "spreadsheet that is another zip", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", empty_zip)),
     Bad(LABELS, "spreadsheet that is a zip bomb", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", zip_bomb)),
+    Bad(LABELS, "spreadsheet with a value far out", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", fill_cell(1, "XFD2"))),
     Bad(LABELS, "spreadsheet of 100,001 rows", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", lengthen)),
     Bad(LABELS, "formula without its value", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", fill_cell("=1+1"))),
     Bad(LABELS, "error value in a cell", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", fill_cell("#DIV/0!"))),
@@ -488,11 +510,22 @@ BAD: list[Bad] = [
     ),
     Bad(LABELS, "a MATLAB file missing", spoilt(OFFICIAL, "mosz2.mat", Path.unlink)),
     Bad(LABELS, "index sheet missing", spoilt(OFFICIAL, "pic-index.xlsx", Path.unlink)),
+    Bad(LABELS, "prompts with a row too many", spoilt(OFFICIAL, "AIGCIQA2023_Prompts.xlsx", add_row("a", "b", "more"))),
     Bad(LABELS, "JSON cut short", spoilt(JSON, "AIGIQA2023.json", halve)),
     Bad(
         LABELS,
         "JSON of another shape",
         spoilt(JSON, "AIGIQA2023.json", lambda path: path.write_text('{"a": {"b": 1}}')),
+    ),
+    Bad(
+        LABELS,
+        "half a surrogate pair in JSON",
+        spoilt(JSON, "AIGIQA2023.json", lambda path: path.write_text(path.read_text().replace("a corgi", r"\ud83d"))),
+    ),
+    Bad(
+        LABELS,
+        "a key twice in JSON",
+        spoilt(JSON, "AIGIQA2023.json", lambda path: path.write_text('[{"img": 1, "img": 2}]')),
     ),
     Bad(LABELS, "JSON nested without end", spoilt(JSON, "AIGIQA2023.json", lambda path: path.write_text("[" * 10**5))),
     Bad(LABELS, "one part of two", spoilt("pku-aigiqa-4k parts", "t2i_part*.csv", Path.unlink)),
@@ -508,6 +541,8 @@ BAD: list[Bad] = [
     Bad(IMAGES, "16 bits of grey", image(lambda path: Image.new("I;16", (30, 30)).save(path, "PNG"))),
     Bad(IMAGES, "absurd dimensions", image(lambda path: path.write_bytes(png_header(60_000, 60_000)))),
     Bad(IMAGES, "large dimensions", image(lambda path: path.write_bytes(png_header(12_000, 12_000)))),
+    Bad(IMAGES, "thin", image(lambda path: Image.new("L", (1, 20_000)).save(path, "PNG"))),
+    Bad(IMAGES, "EPS", image(lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"))),
     Bad(IMAGES, "cut short", image(halve, Place.extracting)),
     Bad(IMAGES, "header without pixels", image(lambda path: path.write_bytes(png_header(30, 30)), Place.extracting)),
     Bad(IMAGES, "changed since", image_since(lambda path: Image.new("RGB", (9, 9)).save(path))),
@@ -531,6 +566,9 @@ BAD: list[Bad] = [
     Bad(CONFIGS, "a list", written("my.yaml", "- suite", planning)),
     Bad(CONFIGS, "empty", written("my.yaml", "", planning)),
     Bad(CONFIGS, "key twice", written("my.yaml", "suite: a\nsuite: b\n", planning)),
+    Bad(CONFIGS, "aliases of aliases", written("my.yaml", ALIASES, planning)),
+    Bad(CONFIGS, "a date that is none", written("my.yaml", "suite: 2026-13-45\n", planning)),
+    Bad(CONFIGS, "more than a MB", written("my.yaml", "#" * 2**21, planning)),
     Bad(CONFIGS, "nested without end", written("my.yaml", "[" * 10_000, planning)),
     Bad(RECIPES, "value misspelt", recipe("epochs:", "epoch:")),
     Bad(RECIPES, "key misspelt", recipe("place:", "plaec:")),
@@ -644,13 +682,15 @@ BAD: list[Bad] = [
     ),
     Bad(SPLITS, "file missing", after(Place.study, splitting)),
     Bad(SPLITS, "column missing", split_file("", header="image,split,role\n")),
+    Bad(SPLITS, "benchmark misspelt", split_file("AGIQA-3K,AttnGAN_normal_000.jpg,0,test\n")),
     Bad(SPLITS, "no row of the benchmark", split_file("agiqa-1k,a.jpg,0,test\n")),
     Bad(SPLITS, "unknown image", split_file("agiqa-3k,a.jpg,0,test\n")),
     Bad(SPLITS, "unknown role", split_file("agiqa-3k,AttnGAN_normal_000.jpg,0,exam\n")),
     Bad(SPLITS, "an image twice", split_file("agiqa-3k,AttnGAN_normal_000.jpg,0,test\n" * 2)),
+    Bad(SPLITS, "no image to train on", split_file("agiqa-3k,AttnGAN_normal_000.jpg,0,test\n")),
     Bad(SPLITS, "numbered from 1", split_file("agiqa-3k,AttnGAN_normal_000.jpg,1,test\n")),
     Bad(SPLITS, "number a word", split_file("agiqa-3k,AttnGAN_normal_000.jpg,one,test\n")),
-    Bad(SPLITS, "a row too long", split_file("a,b,c,d,e\na,b,c,d,e,f\n")),
+    Bad(SPLITS, "a row too long", split_file("agiqa-3k,AttnGAN_normal_000.jpg,0,test,more\n")),
     Bad(CLAIMS, "claims.yaml misspelt", replaced("config/claims.yaml", "like_for_like:", "like_to_like:", judging)),
     Bad(
         CLAIMS,
@@ -678,6 +718,8 @@ BAD: list[Bad] = [
     Bad(ARCHIVES, "no bytes", written("a.zip", "", unpacking)),
     Bad(ARCHIVES, "cut short", after(lambda _: Path("a.zip").write_bytes(member("a.jpg")[:50]), unpacking)),
     Bad(ARCHIVES, "a name that leads out", written("a.zip", member("../a.jpg"), unpacking)),
+    Bad(ARCHIVES, "labels other than published", written("a.zip", member("data.csv"), unpacking)),
+    Bad(ARCHIVES, "drawn data", written("a.zip", member("agiqa-3k/SYNTHETIC.md"), unpacking)),
     Bad(ARCHIVES, "7z", written("a.zip", b"7z\xbc\xaf\x27\x1c\x00\x04", unpacking)),
     Bad(ARCHIVES, "bundle that is none", written("a.zip", member("a.jpg"), lambda here: ["verify", "a.zip"])),
     Bad(
@@ -722,7 +764,7 @@ BAD: list[Bad] = [
     Bad(LINE, "unknown benchmark", lambda here: here.reading("koniq", here.root)),
     Bad(LINE, "seed out of range", lambda here: ["draw", "agiqa-3k", "--root", "out/a", "--seed", -1], code=2),
     Bad(LINE, "scale out of range", lambda here: ["draw", "agiqa-3k", "--root", "out/a", "--scale", 0]),
-    Bad(LINE, "drawing over other files", lambda here: ["draw", "agiqa-3k", "--root", "data/agiqa-3k"]),
+    Bad(LINE, "drawing over other files", lambda here: ["draw", "agiqa-3k", "--root", "config"]),
     Bad(LINE, "output that is a folder", lambda here: ["samples", "agiqa-3k", "--root", here.root, "--out", "config"]),
     Bad(
         LINE,
@@ -763,6 +805,7 @@ def here(tmp_path: Path, small_study: SmallStudy, trained: Path, monkeypatch: py
     for name in NAMES:
         Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(place.root / "images" / name)
     write_labels(place.root, label_rows())
+    (place.root / SYNTHETIC_MARK).touch()  # eight rows are not the published labels
     shutil.copytree(REPOSITORY / "config", "config")
     Path("out").mkdir()
     return place
