@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from small_study import ENCODERS, SmallStudy
 
 from mstclipiqa.analyses.probe_images import probe_scenes
+from mstclipiqa.base.documents import read_yaml
+from mstclipiqa.base.files import sha256
 from mstclipiqa.cli.main import main
 
 REPOSITORY = Path(__file__).parents[1]
@@ -44,7 +47,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def finished(small_study: SmallStudy, tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
-    """The small study with a report, and its images as an archive."""
+    """The small study with a report, its images as an archive, and sources that have its labels for the published."""
     study = small_study.copy(tmp_path_factory.mktemp("finished") / "study")
     done = invoke("report", "--results", study.results, "--out", study.reports)
     assert done.exit_code == 0, done.output
@@ -52,6 +55,9 @@ def finished(small_study: SmallStudy, tmp_path_factory: pytest.TempPathFactory) 
         for path in sorted((study.data / "agiqa-3k").rglob("*")):
             if path.is_file() and path.suffix in (".jpg", ".csv"):
                 archive.write(path, path.relative_to(study.data / "agiqa-3k"))
+    sources = read_yaml(REPOSITORY / "config" / "sources.yaml")
+    sources["benchmarks"]["agiqa-3k"]["files"][0]["sources"][0]["sha256"] = sha256(study.data / "agiqa-3k" / "data.csv")
+    (study.folder / "sources.yaml").write_text(yaml.safe_dump(sources))
     return study
 
 
@@ -89,7 +95,7 @@ MODELS = [
 STAGES: dict[str, Stage] = {
     "acquire": lambda study, out: [
         "acquire", "agiqa-3k", "--data-root", out, "--archive", study.folder / "images.zip", "--offline",
-        "--sources", REPOSITORY / "config" / "sources.yaml", "--cache", study.folder / "cache",
+        "--sources", study.folder / "sources.yaml", "--cache", study.folder / "cache",
     ],
     "draw": lambda study, out: ["draw", "agiqa-3k", "--root", out / "agiqa-3k", "--scale", 0.1],
     "samples": lambda study, out: [

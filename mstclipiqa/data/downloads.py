@@ -3,10 +3,13 @@
 import contextlib
 import json
 import os
+import queue
 import re
+import shutil
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +22,9 @@ from mstclipiqa.base.archives import check_archive, is_page
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import digest, sha256, write_json
 from mstclipiqa.base.progress import LINE, say
+from mstclipiqa.base.text import printable
 from mstclipiqa.base.version import __version__
+from mstclipiqa.data.label_files import MOST_BYTES
 
 #: Checked through before they enter the cache, since their own checksums tell what an unknown hash cannot.
 ARCHIVES = (".zip", ".xlsx", ".tar", ".gz", ".tgz", ".xz", ".bz2")
@@ -30,28 +35,38 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 CHUNK = 2**16  # what a cut connection loses at most
 DOWNLOADS_AT_ONCE = 4
 
+#: Bytes of the disk that a download of unknown size leaves free.
+RESERVE = 2**28
+
 
 @dataclass(frozen=True)
 class Source:
-    """An address, the name that its file goes by, and what is known of the file: bytes and hex SHA-256."""
+    """An address, the name that its file goes by, and what is known of the file: bytes and hex SHA-256.
+
+    A file of unknown size may have `most` bytes.
+    """
 
     url: str
     name: str
     size: int | None = None
     sha256: str | None = None
+    most: int = MOST_BYTES
 
 
 @dataclass(frozen=True)
 class Patience:
     """How long a download is tried: attempts in a row that bring nothing new, and seconds between and within them.
 
-    The pause doubles from attempt to attempt; a server's Retry-After is heeded up to `longest`. `stop` ends all.
+    The pause doubles from attempt to attempt; a server's Retry-After is heeded up to `longest`. A server that sends
+    fewer than `slowest` bytes a second for `window` seconds is left. `stop` ends all.
     """
 
     attempts: int = 6
     pause: float = 1.0
     longest: float = 60.0
     timeout: tuple[float, float] = (15.0, 60.0)
+    slowest: float = 1024.0
+    window: float = 60.0
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -128,22 +143,43 @@ def fetch(sources: Sequence[Source], cache: Path, offline: bool = False, patienc
 def fetch_all(
     wanted: Sequence[Sequence[Source]], cache: Path, offline: bool = False, patience: Patience | None = None
 ) -> list[Path | InputError]:
-    """`fetch` for several files at once: each one's path, or the error that says why not."""
+    """`fetch` for several files at once: each one's path, or the error that says why not.
+
+    Interrupted (Ctrl-C) it ends at once: its threads, of which one may wait for a server, keep no process alive.
+    """
     patience = patience or Patience()
+    todo: queue.SimpleQueue[tuple[Sequence[Source], Future]] = queue.SimpleQueue()
+    results: list[Future] = [Future() for _ in wanted]
+    for pair in zip(wanted, results, strict=True):
+        todo.put(pair)
 
-    def attempt(sources: Sequence[Source]) -> Path | InputError:
-        try:
-            return fetch(sources, cache, offline, patience)
-        except InputError as error:
-            return error
+    def work() -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                sources, result = todo.get_nowait()
+                try:
+                    result.set_result(fetch(sources, cache, offline, patience))
+                except InputError as error:
+                    result.set_result(error)
+                except BaseException as error:
+                    result.set_exception(error)
 
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        try:
-            return list(pool.map(attempt, wanted))
-        except BaseException:
-            patience.stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for _ in range(DOWNLOADS_AT_ONCE):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        return [result.result() for result in results]
+    except BaseException:
+        patience.stop.set()
+        raise
+
+
+def forget(path: Path) -> str | None:
+    """Take a file that `fetch` gave out of the cache again, with its recorded hash. Returns its address."""
+    record = path.with_name("record.json")
+    address = json.loads(record.read_text())["url"] if record.exists() else None
+    path.unlink(missing_ok=True)
+    record.unlink(missing_ok=True)
+    return address
 
 
 @contextlib.contextmanager
@@ -242,8 +278,7 @@ def _attempt(source: Source, place: _Place, patience: Patience) -> bool:
             return _receive(response, source, place, patience)
     except (requests.exceptions.SSLError, requests.exceptions.TooManyRedirects) as error:
         raise _RefusedError(_reason(error)) from None
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError) as error:  # fmt: skip
+    except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         raise _PassingError(_reason(error)) from None
     except requests.RequestException as error:
         raise _RefusedError(_reason(error)) from None
@@ -264,10 +299,14 @@ def _receive(response: requests.Response, source: Source, place: _Place, patienc
             return True  # killed between the last byte and the move
         place.clear()
         raise _PassingError("the file has changed meanwhile, from the start")
+    reason = printable(str(response.reason)[:100])
     if response.status_code in PASSING:
-        raise _PassingError(f"{response.status_code} {response.reason}", _asked_pause(response))
+        raise _PassingError(f"{response.status_code} {reason}", _asked_pause(response))
     if response.status_code not in {200, 206}:
-        raise _RefusedError(f"{response.status_code} {response.reason}")
+        raise _RefusedError(f"{response.status_code} {reason}")
+    encoding = headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":  # a few bytes of it may stand for gigabytes
+        raise _RefusedError(f"sends it as {printable(encoding[:100])}, though asked for the file as it is")
     if response.status_code == 206:
         same = place.read(place.validator, "validator") == _validator(response)
         if not same or not headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
@@ -278,30 +317,51 @@ def _receive(response: requests.Response, source: Source, place: _Place, patienc
         place.clear()
         if _validator(response):
             write_json(place.validator, {"validator": _validator(response)})
-    chunks = response.iter_content(CHUNK)
-    chunk = next(chunks, b"")
+    chunks = _chunks(response, patience)
+    chunk = b""
+    while len(chunk) < 512 and (more := next(chunks, b"")):
+        chunk += more
     if not offset and is_page(chunk):
         raise _RefusedError(f"sends a web page{_title(chunk)}, not the file")
     length = headers.get("Content-Length", "")
-    total = offset + int(length) if length.isdecimal() and "Content-Encoding" not in headers else None
+    total = offset + int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
     if total is not None and source.size not in (None, total):
         place.clear()
         raise _RefusedError(f"{total:,} bytes, expected {source.size:,}")
+    free = offset + shutil.disk_usage(place.folder).free
+    if total is not None and total > free:
+        raise _RefusedError(f"{total:,} bytes, and the disk of {place.folder} has room for {free:,}")
+    most = source.size or min(source.most, free - RESERVE)
+    if (total or 0) > most:
+        raise _RefusedError(f"{total:,} bytes, more than the {most:,} that a file of unknown size may have here")
     bar = tqdm(
         desc=source.name, total=total, initial=offset, unit="B", unit_scale=True, mininterval=5, bar_format=LINE,
         disable=total is not None and total < 2**22,
     )  # fmt: skip
     with bar, place.part.open("ab") as out:
         while chunk:
-            if patience.stop.is_set():
-                raise _RefusedError("stopped")
             out.write(chunk)
             bar.update(len(chunk))
-            if source.size and out.tell() > source.size:
+            if out.tell() > most:
                 place.clear()
-                raise _RefusedError(f"more than the expected {source.size:,} bytes")
+                known = "expected" if source.size else "allowed, where the size is unknown,"
+                raise _RefusedError(f"more than the {known} {most:,} bytes")
             chunk = next(chunks, b"")
     return offset > 0
+
+
+def _chunks(response: requests.Response, patience: Patience) -> Iterator[bytes]:
+    """What comes, as it comes. Raises _RefusedError where that is too little, or `stop` was asked for."""
+    since, came = time.monotonic(), 0
+    while chunk := response.raw.read1(CHUNK):
+        if patience.stop.is_set():
+            raise _RefusedError("stopped")
+        yield chunk
+        came, passed = came + len(chunk), time.monotonic() - since
+        if passed > patience.window:
+            if came < patience.slowest * passed:
+                raise _RefusedError(f"sends {came / passed:,.0f} bytes a second, too few to wait for")
+            since, came = time.monotonic(), 0
 
 
 def _validator(response: requests.Response) -> str | None:
@@ -313,7 +373,7 @@ def _validator(response: requests.Response) -> str | None:
 def _asked_pause(response: requests.Response) -> float:
     try:
         return urllib3.Retry().parse_retry_after(response.headers["Retry-After"])
-    except (KeyError, urllib3.exceptions.InvalidHeader):
+    except (KeyError, urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return 0.0
 
 
@@ -332,4 +392,4 @@ def _reason(error: Exception) -> str:
     reason = getattr(cause, "reason", None)
     cause = reason if isinstance(reason, BaseException) else cause
     said = cause.args[0] if cause.args and isinstance(cause.args[0], str) else str(cause)
-    return re.sub(r"^HTTPS?Connection[^:]*: ", "", " ".join(said.split()))[:160] or type(cause).__name__
+    return printable(re.sub(r"^HTTPS?Connection[^:]*: ", "", " ".join(said.split()))[:160]) or type(cause).__name__

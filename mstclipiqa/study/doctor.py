@@ -25,8 +25,9 @@ from mstclipiqa.encoders.clip import check_encoder, default_device
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.study.study import Study
 
-#: Essential and there; not there but gone without, or got by the run itself; essential and not there.
-OK, ABSENT, MISSING = "ok", "absent", "MISSING"
+#: Essential and there; there, but not what was published; not there but gone without, or got by the run itself;
+#: essential and not there.
+OK, CHECK, ABSENT, MISSING = "ok", "CHECK", "absent", "MISSING"
 
 #: Tokens of a prompt with its ends, about, for the size of the prompt stores. AGIQA-3K's have 17.
 TOKENS = 24
@@ -37,7 +38,7 @@ INSTALL = "pip install -e . in the checkout, in a fresh environment"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: a heading, its name, OK, ABSENT or MISSING, what was found, and what to do."""
+    """One thing that was looked at: a heading, its name, OK, CHECK, ABSENT or MISSING, what was found, what to do."""
 
     part: str
     subject: str
@@ -92,9 +93,23 @@ def render(findings: Iterable[Finding]) -> str:
     return "\n".join(lines)
 
 
+def conclude(findings: Iterable[Finding]) -> str:
+    """The closing line: what is to be checked before numbers are believed. Raises InputError where something essential
+    is missing."""
+    findings = list(findings)
+    missing, doubtful = ([one for one in findings if one.status == status] for status in (MISSING, CHECK))
+    if missing:
+        listed = "; ".join(finding.subject for finding in missing)
+        raise InputError(f"essential and missing: {listed}; the page above says how to get each")
+    if doubtful:
+        listed = "; ".join(finding.subject for finding in doubtful)
+        return f"Nothing essential is missing. CHECK FIRST, since numbers may be others than the benchmark's: {listed}."
+    return "Nothing essential is missing."
+
+
 def _facts(sources: Mapping, name: str) -> Mapping:
     """What the file of sources says of a benchmark; of one that it lacks, what the benchmark says of itself."""
-    unlisted = {"licence": get_benchmark(name).licence, "images": 0, "files": [], "by_hand": []}
+    unlisted = {"licence": get_benchmark(name).licence, "files": [], "by_hand": []}
     return sources["benchmarks"].get(name, unlisted)
 
 
@@ -114,8 +129,12 @@ def _describe_benchmark(name: str, state: State | None, root: Path, facts: Mappi
     text = f"{state.images:,} of {state.labelled:,} images; labels: {listed}; {licence}"
     if state.synthetic:
         text = f"drawn, not the benchmark; {text}"
-    elif facts["images"] not in (0, state.labelled):
-        text += f"; the published labels name {facts['images']:,} images"
+    if state.doubts:
+        text += f"; {'; '.join(state.doubts)}"
+    if state.complete and state.doubts:
+        names = "; ".join(_how_to_get(name, root, facts, ("labels",))[:1])
+        how = (f"numbers of other labels are not the benchmark's; move them away, then {names}",)
+        return Finding("Benchmarks", name, CHECK, text, how)
     if state.complete:
         return Finding("Benchmarks", name, OK, text)
     how = (*_how_to_get(name, root, facts, ("images",)), f"or do without it: move {root / name} away")
@@ -278,7 +297,7 @@ def _result_bytes(study: Study, states: Mapping, sources: Mapping) -> int:
     total = 0
     for name in study.benchmarks:
         state = states.get(name)
-        images = state.labelled if state else _facts(sources, name)["images"]
+        images = state.labelled if state else get_benchmark(name).images or 0
         views = sum(
             study.recipes[recipe].views * len(encoders) for (of, recipe), encoders in study.views.items() if of == name
         )
