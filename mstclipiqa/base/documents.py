@@ -1,5 +1,6 @@
 """Reading and validating the files that people write."""
 
+import functools
 import math
 from pathlib import Path
 
@@ -77,15 +78,19 @@ def read_yaml(path: Path | str) -> dict:
     return document
 
 
+@functools.cache
+def _validator(schema: Path | str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(read_yaml(schema))
+
+
 def validate(document: object, schema: Path | str, source: Path | str) -> None:
     """Hold `document`, read from `source`, against a JSON schema.
 
     Raises InputError naming the key, what is wrong with it, and the schema to read.
     """
-    validator = jsonschema.Draft202012Validator(read_yaml(schema))
-    errors = sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
+    errors = sorted(_validator(schema).iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
     if errors:
         error = jsonschema.exceptions.best_match(errors)
         key = ".".join(map(str, error.absolute_path)) or "top level"
-        message = " ".join(error.message.split())
+        message = " ".join(error.message.split())[:300]
         raise InputError(f"{source}: {key}: {message}; see {schema}")

@@ -71,9 +71,10 @@ def _abandoned(folder: Path) -> dict[str, list[Path]]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically. What has no bytes in UTF-8, as in a file's name of other bytes, stands as its
+    escape, which in JSON is the string's own."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path | str, document: object) -> None:

@@ -7,6 +7,7 @@ import click
 from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import FOLDER, WRITE
+from mstclipiqa.cli.terminal import echo
 
 
 @click.command()
@@ -20,11 +21,11 @@ def doctor(config: Path, recipes: Path, data_root: Path | None, sources: Path, c
     findings = diagnose(
         options.read_configuration(config, data_root), recipes, read_sources(sources), cache, offline, config
     )
-    click.echo(render(findings))
+    echo(render(findings))
     missing = [finding.subject for finding in findings if finding.status == MISSING]
     if missing:
         raise InputError(f"essential and missing: {'; '.join(missing)}; the page above says how to get each")
-    click.echo("\nNothing essential is missing.")
+    echo("\nNothing essential is missing.")
 
 
 @click.command()
@@ -44,10 +45,10 @@ def verify(results: Path, data_root: Path | None, config: Path) -> None:
 
     verdict = (verify_results if results.is_dir() else verify_bundle)(results, data_root, config)
     for line in [*verdict.findings, *(f"Not checked: {note}" for note in verdict.notes)]:
-        click.echo(line)
+        echo(line)
     if verdict.findings:
         raise InputError(f"{results}: does not hold ({len(verdict.findings)} findings, named above)")
-    click.echo(f"{results} holds: {verdict.summary}")
+    echo(f"{results} holds: {verdict.summary}")
 
 
 @click.command()
@@ -58,13 +59,13 @@ def check(results: Path, reference: Path) -> None:
     from mstclipiqa.provenance.reference import check_suite
 
     measured, comparison = check_suite(results, reference)
-    click.echo(str(comparison))
+    echo(str(comparison))
     if comparison.failures:
         raise MstclipiqaError(
             f"{reference}: {len(comparison.failures)} differences; mend them, or bless them if they are meant: "
             f"mstclipiqa bless --results {results} --reference {reference} --by NAME --reason WHY"
         )
-    click.echo(f"green: {len(measured.rows)} rows as in {reference}")
+    echo(f"green: {len(measured.rows)} rows as in {reference}")
 
 
 @click.command()
@@ -78,7 +79,7 @@ def bless(results: Path, reference: Path, by: str, reason: str, yes: bool) -> No
     from mstclipiqa.provenance.reference import prepare_reference, write_reference
 
     measured, shown = prepare_reference(results, reference)
-    click.echo(shown)
+    echo(shown)
     if not yes:
         click.confirm(f"Write {reference}?", abort=True)
     write_reference(reference, measured, by, reason)

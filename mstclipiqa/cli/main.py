@@ -8,6 +8,7 @@ import errno
 import click
 
 from mstclipiqa.base.errors import MstclipiqaError
+from mstclipiqa.base.text import printable
 from mstclipiqa.base.version import __version__
 from mstclipiqa.cli import checks, encoding, extending, reading, running, scores, training, verdicts
 
@@ -36,11 +37,14 @@ class Verbs(click.Group):
         try:
             return super().invoke(context)
         except MstclipiqaError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(printable(str(error))) from None
+        except click.ClickException as error:
+            error.message = printable(error.message)
+            raise
         except OSError as error:
             if error.errno not in REFUSALS:
                 raise
-            place = error.filename or "the disk"
+            place = printable(str(error.filename or "the disk"))
             raise click.ClickException(f"{place}: {error.strerror}; make room or give rights, and run again") from None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

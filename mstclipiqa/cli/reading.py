@@ -6,6 +6,7 @@ import click
 
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import WRITE
+from mstclipiqa.cli.terminal import echo
 
 
 @click.command()
@@ -18,7 +19,7 @@ def samples(benchmark: str, root: Path, out: Path) -> None:
     from mstclipiqa.data.samples import samples_from_folder
 
     for line in samples_from_folder(out, get_benchmark(benchmark), root):
-        click.echo(line)
+        echo(line)
 
 
 @click.command()
@@ -30,4 +31,4 @@ def split(samples: Path, protocols: tuple[str, ...], out: Path) -> None:
     from mstclipiqa.data.protocols import splits_from_samples
 
     for line in splits_from_samples(out, samples, protocols):
-        click.echo(line)
+        echo(line)

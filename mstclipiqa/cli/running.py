@@ -7,6 +7,7 @@ import click
 
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import FOLDER, READ, WRITE
+from mstclipiqa.cli.terminal import echo
 
 
 @click.command()
@@ -18,7 +19,7 @@ def plan(config: Path, recipes: Path, data_root: Path | None) -> None:
 
     study = Study(options.read_configuration(config, data_root), recipes, config)
     for line in describe(estimate(study, Path("results") / study.suite)):
-        click.echo(line)
+        echo(line)
 
 
 @click.command()
@@ -35,7 +36,7 @@ def acquire(
     from mstclipiqa.data.acquisition import read_sources
 
     state = acquire_benchmark(benchmark, data_root, read_sources(sources), cache, archive, labels_only, offline)
-    click.echo(f"{data_root / benchmark}: labels of {state.labelled:,} images, {state.images:,} of them there")
+    echo(f"{data_root / benchmark}: labels of {state.labelled:,} images, {state.images:,} of them there")
 
 
 @click.command()
@@ -50,4 +51,4 @@ def bundle(results: Path, reports: Path, features: bool, date: datetime | None, 
 
     packed = write_bundle(results, reports, out, features, f"{date:%Y-%m-%d}" if date else None)
     left = f"; {packed.left_out} feature stores are not in it (--features packs them)" if packed.left_out else ""
-    click.echo(f"{out}: {packed.files} files, {out.stat().st_size / 1e6:,.1f} MB{left}")
+    echo(f"{out}: {packed.files} files, {out.stat().st_size / 1e6:,.1f} MB{left}")

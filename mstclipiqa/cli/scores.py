@@ -10,6 +10,7 @@ from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.base.names import LAST, MODELS, SELECTIONS, TARGETS
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import READ, WRITE
+from mstclipiqa.cli.terminal import echo
 
 if TYPE_CHECKING:
     from mstclipiqa.model.recipes import Recipe
@@ -35,7 +36,7 @@ def train_head(
     from mstclipiqa.scoring.trained_head import train_head_from_results
 
     run = (protocol, split, seed)
-    click.echo(str(train_head_from_results(out, results, benchmark, run, variant, recipe, target, selection)))
+    echo(str(train_head_from_results(out, results, benchmark, run, variant, recipe, target, selection)))
 
 
 @click.command()
@@ -60,16 +61,16 @@ def score(
         raise InputError(f"--weights {wrong[0]!r}: give MODEL=PLACE, e.g. ViT-B-32-quickgelu=weights.pt")
 
     from mstclipiqa.scoring.released import load_released
-    from mstclipiqa.scoring.scorer import Scorer, read_prompts, write_scores
+    from mstclipiqa.scoring.scorer import Scorer, as_csv, read_prompts, write_scores
 
     given: list[Path | Head] = [*heads, *([load_released(released)] if released else [])]
     scorer = Scorer(*given, weights=dict(place.split("=", 1) for place in weights))
     for head in scorer.heads.values():
-        click.echo(str(head), err=True)
+        echo(str(head), err=True)
     table = scorer.score(images, read_prompts(prompts) if prompts else prompt, batch_size)
     if out:
         write_scores(out, scorer, table)
     else:
-        click.echo(table.to_csv(index=False), nl=False)
+        echo(as_csv(table).rstrip("\n"))
     if count := int(table["error"].notna().sum()):
         raise MstclipiqaError(f"{count} of {len(table)} images could not be scored; the column `error` says why")

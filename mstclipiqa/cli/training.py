@@ -7,6 +7,7 @@ import click
 
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import COUNT, READ, SEED, WRITE
+from mstclipiqa.cli.terminal import echo
 
 if TYPE_CHECKING:
     from mstclipiqa.model.recipes import Recipe
@@ -56,7 +57,7 @@ def baselines(out: Path, **files: Path) -> None:
     from mstclipiqa.analyses.baselines import BaselineFiles, baselines_from_files
 
     for line in baselines_from_files(out, BaselineFiles(**files)):
-        click.echo(line)
+        echo(line)
 
 
 @click.command()

@@ -6,6 +6,7 @@ import click
 
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import READ, WRITE
+from mstclipiqa.cli.terminal import echo
 
 
 @click.command()
@@ -40,7 +41,7 @@ def claims(results: Path, path: Path, paper_tables: Path, recipes: Path, out: Pa
     """Hold every claim of the paper against the runs of a suite: one verdict per claim, recipe and protocol."""
     from mstclipiqa.claims.verdicts import claims_from_results
 
-    click.echo(claims_from_results(out, path, paper_tables, results, recipes))
+    echo(claims_from_results(out, path, paper_tables, results, recipes))
 
 
 @click.command()
@@ -67,4 +68,4 @@ def report(results: Path, paper_tables: Path | None, claims: Path | None, out: P
     from mstclipiqa.report import write_report
 
     write_report(results, out, paper_tables, claims)
-    click.echo(f"The page: {out / 'index.html'}")
+    echo(f"The page: {out / 'index.html'}")

@@ -3,15 +3,18 @@
 import functools
 import hashlib
 import logging
+import os
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import huggingface_hub
 import torch
+from huggingface_hub.constants import HF_HUB_CACHE
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -102,6 +105,19 @@ def check_encoder(full_name: str, weights: str) -> tuple[dict, dict | None, Path
         model = f"{plain}-quickgelu" if trained == "QuickGELU" else plain
         raise InputError(f"encoder {name}: weights {weights!r} were trained with {trained}; use {model}")
     return config, tag or None, None if tag else file
+
+
+def find_weights(tag: Mapping, hub: str = HF_HUB_CACHE) -> Path | None:
+    """Where open_clip would find the weights of a pretrained configuration without a network; None if nowhere."""
+    if not tag.get("hf_hub"):
+        path = Path.home() / ".cache" / "clip" / Path(tag["url"]).name
+        return path if path.is_file() else None
+    repository, name = os.path.split(tag["hf_hub"])
+    for file in [name] if name else [open_clip.constants.HF_SAFE_WEIGHTS_NAME, open_clip.constants.HF_WEIGHTS_NAME]:
+        found = huggingface_hub.try_to_load_from_cache(repository, file, cache_dir=hub)
+        if isinstance(found, str) and Path(found).is_file():
+            return Path(found)
+    return None
 
 
 def load_encoder(name: str, weights: str, device: torch.device | None = None, precision: str = "float32") -> Encoder:

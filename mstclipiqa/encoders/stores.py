@@ -75,7 +75,8 @@ def read_store(path: Path) -> tuple[dict[str, np.ndarray], dict]:
             metadata = json.loads((store.metadata() or {}).get(METADATA_KEY, "{}"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the step that writes it") from None
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        # ValueError of what is no JSON, TypeError and AttributeError of numbers that numpy does not have
         raise InputError(f"{path}: not a feature store ({error}); delete it and run again") from None
     if not isinstance(metadata, dict):
         raise InputError(f"{path}: not a feature store (its metadata are no mapping); delete it and run again")

@@ -2,11 +2,14 @@
 
 import json
 import logging
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -16,7 +19,9 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, write_json, write_text
 from mstclipiqa.base.names import IMAGE_SUFFIXES
 from mstclipiqa.base.progress import progress
-from mstclipiqa.encoders.clip import Encoder, load_encoder
+from mstclipiqa.base.text import find_fault, inert, printable
+from mstclipiqa.encoders.clip import Encoder, check_encoder, find_weights, load_encoder
+from mstclipiqa.encoders.compact_weights import EMBEDDED
 from mstclipiqa.encoders.images import read_image
 from mstclipiqa.scoring.trained_head import Head, load_head
 from mstclipiqa.training.dataset import to_mos
@@ -95,12 +100,21 @@ class Scorer:
                 good = {n: pixels for n, pixels in enumerate(decoded) if not isinstance(pixels, InputError)}
                 scores = self._score_batch(list(good.values()), [texts[batch[n]] for n in good]) if good else {}
                 errors = {n: str(pixels) for n, pixels in enumerate(decoded) if isinstance(pixels, InputError)}
-                frame = pd.DataFrame({"image": [str(path) for path in batch]})
+                errors |= {list(good)[n]: f"{batch[list(good)[n]]}: {why}" for n, why in self._not_finite(scores)}
+                frame = pd.DataFrame({"image": pd.Series([str(path) for path in batch], dtype=object)})
                 for target in self.heads:
-                    frame[target] = pd.Series(scores.get(target, []), index=list(good), dtype=float)
+                    found = pd.Series(scores.get(target, []), index=list(good), dtype=float)
+                    frame[target] = found.where(np.isfinite(found))
                 frame["error"] = pd.Series(errors, dtype=object)
                 rows.append(frame)
         return pd.concat(rows, ignore_index=True).round(DECIMALS)
+
+    def _not_finite(self, scores: Mapping[str, list[float]]) -> Iterator[tuple[int, str]]:
+        """Of a batch, the number of each image that a head gives no finite score, and why it has none."""
+        for target, values in scores.items():
+            for number, value in enumerate(values):
+                if not math.isfinite(value):
+                    yield number, f"the {target} score is {value}; {self.heads[target].name} cannot score this image"
 
     def _texts(self, found: Mapping[Path, str], prompts: str | Mapping[str, str] | None) -> dict[Path, str]:
         """The prompt of every image; empty where no head reads it."""
@@ -115,8 +129,11 @@ class Scorer:
             name = self.heads[self.reads_prompt[0]].name
             more = f" ({len(missing)} such images)" if len(missing) > 1 else ""
             raise InputError(f"{missing[0]}: no prompt, which {name} reads; give the text it was generated from{more}")
+        for path, text in texts.items():
+            if fault := find_fault(text):
+                raise InputError(f"{path}: its prompt {fault}; give the text it was generated from")
         if unused := set(named) - set(map(str, found)) - set(found.values()):
-            LOGGER.warning("%d prompts are of no image to score, e.g. %s", len(unused), min(unused))
+            LOGGER.warning("%d prompts are of no image to score, e.g. %s", len(unused), printable(min(unused)))
         self._count_truncated(set(texts.values()))
         return texts
 
@@ -183,16 +200,31 @@ def _preprocessing(identity: Mapping) -> str:
 
 def _load(head: Head, identity: Mapping, weights: str | None, device: torch.device | None) -> Encoder:
     """The encoder of an identity: from `weights`, from a file beside the head, or as the identity says."""
-    beside = Path(head.name).parent / identity["weights"]
     try:
-        return load_encoder(
-            identity["model"],
-            weights or (str(beside) if beside.is_file() else identity["weights"]),
-            device,
-            identity["precision"],
-        )
+        place = weights or _place_of_card(head, identity)
+        return load_encoder(identity["model"], place, device, identity["precision"])
     except InputError as error:
         raise InputError(f"{head.name}: {error}; --weights {identity['model']}=FILE says where they are") from None
+
+
+def _place_of_card(head: Head, identity: Mapping) -> str:
+    """Where a card's weights are on this machine. A card may be anyone's: it opens no file but one beside its head, and
+    nothing is downloaded because it says so. Raises InputError for any other place."""
+    model, weights = identity["model"], identity["weights"]
+    beside = Path(head.name).parent / weights
+    if beside.is_file():
+        return str(beside)
+    config, tag, file = check_encoder(model, weights)
+    if file and weights != EMBEDDED:
+        raise InputError(f"weights {weights!r} do not lie beside the head")
+    if any(key.startswith("hf_") for key in config["text_cfg"]):
+        raise InputError(f"encoder {model}: its text tower or its tokens come from a hub, which no card may ask for")
+    if tag and find_weights(tag) is None:
+        raise InputError(
+            f"weights {weights!r} are not on this machine, and no card may ask for a download; --weights "
+            f"{model}={weights} downloads them"
+        )
+    return weights
 
 
 def _check(head: Head, identity: Mapping, encoder: Encoder) -> None:
@@ -205,6 +237,10 @@ def _check(head: Head, identity: Mapping, encoder: Encoder) -> None:
         )
     if _preprocessing(own) != _preprocessing(identity):
         raise InputError(f"{head.name}: {own['label']} prepares images otherwise than when the head was trained")
+    for size in ("dim", "text_width", "context_length"):
+        if own[size] != identity[size]:
+            said = f"its card says {size} {identity[size]} of {own['label']}, which has {own[size]}"
+            raise InputError(f"{head.name}: {said}; train the head again")
 
 
 def find_images(paths: Iterable[Path | str]) -> dict[Path, str]:
@@ -251,7 +287,20 @@ def records(table: pd.DataFrame) -> list[dict]:
 def write_scores(path: Path, scorer: Scorer, table: pd.DataFrame) -> None:
     """Write a table of scores as CSV, or as JSON with what each head is; by the ending of `path`."""
     if path.suffix == ".json":
-        summaries = {target: head.summary for target, head in scorer.heads.items()}
+        summaries = {target: _known(head.summary) for target, head in scorer.heads.items()}
         write_json(path, {"heads": summaries, "scores": records(table)})
     else:
-        write_text(path, table.to_csv(index=False))
+        write_text(path, as_csv(table))
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """A table of scores as CSV. A name that a terminal or a spreadsheet would act on is shown; JSON has it as it is."""
+    shown = table[["image", "error"]].map(lambda text: inert(printable(text)) if isinstance(text, str) else text)
+    return table.assign(**shown).to_csv(index=False)
+
+
+def _known(value: Any) -> Any:
+    """A JSON value with null for every number that is not finite, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _known(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,13 +11,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from mstclipiqa.base.documents import RECIPE_SCHEMA, SCHEMAS, validate
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.layout import SPLITS, training_files
 from mstclipiqa.base.names import LAST, LEVELS, TRAIN, VAL, VALIDATION
 from mstclipiqa.encoders.stores import TextFeatures, load_texts, read_store, write_store
 from mstclipiqa.evaluation.metrics import METRICS
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
-from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.model.recipes import VALUES, Recipe
 from mstclipiqa.model.variants import TWO_TOWERS, get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
@@ -25,6 +26,8 @@ from mstclipiqa.training.run import Trainer, train_run
 
 if TYPE_CHECKING:
     from mstclipiqa.encoders.clip import Encoder
+
+HEAD_SCHEMA = SCHEMAS / "head.schema.yaml"
 
 #: What every card says. `encoders` are identities by stream, `text_encoder` is whose text tower read prompts and
 #: levels, `low` and `high` are the benchmark's scale, to which scores of 1..5 are mapped.
@@ -146,27 +149,53 @@ def train_head(
 
 
 def load_head(path: Path | str) -> Head:
-    """Read a head written by `train_head`. Raises InputError where the file is none, or of another version's shape."""
+    """Read a head written by `train_head`. It may be anyone's, so its card is held to a schema.
+
+    Raises InputError where the file is none, is of another version's shape, or says what no head can be.
+    """
     try:
         tensors, card = read_store(Path(path))
     except InputError as error:
         raise InputError(f"{str(error).partition(';')[0]}; write a head with `mstclipiqa train-head`") from None
     if not set(CARD) <= set(card):
         raise InputError(f"{path}: holds no trained head; write one with `mstclipiqa train-head`")
+    validate(card, HEAD_SCHEMA, path)
     if set(card["recipe"]) != {field.name for field in fields(Recipe)}:
         raise InputError(f"{path}: its recipe is of another version of this project; train the head again")
+    values = {key: {"value": card["recipe"][key], "place": "the card"} for key in VALUES}
+    validate({"title": "", "source": "", "values": values}, RECIPE_SCHEMA, path)
+    if not card["low"] < card["high"]:
+        raise InputError(f"{path}: its scale of {card['low']:g} to {card['high']:g} is none; train the head again")
     return make_head(str(path), tensors, card)
 
 
 def make_head(name: str, tensors: Mapping[str, np.ndarray], card: dict, encoders: "tuple[Encoder, ...]" = ()) -> Head:
-    """A head from its tensors, by their names in the model. Raises InputError where they are another model's."""
-    get_variant(card["variant"])
+    """A head from its tensors, by their names in the model. Raises InputError where they are another model's, or not
+    finite."""
+    for tensor, array in tensors.items():
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise InputError(f"{name}: {tensor} holds what is no finite number; train the head again")
+    with torch.device("meta"):  # shapes alone: a card may ask for more memory than there is
+        expected = {tensor: tuple(value.shape) for tensor, value in _build(name, card).state_dict().items()}
+    found = {tensor: array.shape for tensor, array in tensors.items()}
+    if found != expected:
+        odd = next(key for key in [*expected, *found] if found.get(key) != expected.get(key))
+        shapes = f"{odd}: found {found.get(odd)}, expected {expected.get(odd)}"
+        raise InputError(f"{name}: the weights do not fit {card['variant']} ({shapes}); train the head again")
+    model = _build(name, card)
+    model.load_state_dict({tensor: torch.from_numpy(array) for tensor, array in tensors.items()})
+    return Head(name, model.eval().requires_grad_(False), json.loads(json.dumps(card)), encoders)
+
+
+def _build(name: str, card: Mapping) -> MSTCLIPIQA:
+    """The untrained model of a card."""
     dim, width = card["encoders"]["coarse"]["dim"], card["text_encoder"]["text_width"]
     blank = torch.zeros(len(LEVELS), dim)
-    model = build_model(card["variant"], Recipe(**card["recipe"]), dim, width, blank, 0, blank)
     try:
-        model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{name}: the weights do not fit {card['variant']} ({reason})") from None
-    return Head(name, model.eval().requires_grad_(False), json.loads(json.dumps(card)), encoders)
+        get_variant(card["variant"])
+        return build_model(card["variant"], Recipe(**card["recipe"]), dim, width, blank, 0, blank)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:  # torch's, of values no layer can have
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{name}: no {card['variant']} can be built as its card says ({reason})") from None

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-import huggingface_hub
 import psutil
 import torch
 from huggingface_hub.constants import HF_HUB_CACHE
@@ -21,8 +20,8 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256
 from mstclipiqa.data.acquisition import State, inspect_folder, list_sources
 from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.encoders import clip
 from mstclipiqa.encoders.clip import check_encoder, default_device
-from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.study.study import Study
 
 #: Essential and there; there, but not what was published; not there but gone without, or got by the run itself;
@@ -200,15 +199,7 @@ def _describe_encoders(encoders: Mapping, listed: list[Mapping], offline: bool) 
 
 def find_weights(tag: Mapping) -> Path | None:
     """Where open_clip would find the weights of a pretrained configuration without a network; None if nowhere."""
-    if not tag.get("hf_hub"):
-        path = Path.home() / ".cache" / "clip" / Path(tag["url"]).name
-        return path if path.is_file() else None
-    repository, name = os.path.split(tag["hf_hub"])
-    for file in [name] if name else [open_clip.constants.HF_SAFE_WEIGHTS_NAME, open_clip.constants.HF_WEIGHTS_NAME]:
-        found = huggingface_hub.try_to_load_from_cache(repository, file, cache_dir=HF_HUB_CACHE)
-        if isinstance(found, str) and Path(found).is_file():
-            return Path(found)
-    return None
+    return clip.find_weights(tag, HF_HUB_CACHE)
 
 
 def _is_whole(path: Path) -> bool:

@@ -30,13 +30,22 @@ SPLITS = pd.concat(
         ("random1", 0, np.where(ROLES == VAL, TRAIN, ROLES)),
     ]
 )
+
+
+def identity(role):
+    """An encoder's, as far as a card has to say it."""
+    said = {"label": f"{role} encoder", "model": f"toy-{role}", "weights": "embedded", "weights_sha256": 64 * "0"}
+    sizes = {"dim": DIM, "text_width": WIDTH, "context_length": 77}
+    return {**said, "precision": "float32", "preprocessing": {}, **sizes}
+
+
 METADATA = {
     "benchmark": "toy",
     "title": "Toy",
     "target": "quality",
     "synthetic": True,
-    "encoders": {role: {"label": f"{role} encoder", "dim": DIM} for role in ("coarse", "fine")},
-    "text_encoder": {"label": "coarse encoder", "text_width": WIDTH},
+    "encoders": {role: identity(role) for role in ("coarse", "fine")},
+    "text_encoder": identity("coarse"),
 }
 
 

@@ -11,6 +11,7 @@ from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.names import MODELS
+from mstclipiqa.base.text import printable
 
 # Jobs run this interpreter's `python`, also where its environment is not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
@@ -26,7 +27,7 @@ try:
         read_yaml(file)  # Snakemake keeps the last of two equal keys without a word
     study = Study(config, RECIPES, ", ".join(files) or "config")
 except InputError as error:
-    sys.exit(f"Error: {error}")
+    sys.exit(f"Error: {printable(str(error))}")
 
 DATA = study.data_root
 RESULTS = f"results/{study.suite}"
