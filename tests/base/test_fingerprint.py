@@ -147,6 +147,19 @@ def test_the_whole_package_is_every_file_of_it_but_documents(monkeypatch):
     assert read == shipped > set(MODULES.values())
 
 
+def test_compiled_files_and_documents_of_data_do_not_count(tmp_path, monkeypatch):
+    """Python writes the first where it runs; the second decide nothing."""
+    monkeypatch.setattr("mstclipiqa.base.fingerprint.PACKAGE", tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "heads.py").write_text("WIDTH = 8")
+    expected = fingerprint(data=["."])
+    for name in ("__pycache__/heads.cpython-311.pyc", "heads.pyc", "README.md"):
+        (tmp_path / name).write_text("anything")
+        assert fingerprint(data=["."]) == expected, name
+    (tmp_path / "heads.yaml").write_text("anything")
+    assert fingerprint(data=["."]) != expected
+
+
 def test_it_moves_with_the_data_it_names(monkeypatch):
     module, folder, file = (
         "mstclipiqa.base.errors",

@@ -77,6 +77,7 @@ def test_the_sign_is_kept(metric):
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_values_are_plain_finite_numbers_of_any_sequence(metric, pair):
     values = [metric(*pair), metric(*map(list, pair)), metric(*map(pd.Series, pair))]
+    values.append(metric(*(each.astype(object) for each in pair)))  # as pandas keeps a column that was mixed
     assert all(type(value) is float and np.isfinite(value) for value in values)
     assert len(set(values)) == 1
 
@@ -89,6 +90,8 @@ def test_values_are_plain_finite_numbers_of_any_sequence(metric, pair):
         ([1, 2, 3, 4], [3.0] * 4, "MOS are constant .3."),
         ([1, 2, np.nan, 4], [1, 2, 3, 4], "predictions hold 1 non-finite"),
         ([1, 2, 3, 4], [1, np.inf, -np.inf, 4], "MOS hold 2 non-finite"),
+        ([1, 2, None, 4], [1, 2, 3, 4], "predictions hold 1 non-finite"),
+        ([1, 2, 3, 4], [None, 2, 3, None], "MOS hold 2 non-finite"),
         ([1, 2, 3], [1, 2, 3, 4], "two equal vectors"),
         ([[1, 2], [3, 4]], [[1, 2], [3, 4]], "two equal vectors"),
         ([1, 2], [1, 2], "at least 3"),
@@ -133,12 +136,19 @@ def test_fitted_plcc_agrees_with_curve_fit(seed, rising):
     assert plcc_fitted(prediction, mos) > abs(plcc(prediction, mos)) + 0.003
 
 
+def test_fitted_plcc_has_the_decimals_that_every_machine_agrees_on(pair):
+    assert plcc_fitted(*pair) == float(f"{plcc_fitted(*pair):.6f}")
+
+
 @pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
-@pytest.mark.parametrize("seed", [9, 21, 49])
-def test_fitted_plcc_takes_the_better_of_a_steep_and_a_flat_start(seed):
+@pytest.mark.parametrize(
+    ("seed", "count"),
+    [(9, 30), (21, 30), (49, 30), (36, 8), (192, 8), (230, 8), (219, 30), (251, 30), (295, 30)],
+)
+def test_fitted_plcc_takes_the_better_of_a_steep_and_a_flat_start(seed, count):
     """Hardly related predictions have several fits; from these seeds, now one start is better, now the other."""
     rng = np.random.default_rng(seed)
-    mos, prediction = rng.uniform(0, 5, 30), rng.normal(size=30)
+    mos, prediction = rng.uniform(0, 5, count), rng.normal(size=count)
     prediction = (prediction - prediction.mean()) / prediction.std()
     rising = np.sign(pearson(prediction, mos))
     steep = [mos.max(), mos.min(), 0, rising]
@@ -155,6 +165,14 @@ def test_gradient_of_the_logistic_is_its_numerical_one(b):
     x = np.linspace(-3, 3, 13)
     numerical = [optimize.approx_fprime(b, lambda b, at=at: logistic4(np.array([at]), *b)[0], 1e-7) for at in x]
     np.testing.assert_allclose(logistic4_gradient(x, *b), numerical, atol=1e-4)
+
+
+def test_a_logistic_of_no_width_is_a_step():
+    """Its width only ever divides, so a fit may come through 0."""
+    x, rise = np.array([-1.0, -1e-3, 1e-3, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])
+    np.testing.assert_allclose(logistic4(x, 90.0, 10.0, 0.0, 0.0), 10 + 80 * rise)
+    expected = np.stack([rise, 1 - rise, 0 * x, 0 * x], axis=1)
+    np.testing.assert_allclose(logistic4_gradient(x, 90.0, 10.0, 0.0, 0.0), expected, atol=1e-9)
 
 
 def test_average_ranks_are_those_of_scipy_with_ties():
