@@ -16,7 +16,7 @@ import pandas as pd
 
 from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.claims.rules import NOT_REPRODUCED, REPRODUCED, SLACK, UNTESTABLE
+from mstclipiqa.claims.rules import CONSISTENT, CONTRADICTED, SLACK, UNTESTABLE
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.model.variants import get_variant
 
@@ -74,7 +74,7 @@ class Claim:
     unit: str
     claimed: float | None = None
     metric: str = ""
-    band: float = 0.0
+    margin: float = 0.0
     contrasts: tuple[Contrast, ...] = ()
     count: dict = field(default_factory=dict)
     found: tuple[float | None, str, str] | None = None
@@ -191,7 +191,7 @@ def _numbers(paper: Paper) -> list[Claim]:
                 unit="correlation",
                 claimed=value,
                 metric=metric,
-                band=paper.document["bands"][metric],
+                margin=paper.document["margins"][metric],
                 contrasts=(Contrast("", (paper.term(1, table, method, (benchmark, target), metric),)),),
             )
         )
@@ -225,7 +225,7 @@ def _gain(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
         )
         claim = replace(
             template, id=_id(template.id, metric), statement=_detailed(template, metric.upper()), unit="points",
-            claimed=claimed, metric=metric, band=paper.document["bands"]["gain"], contrasts=contrasts,
+            claimed=claimed, metric=metric, margin=paper.document["margins"]["gain"], contrasts=contrasts,
         )  # fmt: skip
         expanded += _twice(claim, judge_printed_gain(claim))
     return expanded
@@ -248,9 +248,9 @@ def judge_printed_gain(claim: Claim) -> tuple[str, str]:
     values = {contrast.label: contrast.printed for contrast in claim.contrasts}
     possible = 100 * 2 * ROUNDING + POINTS_ROUNDING
     if abs(min(values.values()) - claim.number) <= possible + SLACK:
-        return REPRODUCED, "the paper's own tables give it"
+        return CONSISTENT, "the paper's own tables give it"
     shown = ", ".join(f"{value:+.2f} over {label}" for label, value in values.items())
-    return NOT_REPRODUCED, f"the paper's own tables say {shown}"
+    return CONTRADICTED, f"the paper's own tables say {shown}"
 
 
 def _ordering(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
@@ -304,9 +304,9 @@ def judge_printed_ordering(claim: Claim) -> tuple[str, str]:
     ahead = [f"{c.label} {-c.printed:.4f} above" for c in claim.contrasts if c.printed < -SLACK]
     tied = [c.label for c in claim.contrasts if abs(c.printed) <= SLACK]
     if not ahead and not tied:
-        return REPRODUCED, "the paper's own tables give it"
+        return CONSISTENT, "the paper's own tables give it"
     said = ", ".join([*ahead, *(f"{label} equal" for label in tied)])
-    return NOT_REPRODUCED, f"the paper's own tables say {said}"
+    return CONTRADICTED, f"the paper's own tables say {said}"
 
 
 def _averages(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
@@ -324,7 +324,7 @@ def _averages(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
                 mean = float(np.mean(list(parts.values())))
                 agree = abs(mean - paper.number(table, method, column, metric)) <= 2 * ROUNDING + SLACK
                 reason = "the paper's own tables give it" if agree else f"the paper's own tables say {mean:.4f}"
-                found = (mean, REPRODUCED if agree else NOT_REPRODUCED, reason)
+                found = (mean, CONSISTENT if agree else CONTRADICTED, reason)
             expanded.append(
                 replace(
                     template,
@@ -351,7 +351,7 @@ def _repeats(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
     differing = ["/".join(key) for key, values in repeated.items() if len(set(values)) > 1]
     found = (
         len(repeated) - len(differing),
-        NOT_REPRODUCED if differing else REPRODUCED,
+        CONTRADICTED if differing else CONSISTENT,
         f"the paper's own tables differ: {', '.join(differing)}" if differing else "the paper's own tables agree",
     )
     return [replace(template, kind="arithmetic", unit="count", claimed=len(repeated), found=found)]
@@ -362,15 +362,15 @@ def _arithmetic(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
     value = sum(rule["sum"]) if "sum" in rule else rule["quotient"][0] / rule["quotient"][1]
     agree = abs(value - rule["claimed"]) <= 0.05 + SLACK
     reason = "the paper's own numbers give it" if agree else f"the paper's own numbers say {value:.2f}"
-    found = (value, REPRODUCED if agree else NOT_REPRODUCED, reason)
+    found = (value, CONSISTENT if agree else CONTRADICTED, reason)
     return [replace(template, unit="number", claimed=rule["claimed"], found=found)]
 
 
 def _parameters(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
     """A count of parameters, taken under each recipe."""
     get_variant(rule["variant"])
-    band = paper.document["bands"]["parameters"]
-    return [replace(template, unit="parameters", claimed=rule["claimed"], band=band, count=rule)]
+    margin = paper.document["margins"]["parameters"]
+    return [replace(template, unit="parameters", claimed=rule["claimed"], margin=margin, count=rule)]
 
 
 def _untestable(template: Claim, rule: str, paper: Paper) -> list[Claim]:

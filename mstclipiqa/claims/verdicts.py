@@ -38,9 +38,9 @@ PAIR = ["benchmark", "target", "recipe", "protocol", "variant", "against", "low"
 def judge(claim: Claim, measured: float, low: float, high: float) -> tuple[str, str]:
     """The verdict on a claim's measured value, and the reason."""
     if claim.kind == "ordering":
-        return judge_ordering(measured, low)
+        return judge_ordering(measured, low, high)
     by_kind = {"number": judge_number, "gain": judge_gain}[claim.kind]
-    return by_kind(claim.number, measured, low, high, claim.band)
+    return by_kind(claim.number, measured, low, high, claim.margin)
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ def _row(claim: Claim, **found: object) -> dict:
 
 def _count(claim: Claim, recipe: Recipe) -> dict:
     count = count_parameters(claim.count["variant"], recipe, tuple(claim.count.get("of", [""])))
-    close = abs(count - claim.number) <= claim.band
-    reason = f"{count:,} counted" + (f", within ±{claim.band:,}" if close else "")
+    close = abs(count - claim.number) <= claim.margin
+    reason = f"{count:,} counted" + (f", within ±{claim.margin:,}" if close else "")
     verdict = REPRODUCED if close else NOT_REPRODUCED
     return _row(claim, measured=count, recipe=recipe.name, verdict=verdict, reason=reason)
 
@@ -272,7 +272,7 @@ def claims_document(claims: Path | str, paper_tables: Path | str, results: Path,
     document = read_paper(claims, paper_tables).document
     suite = read_suite(Path(results), recipes)
     rows = decide(load_claims(claims, paper_tables), document, suite)
-    keys = ("source", "like_for_like", "bands")
+    keys = ("source", "like_for_like", "rules", "margins")
     return {key: document[key] for key in keys} | {
         "selection": describe_protocol(document["like_for_like"])["selection"],
         "recipes": {name: recipe.title for name, recipe in suite.recipes.items()},

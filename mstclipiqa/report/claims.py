@@ -21,7 +21,7 @@ FORMATS = {
     "count": "{:,.0f}",
     "number": "{:.1f}",
 }
-CONTRADICTED = "not reproduced"
+CONTRADICTED = "contradicted"
 UNDECIDED = ("untestable", "not run")
 
 
@@ -98,7 +98,7 @@ def verdicts(results: Results, document: dict) -> Table:
         counts = Counter(chosen["verdict"])
         return ", ".join(f"{counts[name]:,} {name}" for name in document["verdicts"] if counts[name]) or "none"
 
-    bands = document["bands"]
+    margins, version = document["margins"], document["rules"][-1]
     return Table(
         "verdicts",
         f"{rows['id'].nunique():,} claims. Decided without runs: {count(rows[rows['recipe'] == ''])}. "
@@ -109,9 +109,10 @@ def verdicts(results: Results, document: dict) -> Table:
         notes=[
             f"The verdict that counts is that of protocol {document['like_for_like']}, "
             f"{SELECTIONS[document['selection']]}, the most like-for-like; those of other protocols stand beside it.",
-            f"Bands: SRCC ±{bands['srcc']:g}, PLCC ±{bands['plcc']:g}, gains ±{bands['gain']:g} points, "
-            f"parameters ±{bands['parameters']:,}. Printed numbers must agree within what rounding can do.",
-            "A measured number below or above what is claimed is not reproduced alike.",
+            f"Rules: version {version['version']} of {version['date']}.",
+            f"Margins: SRCC ±{margins['srcc']:g}, PLCC ±{margins['plcc']:g}, gains ±{margins['gain']:g} points, "
+            f"parameters ±{margins['parameters']:,}. Printed numbers must agree within what rounding can do.",
+            "A measured number above what is claimed is as little reproduced as one below it.",
             "The interval of a gain or an ordering is that of the paired test where there is one (SRCC); otherwise "
             "errors are taken as independent: too wide for two models on the same images. Printed rivals have none.",
         ],

@@ -10,7 +10,7 @@ from config_files import CLAIMS, PAPER_TABLES
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.claims.paper import load_claims
-from mstclipiqa.claims.rules import NOT_REPRODUCED, REPRODUCED, UNTESTABLE
+from mstclipiqa.claims.rules import CONSISTENT, CONTRADICTED, UNTESTABLE
 
 
 def test_every_printed_number_of_the_papers_own_models_is_a_claim(claims):
@@ -46,7 +46,7 @@ def test_the_papers_own_tables_contradict_its_gains(claims, name, srcc, plcc):
     for metric, expected in (("srcc", srcc), ("plcc", plcc)):
         measured, verdict, reason = claims[f"{name}/{metric}/printed"].found
         assert round(measured, 2) == expected
-        assert verdict == NOT_REPRODUCED
+        assert verdict == CONTRADICTED
         assert f"the paper's own tables say +{expected:.2f}" in reason
 
 
@@ -60,7 +60,7 @@ def test_the_orderings_that_the_papers_own_tables_contradict(claims):
     found = {
         claim.id.removesuffix("/printed"): claim.found[2].removeprefix("the paper's own tables say ")
         for claim in claims.values()
-        if claim.unit == "margin" and claim.found and claim.found[1] == NOT_REPRODUCED
+        if claim.unit == "margin" and claim.found and claim.found[1] == CONTRADICTED
     }
     assert found == {
         "gff-best/II/agiqa-1k/quality/srcc": "Linear Interpolation 0.0041 above",
@@ -77,7 +77,7 @@ def test_the_orderings_that_the_papers_own_tables_contradict(claims):
 def test_averages_are_recomputed_where_their_parts_are_printed(claims):
     averages = {name: claim.found for name, claim in claims.items() if name.startswith("averages/")}
     verdicts = Counter((name.split("/")[1], verdict) for name, (_, verdict, _) in averages.items())
-    assert verdicts == {("II", REPRODUCED): 10, ("III", REPRODUCED): 4, ("VI", UNTESTABLE): 6}
+    assert verdicts == {("II", CONSISTENT): 10, ("III", CONSISTENT): 4, ("VI", UNTESTABLE): 6}
     printed = pd.read_csv(PAPER_TABLES).query("table == 'II' and method == 'GFF' and metric == 'srcc'")
     expected = printed.query("benchmark != 'average'")["value"].mean()
     assert averages["averages/II/GFF/srcc"][0] == pytest.approx(expected)
@@ -95,17 +95,17 @@ def test_a_misprint_would_be_found(tmp_path):
     table.to_csv(tmp_path / "tables.csv", index=False)
     found = {claim.id: claim.found for claim in load_claims(CLAIMS, tmp_path / "tables.csv")}
     assert found["repeats"][1:] == (
-        NOT_REPRODUCED, "the paper's own tables differ: mst-clipiqa/agiqa-1k/quality/srcc",
+        CONTRADICTED, "the paper's own tables differ: mst-clipiqa/agiqa-1k/quality/srcc",
     )  # fmt: skip
-    assert found["averages/III/MSTFE-1/srcc"][1] == NOT_REPRODUCED
-    assert {claim.id: claim.found for claim in load_claims(CLAIMS, PAPER_TABLES)}["repeats"][1] == REPRODUCED
+    assert found["averages/III/MSTFE-1/srcc"][1] == CONTRADICTED
+    assert {claim.id: claim.found for claim in load_claims(CLAIMS, PAPER_TABLES)}["repeats"][1] == CONSISTENT
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda d: d.update(note="x"), "'note' was unexpected"),
-        (lambda d: d["bands"].update(krcc=0.1), "bands: .*'krcc' was unexpected"),
+        (lambda d: d["margins"].update(krcc=0.1), "margins: .*'krcc' was unexpected"),
         (lambda d: d["statements"][0].update(page=3), "statements.0: .*'page' was unexpected"),
         (lambda d: d["statements"][0]["rule"]["gain"].update(band=1), "rule.gain: .*'band' was unexpected"),
         (lambda d: d["statements"][0].update(rule={"guess": {}}), "rule: .*'guess' was unexpected"),

@@ -30,7 +30,7 @@ def test_the_page_begins_with_the_claims(make_results, tmp_path):
     write_report(results, out, PAPER_TABLES, CLAIMS)
     page = Page(out / "index.html")
     assert page.all("section")[0]["id"] == "claims"
-    assert "357 claims. Decided without runs: 85 reproduced, 18 not reproduced, 11 untestable." in page.text
+    assert "357 claims. Decided without runs: 85 consistent, 18 contradicted, 11 untestable." in page.text
     assert "the paper's own tables say +1.50 over LIQE" in page.text
     assert not any("open" in folded for folded in page.all("details"))
     assert "Table IV: quality (20 claims)" in page.text
@@ -46,10 +46,10 @@ def test_every_verdict_is_counted_once(tables):
     counts = made["verdicts"].full.set_index("verdict")
     rows = made["all_claims"].full
     assert counts.to_numpy().sum() == rows["like_for_like"].sum()
-    assert list(counts.index)[:2] == ["reproduced", "within noise"]
+    assert list(counts.index)[:2] == ["consistent", "contradicted"]
     titles = list(made["verdicts"].shown.columns)
     assert titles[:4] == ["Verdict", "Without runs", "Released code", "Main text"]
-    assert counts.loc["not reproduced", "without_runs"] == 18 == len(made["contradictions"].shown)
+    assert counts.loc["contradicted", "without_runs"] == 18 == len(made["contradictions"].shown)
 
 
 def test_a_row_has_what_every_recipe_measured(tables):
