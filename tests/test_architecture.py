@@ -21,9 +21,7 @@ named = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=PACKAGE.parent, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, *arguments], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
 
 
 def test_imports_keep_the_contracts_of_pyproject():

@@ -95,7 +95,7 @@ def curves_from_files(
     read = []
     for case in cases:
         files = DatasetFiles(samples, case.coarse, case.fine, prompts, case.coarse_views, case.fine_views)
-        data, card = read_dataset(files, TARGET)
+        data, card = read_dataset(files, TARGET, case.recipe)
         read.append((case.recipe, data, load_texts(case.levels)))
     metadata = {name: card[name] for name in ("benchmark", "synthetic")}
     run_curves(output, SPLITS.read(splits)[0], read, seed, metadata)

@@ -67,7 +67,7 @@ def probe_from_files(
 
     Raises InputError where features were made with other weights.
     """
-    data, card = read_dataset(files, TARGET)
+    data, card = read_dataset(files, TARGET, recipe)
     loaded = {
         role: matching_encoder(path, card["encoders"][role], *encoders[role])
         for role, path in (("coarse", files.coarse), ("fine", files.fine))

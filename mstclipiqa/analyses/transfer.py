@@ -89,7 +89,7 @@ def transfer_from_files(
     """As `run_transfer`, of each benchmark's dataset files and splits table."""
     read = {}
     for files, splits in sources:
-        data, card = read_dataset(files, TARGET)
+        data, card = read_dataset(files, TARGET, recipe)
         read[card["benchmark"]] = make_source(data, SPLITS.read(splits)[0], card["benchmark"])
     run_transfer(output, read, recipe, load_texts(levels), seed)
 

@@ -46,6 +46,7 @@ class Recipe:
     regression_dropout: float
     augmentation: dict | None
     views: int
+    trained_scale: str
 
     @property
     def values(self) -> dict:

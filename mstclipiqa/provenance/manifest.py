@@ -22,8 +22,8 @@ from mstclipiqa.study.study import Study
 
 #: Where this project reads or does something its own way, whatever the recipe.
 READINGS = (
-    "MOS is mapped linearly from the benchmark's nominal range to 1..5 for training; the sources are silent, and "
-    "correlations do not change. RMSE is in MOS units.",
+    "The released code learns the MOS of its CSV as they are, and so do the recipes of silent sources. Which scale "
+    "that CSV has is not known; here it is the benchmark's. Converged learns MOS mapped to 1..5. RMSE is in MOS units.",
     "The level texts and prompts of both streams come from one text tower (the configuration names it).",
     "Prompt padding is masked and prompts are truncated to the context length; the released code attends to "
     "padding, so its scores depend on which prompts share a batch, and stops at longer prompts.",

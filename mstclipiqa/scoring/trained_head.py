@@ -20,7 +20,7 @@ from mstclipiqa.evaluation.metrics import METRICS
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
 from mstclipiqa.model.recipes import VALUES, Recipe
 from mstclipiqa.model.variants import TWO_TOWERS, get_variant
-from mstclipiqa.training.dataset import Dataset, DatasetFiles, read_dataset, roles_of
+from mstclipiqa.training.dataset import MOS_SCALE, Dataset, DatasetFiles, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Trainer, train_run
 
@@ -63,7 +63,11 @@ class Head:
             f"{self.target}: {card['variant']} trained on {card['train_images']} images of {card['title']}"
             f"{' (synthetic)' if card['synthetic'] else ''}, {card['protocol']} split {card['split']}; on its "
             f"{card['test']['n']} test images SRCC {card['test']['srcc']:.4f} ({card['selection']} epoch); "
-            f"scale {card['low']:g} to {card['high']:g}"
+            + (
+                "scores as its MOS"
+                if self.card["recipe"]["trained_scale"] == MOS_SCALE
+                else f"scale {card['low']:g} to {card['high']:g}"
+            )
         )
 
 
@@ -83,7 +87,7 @@ def train_head_from_results(
     names = training_files(benchmark, recipe.name, fine, views, chosen.head == TWO_TOWERS)
     paths = {option.replace("-", "_"): results / name for option, name in names.items()}
     splits, levels, fine_levels = paths.pop("splits"), paths.pop("levels"), paths.pop("fine_levels", None)
-    data, card = read_dataset(DatasetFiles(**paths), target)
+    data, card = read_dataset(DatasetFiles(**paths), target, recipe)
     metadata = {name: card[name] for name in ("benchmark", "title", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target}
     texts = load_texts(levels), load_texts(fine_levels) if fine_levels else None

@@ -14,6 +14,9 @@ from mstclipiqa.base.names import TEST, TRAIN, VAL
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
 from mstclipiqa.model.recipes import Recipe, level_texts
 
+#: What a recipe's models learn to give.
+MOS_SCALE, LEVEL_SCALE = "mos", "levels"
+
 #: Images that a role needs, if it is filled at all: of two, every correlation is 1 or -1.
 MINIMUM_IMAGES = 3
 
@@ -33,7 +36,8 @@ class Dataset:
     """One benchmark x target on cached features, in the samples' order.
 
     f_c, f_f: (N, D); tokens: the token states of all prompts, flat (sum of L, T); starts, lengths: (N,) where
-    each image's prompt lies in it; score: (N,) on 1..5; mos: (N,) on the benchmark's scale low..high;
+    each image's prompt lies in it; score: (N,), what is learned; mos: (N,) on the benchmark's scale; low, high: the MOS
+    that the scores 1 and 5 stand for;
     views_c, views_f: (N, V, D) of augmented views to train on, the same ones of both streams.
     """
 
@@ -75,8 +79,13 @@ def assemble_dataset(
     prompts: TextFeatures,
     coarse_views: ImageFeatures | None = None,
     fine_views: ImageFeatures | None = None,
+    trained_scale: str = LEVEL_SCALE,
 ) -> Dataset:
-    """Join samples with their features. Raises InputError where the stores are of other images or texts."""
+    """Join samples with their features. A recipe's `trained_scale` says what is learned: the MOS as they are, as the
+    released code does, or the benchmark's nominal range mapped linearly to the levels 1..5.
+
+    Raises InputError where the stores are of other images or texts.
+    """
     if target not in ranges:
         raise InputError(f"{samples['benchmark'].iloc[0]} has no {target} MOS; it has {', '.join(ranges)}")
     for role, store, views in (("coarse", coarse, coarse_views), ("fine", fine, fine_views)):
@@ -92,7 +101,7 @@ def assemble_dataset(
     if coarse.features.shape[1] != fine.features.shape[1]:
         raise InputError("coarse and fine features differ in size; choose encoders of one embedding size")
     rows = np.array([prompts.index[prompt] for prompt in samples["prompt"]])
-    low, high = ranges[target]
+    low, high = ranges[target] if trained_scale == LEVEL_SCALE else (1.0, 5.0)  # scores of 1 and 5 as they are
     mos = samples[target].to_numpy(dtype=float)
 
     def tensor(values: np.ndarray) -> Tensor:
@@ -126,8 +135,9 @@ class DatasetFiles:
     fine_views: Path | None = None
 
 
-def read_dataset(files: DatasetFiles, target: str) -> tuple[Dataset, dict]:
-    """The dataset of `target`, and the benchmark's card with the identities of the `encoders` and the `text_encoder`.
+def read_dataset(files: DatasetFiles, target: str, recipe: Recipe) -> tuple[Dataset, dict]:
+    """The dataset of `target` under a recipe, and the benchmark's card with the identities of the `encoders` and the
+    `text_encoder`.
 
     Raises InputError as `assemble_dataset` does, and where a file is not what it should be.
     """
@@ -137,7 +147,9 @@ def read_dataset(files: DatasetFiles, target: str) -> tuple[Dataset, dict]:
     views = [load_features(path) if path else None for path in (files.coarse_views, files.fine_views)]
     card["encoders"] = {role: store.metadata["encoder"] for role, store in stores.items()}
     card["text_encoder"] = prompts.metadata["encoder"]
-    return assemble_dataset(frame, card["ranges"], target, stores["coarse"], stores["fine"], prompts, *views), card
+    scale = recipe.trained_scale
+    data = assemble_dataset(frame, card["ranges"], target, stores["coarse"], stores["fine"], prompts, *views, scale)
+    return data, card
 
 
 def first_split(splits: pd.DataFrame, protocol: str | None = None) -> tuple[str, int]:

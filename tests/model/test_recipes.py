@@ -41,6 +41,7 @@ RELEASED_CODE = {
     "regression_dropout": 0,
     "augmentation": None,
     "views": 0,
+    "trained_scale": "mos",
 }
 MAIN_TEXT = {  # the rest it does not state
     "fine_stream": "fine",
