@@ -144,11 +144,15 @@ def read_dataset(files: DatasetFiles, target: str, recipe: Recipe) -> tuple[Data
     frame, card = SAMPLES.read(files.samples)
     stores = {"coarse": load_features(files.coarse), "fine": load_features(files.fine)}
     prompts = load_texts(files.prompts)
-    views = [load_features(path) if path else None for path in (files.coarse_views, files.fine_views)]
+    coarse_views, fine_views = (
+        load_features(path) if path else None for path in (files.coarse_views, files.fine_views)
+    )
     card["encoders"] = {role: store.metadata["encoder"] for role, store in stores.items()}
     card["text_encoder"] = prompts.metadata["encoder"]
-    scale = recipe.trained_scale
-    data = assemble_dataset(frame, card["ranges"], target, stores["coarse"], stores["fine"], prompts, *views, scale)
+    data = assemble_dataset(
+        frame, card["ranges"], target, **stores, prompts=prompts,
+        coarse_views=coarse_views, fine_views=fine_views, trained_scale=recipe.trained_scale,
+    )  # fmt: skip
     return data, card
 
 
