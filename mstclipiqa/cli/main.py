@@ -39,7 +39,7 @@ class Verbs(click.Group):
         except MstclipiqaError as error:
             raise click.ClickException(printable(str(error))) from None
         except click.ClickException as error:
-            error.message = printable(error.message)
+            vars(error).update(message=printable(error.message))  # click declares it final
             raise
         except OSError as error:
             if error.errno not in REFUSALS:
