@@ -1,14 +1,18 @@
 """Files that appear complete or not at all, tables and tensors that carry their metadata, resumable parts."""
 
 import contextlib
+import errno
+import fcntl
 import fnmatch
 import functools
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import psutil
@@ -17,6 +21,7 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.progress import say
 
 METADATA_KEY = b"mstclipiqa"
 
@@ -25,11 +30,15 @@ os.umask(_mask := os.umask(0o077))
 PERMISSIONS = 0o666 & ~_mask
 
 
+#: This machine, or container, among those that write into a shared folder: each numbers its own processes.
+MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
 @contextlib.contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there when the block ends well, remove it otherwise."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{MACHINE}-{os.getpid()}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         for abandoned in _abandoned(path.parent).get(path.name, ()):
@@ -56,16 +65,55 @@ def writing(path: Path | str) -> Iterator[None]:
         ) from error
 
 
+#: What a file system says that has no locks: there, nobody waits.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+@contextlib.contextmanager
+def alone(path: Path | str) -> Iterator[None]:
+    """Alone with what is to be written at `path`, among all who ask for it here; others wait, and say so. The system
+    frees the lock of a process that was killed."""
+    path = Path(path)
+    place = path.with_name(f".{path.name}.lock")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock(place, path)
+    try:
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+        lock.close()
+
+
+def _lock(place: Path, path: Path) -> IO[str]:
+    """The file `place`, locked. Whoever had it before may have removed it by then; another is made in its stead."""
+    while True:
+        lock = open(place, "a")  # noqa: SIM115
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{path}: waiting for another process that writes it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(place)):
+                return lock
+        lock.close()
+
+
 @functools.cache
 def _abandoned(folder: Path) -> dict[str, list[Path]]:
-    """What killed processes left of their temporary files in a folder, by the files that these were to become.
+    """What killed processes of this machine left of their temporary files in a folder, by what these were to become.
 
     Looked for at a process's first writing into the folder: one with 20,000 images is not listed for each.
     """
     found: dict[str, list[Path]] = {}
     for path in folder.glob(".*.tmp"):
-        name, _, process = path.name[1:].removesuffix(".tmp").rpartition(".")
-        if process.isdecimal() and not psutil.pid_exists(int(process)):
+        name, _, writer = path.name[1:].removesuffix(".tmp").rpartition(".")
+        machine, _, process = writer.rpartition("-")
+        if machine == MACHINE and process.isdecimal() and not psutil.pid_exists(int(process)):
             found.setdefault(name, []).append(path)
     return found
 

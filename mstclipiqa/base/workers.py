@@ -1,8 +1,25 @@
 """Processes that work for another one."""
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import parent_process
+
+from mstclipiqa.base.errors import MstclipiqaError
+
+
+@contextlib.contextmanager
+def naming_killed_workers(what: str) -> Iterator[None]:
+    """Around a pool of processes that work on `what`: that one of them was killed becomes one line."""
+    try:
+        yield
+    except BrokenProcessPool:
+        raise MstclipiqaError(
+            f"{what}: a worker process was killed, probably for want of memory; what was finished is kept: run again, "
+            "with fewer workers"
+        ) from None
 
 
 def end_with_parent() -> None:

@@ -1,5 +1,6 @@
 """Feature extraction: every image and every distinct prompt is encoded once."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import Parts, digest
+from mstclipiqa.base.files import Parts, alone, digest
 from mstclipiqa.base.fingerprint import fingerprint, source_file
 from mstclipiqa.base.layout import FEATURES, PROMPTS
 from mstclipiqa.base.progress import progress
@@ -129,13 +130,32 @@ def extract_features(
     samples' order, and every batch runs on one thread, so a store's bytes depend neither on `threads` nor on the other
     encoders. A killed extraction resumes at its first missing batch; a store that is already complete is left as it is.
     As shard (k, n) of several, on as many machines as one likes, this encodes every n-th batch from the k-th and leaves
-    it for the call without a shard, which does what is missing and writes the stores.
+    it for the call without a shard, which does what is missing and writes the stores. Of several such calls for one
+    store, one encodes at a time, and the others find its work done.
 
     Every image is tried before the InputError that counts the unreadable ones is raised.
     """
     torch.set_num_threads(1)
     settings = {} if augmentation is None else {"augmentation": augmentation, "views": views}
     stores = [Store(output, encoder, samples, batch_size, settings) for output, encoder in encoders.items()]
+    with contextlib.ExitStack() as locks:
+        for store in sorted(stores, key=lambda store: store.output):  # in one order, so that no two wait for each other
+            if shard[1] == 1 and not is_complete(store.output, store.metadata):
+                locks.enter_context(alone(store.output))
+        _fill(stores, samples, root, batch_size, threads, augmentation, views, shard)
+
+
+def _fill(
+    stores: list[Store],
+    samples: pd.DataFrame,
+    root: Path,
+    batch_size: int,
+    threads: int,
+    augmentation: dict | None,
+    views: int,
+    shard: tuple[int, int],
+) -> None:
+    """Encode what the stores lack, and write them."""
     missing = [store for store in stores if not is_complete(store.output, store.metadata)]
     batches = [samples.iloc[start : start + batch_size] for start in range(0, len(samples), batch_size)]
     # A part is known by its images: mending one of them costs its own batch.

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import write_text, writing
+from mstclipiqa.base.files import alone, sha256, write_text, writing
 from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK
 from mstclipiqa.synthetic.miniature_layouts import MINIATURES
 from mstclipiqa.synthetic.studio import GROUND_TRUTH, Studio
@@ -20,13 +20,20 @@ def draw_benchmark(name: str, root: Path, seed: int, scale: float = 1.0) -> None
     """Draw the miniature of benchmark `name` into the folder `root`, which is replaced whole or not at all.
 
     `scale` in (0, 1] shrinks it, down to FEWEST_PROMPTS prompts. Equal arguments give equal bytes in every
-    file. Raises InputError for an unknown name, a scale outside (0, 1], or a `root` that holds other files.
+    file. Of several processes that draw into one folder, one draws at a time. Raises InputError for an unknown
+    name, a scale outside (0, 1], or a `root` that holds other files.
     """
     if name not in MINIATURES:
         raise InputError(f"no miniature of {name!r}; there are {', '.join(MINIATURES)}")
     if not 0 < scale <= 1:
         raise InputError(f"scale {scale} of the miniature {name}: give a number above 0 and up to 1")
     root = Path(root)
+    with alone(root):
+        _draw_alone(name, root, seed, scale)
+
+
+def _draw_alone(name: str, root: Path, seed: int, scale: float) -> None:
+    """As `draw_benchmark`, where nobody else draws there."""
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is no folder; draw the miniature {name} elsewhere")
     if root.exists() and not (root / SYNTHETIC_MARK).exists() and list(root.iterdir()):
@@ -40,12 +47,18 @@ def draw_benchmark(name: str, root: Path, seed: int, scale: float = 1.0) -> None
             draft.mkdir(parents=True)
             MINIATURES[name](Studio(draft, name, seed, scale))
             write_text(draft / SYNTHETIC_MARK, NOTICE.format(name=name, seed=seed, scale=scale))
+            if root.exists() and _contents(root) == _contents(draft):
+                return  # whoever reads it is not disturbed
             if root.exists():
                 os.replace(root, old)
             os.replace(draft, root)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in folder.rglob("*") if path.is_file()}
 
 
 NOTICE = f"""# Synthetic: not {{name}}

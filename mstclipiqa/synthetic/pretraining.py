@@ -34,7 +34,7 @@ from mstclipiqa.base.files import Parts, atomic
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.names import LEVELS
 from mstclipiqa.base.progress import progress
-from mstclipiqa.base.workers import end_with_parent
+from mstclipiqa.base.workers import end_with_parent, naming_killed_workers
 from mstclipiqa.encoders.clip import default_device
 from mstclipiqa.encoders.compact_weights import UNKNOWN, write_weights
 from mstclipiqa.encoders.open_clip_loader import open_clip
@@ -96,13 +96,14 @@ def pretrain_pair(output: Path, work: Path, seed: int, images: int, workers: int
 
     `share` shortens the training. On a CPU the two train side by side, one core each. Resumes where it was killed.
     """
-    measure(draw_corpus(work, TRAINING_SEED, images, workers), work, workers)
-    draw_corpus(work, HELD_OUT_SEED, HELD_OUT, workers)
-    processes = 1 if torch.cuda.is_available() else min(workers, len(PAIR))
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
-        futures = [pool.submit(_pretrain, name, output, work, seed, images, share) for name in PAIR]
-        for future in futures:
-            future.result()
+    with naming_killed_workers("pretraining"):
+        measure(draw_corpus(work, TRAINING_SEED, images, workers), work, workers)
+        draw_corpus(work, HELD_OUT_SEED, HELD_OUT, workers)
+        processes = 1 if torch.cuda.is_available() else min(workers, len(PAIR))
+        with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
+            futures = [pool.submit(_pretrain, name, output, work, seed, images, share) for name in PAIR]
+            for future in futures:
+                future.result()
 
 
 def _pretrain(name: str, output: Path, work: Path, seed: int, images: int, share: float) -> None:

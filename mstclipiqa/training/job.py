@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 
 from mstclipiqa.base.errors import FailedRunError
-from mstclipiqa.base.files import Parts, digest, read_table, write_table
+from mstclipiqa.base.files import Parts, alone, digest, read_table, write_table
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import RUNS, SPLITS
 from mstclipiqa.base.progress import progress
-from mstclipiqa.base.workers import end_with_parent
+from mstclipiqa.base.workers import end_with_parent, naming_killed_workers
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
 from mstclipiqa.model.build import count_trainable
 from mstclipiqa.model.recipes import Recipe
@@ -137,16 +137,18 @@ def train_job(
     def part(run: Run) -> Path:
         return parts.path(f"{run.protocol}-{run.split}-{run.seed}-{digest(list(map(str, run.roles)))[:12]}.parquet")
 
-    todo = [run for run in runs if not part(run).exists()]
     description = f"train {metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
-    try:
-        for run, table in progress(train_runs(trainer, todo, workers, device), len(todo), description, "runs"):
-            for position, key in enumerate(("protocol", "split", "seed")):
-                table.insert(position, key, getattr(run, key))
-            write_table(part(run), table, {})
-    except FailedRunError as error:
-        raise FailedRunError(f"{description}, {error}") from None
-    finished = pd.concat([read_table(part(run))[0] for run in runs], ignore_index=True)
-    metadata |= {"trainable_parameters": count_trainable(trainer.build(seeds[0])), "runs": len(runs)}
-    RUNS.write(output, finished, metadata)
-    parts.clear()
+    with alone(output):
+        todo = [run for run in runs if not part(run).exists()]
+        try:
+            with naming_killed_workers(description):
+                for run, table in progress(train_runs(trainer, todo, workers, device), len(todo), description, "runs"):
+                    for position, key in enumerate(("protocol", "split", "seed")):
+                        table.insert(position, key, getattr(run, key))
+                    write_table(part(run), table, {})
+        except FailedRunError as error:
+            raise FailedRunError(f"{description}, {error}") from None
+        finished = pd.concat([read_table(part(run))[0] for run in runs], ignore_index=True)
+        metadata |= {"trainable_parameters": count_trainable(trainer.build(seeds[0])), "runs": len(runs)}
+        RUNS.write(output, finished, metadata)
+        parts.clear()

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import (
+    MACHINE,
     Parts,
     atomic,
     digest,
@@ -208,11 +209,40 @@ def test_what_a_killed_process_left_is_removed_when_its_file_is_written(tmp_path
     """Not what it left of other files, nor what a process that lives is writing."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = [f".a.csv.{dead.pid}.tmp", f".b.csv.{dead.pid}.tmp", f".a.csv.{os.getppid()}.tmp", ".a.csv.mine.tmp"]
+    here = f"{MACHINE}-{dead.pid}"
+    left = [f".a.csv.{here}.tmp", f".b.csv.{here}.tmp", f".a.csv.{MACHINE}-{os.getppid()}.tmp", ".a.csv.mine.tmp"]
+    left.append(f".a.csv.0123abcd-{dead.pid}.tmp")  # on another machine the number may be that of a process that lives
     for name in left:
         (tmp_path / name).write_text("half")
     write_text(tmp_path / "a.csv", "whole")
     assert files(tmp_path) == sorted(["a.csv", *left[1:]])
+
+
+def test_two_processes_write_one_after_the_other(tmp_path):
+    """The second waits, says so, and finds what the first has written; a killed one holds nothing up."""
+    script = "\n".join(
+        [
+            "import sys, time",
+            "from mstclipiqa.base.files import alone",
+            "with alone(sys.argv[1]):",
+            "    print('in', flush=True)",
+            "    time.sleep(float(sys.argv[2]))",
+            "    print('out', flush=True)",
+        ]
+    )
+
+    def start(seconds):
+        command = [sys.executable, "-c", script, str(tmp_path / "a.csv"), str(seconds)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    first = start(60)
+    assert first.stdout.readline() == "in\n"
+    second = start(0)
+    assert "a.csv: waiting for another process that writes it" in second.stderr.readline()
+    first.kill()
+    assert second.communicate(timeout=60)[0] == "in\nout\n"
+    first.communicate()
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")])

@@ -1,6 +1,7 @@
 """Many runs in one job: each is what it is alone, whatever was killed, changed or trained beside it."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 import torch
 from small_benchmark import COUNT, DIM, HIGH, LOW, RECIPE, WIDTH, A, B, model_of
 
-from mstclipiqa.base.errors import FailedRunError, InputError
+from mstclipiqa.base.errors import FailedRunError, InputError, MstclipiqaError
 from mstclipiqa.base.files import read_table, sha256
 from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VALIDATION
 from mstclipiqa.model.build import build_model, count_trainable
@@ -60,6 +61,13 @@ def count_runs(monkeypatch):
         return trained
 
     return install
+
+
+def kill_the_second(number):
+    """In place of a worker's task."""
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(600)
 
 
 def of_run(frame, protocol, split, seed):
@@ -274,6 +282,15 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
     started.kill()
     started.wait()
     assert psutil.wait_procs(busy, timeout=30)[1] == []
+
+
+def test_a_worker_that_is_killed_is_one_line(job, monkeypatch):
+    """By the system for want of memory, say. What was finished is there for the next call."""
+    monkeypatch.setattr(jobs, "_train_number", kill_the_second)
+    with pytest.raises(
+        MstclipiqaError, match="^train toy .*: a worker process was killed, .* what was finished is kept"
+    ):
+        job(workers=2)
 
 
 def test_a_run_that_fails_in_a_worker_is_named(job):
