@@ -70,6 +70,7 @@ REFUSED = {
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("kind", REFUSED)
 def test_refused_by_all_in_the_same_line(kind: str, reader: str, tmp_path: Path, monkeypatch):
+    Image.init()
     monkeypatch.setattr(Image, "EXTENSION", dict(Image.EXTENSION))  # whoever saves a SPIDER makes its ending SPIDER's
     write, words = REFUSED[kind]
     path = tmp_path / "a.jpg"
