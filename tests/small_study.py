@@ -105,10 +105,22 @@ def build(folder: Path) -> SmallStudy:
         levels, path = results / "levels" / "slow.safetensors", study.config / "recipes" / "slow.yaml"
         of_recipe = (*common, *of_stores, "--fine", stores["fine"], "--levels", levels, "--recipe", path, "--seed", 0)
         run("probe", *of_recipe, *models, "--out", results / "probe" / "slow")
+    cases = []
+    for recipe, stated in RECIPES.items():
+        fine = stores[stated.get("fine_stream", "fine")]
+        path, levels = study.config / "recipes" / f"{recipe}.yaml", results / "levels" / f"{recipe}.safetensors"
+        cases += ["--case", path, stores["coarse"], fine, levels]
+    run(
+        "curves", *common, "--prompts", stores["prompts"], *cases, "--seed", 0, "--out", results / "curves.parquet",
+    )  # fmt: skip
+    recipes = ("--recipes", study.config / "recipes")
+    run(
+        "efficiency", "--config", json.dumps(config), *recipes, "--out", results / "efficiency.parquet",
+        "--timings", results / "timings" / "efficiency.parquet",
+    )  # fmt: skip
     metrics, printed = results / "metrics.parquet", study.config / "paper_tables.csv"
     run("evaluate", *runs, "--results", results, "--out", metrics)
     run("compare", "--metrics", metrics, "--results", results, "--out", results)
-    recipes = ("--recipes", study.config / "recipes")
     run(
         "claims", "--results", results, "--claims", study.config / "claims.yaml", "--paper-tables", printed, *recipes,
         "--out", results / "claims.json",

@@ -8,6 +8,7 @@ import pandas as pd
 from small_study import SmallStudy
 
 from mstclipiqa.base.files import read_table, sha256, write_json, write_table
+from mstclipiqa.cli.checks import controls
 from mstclipiqa.provenance.folder import Verdict
 from mstclipiqa.provenance.verification import verify_results
 
@@ -41,7 +42,7 @@ def rehash(study: SmallStudy) -> None:
 
 
 def verify(study: SmallStudy, **options: object) -> Verdict:
-    return verify_results(study.results, **{"config": study.config, **options})
+    return verify_results(study.results, **{"config": study.config, "controls": controls(), **options})
 
 
 def assert_found(verdict: Verdict, *words: str) -> None:

@@ -41,15 +41,9 @@ class Part:
     parameters: int
 
 
-def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
-    """What is counted and what is timed, a row each per recipe and variant of a study, and what it was timed on.
-
-    Counted: encoders (the names of those in use, joined by +), prompt (whether a prompt is read), trained and total
-    (parameters), gflops (of one image and its prompt, a multiply-add being two; products and convolutions alone).
-    Timed: ms_1 and ms_32 (milliseconds an image, one or 32 at a time: the median over ROUNDS; decoding is left out).
-
-    Times are of one thread on a CPU, or of the GPU where there is one. `encoders` are the configuration's, by name.
-    """
+def build_parts(study: Study, encoders: dict[str, Encoder]) -> tuple[dict[object, Part], dict[tuple, MSTCLIPIQA]]:
+    """The parts of all models of a study (its encoders by name, "text", and the fusion and head of each recipe and
+    variant by that pair), and the models by that pair. `encoders` are the configuration's, by name."""
     prepare_process()
     identity = encoders["coarse"].identity
     dim, width, device = identity["dim"], identity["text_width"], encoders["coarse"].device
@@ -61,23 +55,69 @@ def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.D
     parts: dict[object, Part] = {name: image_part(encoder) for name, encoder in encoders.items()}
     parts["text"] = text_part(encoders[study.config["text_encoder"]])
     parts |= {key: head_part(model, dim, width, device) for key, model in models.items()}
-    gflops = {name: count_flops(part) / 1e9 for name, part in parts.items()}
-    times = time_parts(parts, device)
+    return parts, models
 
-    counted, timed = [], []
+
+def used_encoders(study: Study, key: tuple[str, str], model: MSTCLIPIQA, identity: dict) -> list[str]:
+    """The names of the encoders whose features a model's score depends on; `key` are its recipe and variant."""
+    streams = ("coarse", study.fine_encoder(*key))
+    looked = used_streams(model, identity["dim"], identity["text_width"])
+    return [name for name, looks in zip(streams, looked, strict=True) if looks]
+
+
+def count_efficiency(study: Study, encoders: dict[str, Encoder]) -> pd.DataFrame:
+    """What is counted of every recipe and variant of a study, a row each.
+
+    Columns: encoders (the names of those in use, joined by +), prompt (whether a prompt is read), trained and total
+    (parameters), gflops (of one image and its prompt, a multiply-add being two; products and convolutions alone). The
+    encoders' weights do not matter.
+    """
+    parts, models = build_parts(study, encoders)
+    gflops = {name: count_flops(part) / 1e9 for name, part in parts.items()}
+    rows = []
     for key, model in models.items():
-        streams = ("coarse", study.fine_encoder(*key))
-        used = [name for name, looked in zip(streams, used_streams(model, dim, width), strict=True) if looked]
-        needed = [*dict.fromkeys(used), *(["text"] if model.uses_prompt else []), key]
-        row: dict[str, object] = dict(zip(("recipe", "variant"), key, strict=True))
-        timed.append(row | {f"ms_{size}": times.loc[size, needed].sum(axis=1).median() for size in BATCHES})
+        used = used_encoders(study, key, model, encoders["coarse"].identity)
+        needed = _needed(used, model, key)
+        row = dict(zip(("recipe", "variant"), key, strict=True))
         row |= {"encoders": "+".join(used), "prompt": model.uses_prompt, "trained": count_trainable(model)}
         row |= {"total": sum(parts[name].parameters for name in needed)}
-        counted.append(row | {"gflops": sum(gflops[name] for name in needed)})
+        rows.append(row | {"gflops": sum(gflops[name] for name in needed)})
+    return pd.DataFrame(rows)
+
+
+def count_again(study: Study) -> pd.DataFrame:
+    """As `count_efficiency`, with encoders of the study's architectures whose weights are drawn."""
+    encoders = {name: load_encoder(encoder["model"], "random:0") for name, encoder in study.config["encoders"].items()}
+    return count_efficiency(study, encoders)
+
+
+def time_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.DataFrame, dict]:
+    """What is timed of every recipe and variant of a study, a row each, and what it was timed on.
+
+    Columns: ms_1 and ms_32 (milliseconds an image, one or 32 at a time: the median over ROUNDS; decoding is left out).
+    Times are of one thread on a CPU, or of the GPU where there is one.
+    """
+    parts, models = build_parts(study, encoders)
+    device = encoders["coarse"].device
+    times, rows = time_parts(parts, device), []
+    for key, model in models.items():
+        needed = _needed(used_encoders(study, key, model, encoders["coarse"].identity), model, key)
+        row = dict(zip(("recipe", "variant"), key, strict=True))
+        rows.append(row | {f"ms_{size}": times.loc[size, needed].sum(axis=1).median() for size in BATCHES})
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else "one CPU thread"
     labels = {name: encoder.identity["label"] for name, encoder in encoders.items()}
-    metadata = {"device": device.type, "machine": machine, "rounds": ROUNDS, "encoders": labels}
-    return pd.DataFrame(counted), pd.DataFrame(timed), metadata
+    return pd.DataFrame(rows), {"device": device.type, "machine": machine, "rounds": ROUNDS, "encoders": labels}
+
+
+def _needed(used: list[str], model: MSTCLIPIQA, key: tuple[str, str]) -> list[object]:
+    """The parts that a model has: the encoders in use, the text tower where it reads prompts, and its own."""
+    return [*dict.fromkeys(used), *(["text"] if model.uses_prompt else []), key]
+
+
+def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
+    """As `count_efficiency` and `time_efficiency`."""
+    timed, metadata = time_efficiency(study, encoders)
+    return count_efficiency(study, encoders), timed, metadata
 
 
 def efficiency_from_study(study: Study, output: Path, timings: Path) -> None:

@@ -1,6 +1,7 @@
 """Verbs that check: what a configuration needs, whether results hold, whether they are the committed ones."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,9 @@ from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import FOLDER, WRITE
 from mstclipiqa.cli.terminal import echo
+
+if TYPE_CHECKING:
+    from mstclipiqa.provenance.control_checks import Controls
 
 
 @click.command()
@@ -28,6 +32,15 @@ def doctor(config: Path, recipes: Path, data_root: Path | None, sources: Path, c
     echo("\nNothing essential is missing.")
 
 
+def controls() -> "Controls":
+    """How rivals and costs are computed again, for verification, which may not import the analyses."""
+    from mstclipiqa.analyses.baselines import BaselineFiles, score_files
+    from mstclipiqa.analyses.efficiency import count_again
+    from mstclipiqa.provenance.control_checks import Controls
+
+    return Controls(lambda **files: score_files(BaselineFiles(**files)), count_again)
+
+
 @click.command()
 @click.argument("results", type=click.Path(exists=True, path_type=Path))
 @click.option("--data-root", type=FOLDER, help="Folder with a folder per benchmark, to hold the inputs against too.")
@@ -43,7 +56,8 @@ def verify(results: Path, data_root: Path | None, config: Path) -> None:
     from mstclipiqa.provenance.bundle import verify_bundle
     from mstclipiqa.provenance.verification import verify_results
 
-    verdict = (verify_results if results.is_dir() else verify_bundle)(results, data_root, config)
+    check = verify_results if results.is_dir() else verify_bundle
+    verdict = check(results, data_root, config, controls=controls())
     for line in [*verdict.findings, *(f"Not checked: {note}" for note in verdict.notes)]:
         echo(line)
     if verdict.findings:

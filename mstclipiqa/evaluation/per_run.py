@@ -86,6 +86,10 @@ def check_predictions(
         raise InputError(f"{path}, {_name(epochs.index[epochs != 1][0])}: rows of several epochs; {todo}")
     if metadata["target"] not in samples:
         raise InputError(f"{path}: target {metadata['target']!r} is no column of the samples table; {todo}")
+    if (doubled := samples["image"].duplicated()).any():
+        raise InputError(
+            f"{path}: image {samples['image'][doubled].iloc[0]} stands twice in the samples table; read it again"
+        )
     mos = predictions["image"].map(samples.set_index("image")[metadata["target"]])
     other = ~np.isclose(predictions["mos"], mos, rtol=0, atol=TOLERANCE)
     if other.any():
@@ -104,7 +108,7 @@ def _check_complete(path: Path, predictions: pd.DataFrame, metadata: dict, split
     # Of a protocol without any prediction no selection is known: its runs are missing under the name that they have.
     expected = asked.merge(predictions[["seed"]].drop_duplicates(), how="cross").merge(selections, how="left")[RUN]
     has = [row.selection != VALIDATION or (row.protocol, row.split) in validated for row in expected.itertuples()]
-    both = expected[has].merge(predictions[RUN].drop_duplicates(), how="outer", indicator="side")
+    both = expected[np.array(has, dtype=bool)].merge(predictions[RUN].drop_duplicates(), how="outer", indicator="side")
     for side, what in (("left_only", "is missing"), ("right_only", "is none of the splits table")):
         odd = both[both["side"] == side]
         if len(odd):

@@ -21,6 +21,7 @@ from mstclipiqa.base.archives import extract, kind
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import atomic, sha256, write_json, write_text
 from mstclipiqa.base.layout import MANIFEST, SAMPLES
+from mstclipiqa.provenance.control_checks import Controls
 from mstclipiqa.provenance.folder import Verdict, read_manifest
 from mstclipiqa.provenance.verification import verify_results
 from mstclipiqa.report.page import make_tables
@@ -206,7 +207,9 @@ def describe_crate(manifest: dict, files: dict[str, Path], licences: dict[str, s
     return {"@context": CONTEXT, "@graph": entities}
 
 
-def verify_bundle(bundle: Path, data_root: Path | None = None, config: Path | None = None) -> Verdict:
+def verify_bundle(
+    bundle: Path, data_root: Path | None = None, config: Path | None = None, controls: Controls | None = None
+) -> Verdict:
     """As `verify_results`, of a bundle; its files are held against its own description too.
 
     It is unpacked into a temporary folder as `archives.extract` does, which see for what is refused. Raises InputError
@@ -222,7 +225,7 @@ def verify_bundle(bundle: Path, data_root: Path | None = None, config: Path | No
         if len(suites) != 1:
             raise InputError(f"{bundle}: holds {len(suites)} results folders, not one; get the bundle again")
         try:
-            verdict = verify_results(suites[0], data_root, config, left_out=is_store)
+            verdict = verify_results(suites[0], data_root, config, left_out=is_store, controls=controls)
         except InputError as error:
             raise InputError(str(error).replace(f"{root}/", f"{bundle}: ")) from None
         verdict.findings[:0] = findings

@@ -1,16 +1,23 @@
 """Samples, splits and features: held against the data folder, the protocols and the encoders."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.layout import SAMPLES, SPLITS
+from mstclipiqa.base.names import TARGETS
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.protocols import SPLIT_FILES, split_samples
-from mstclipiqa.data.samples import collect_samples
-from mstclipiqa.encoders.stores import read_store
-from mstclipiqa.provenance.differences import find_difference
+from mstclipiqa.data.samples import collect_samples, normalise_prompt
+from mstclipiqa.encoders.statistics import NAMES
+from mstclipiqa.encoders.stores import TextFeatures, load_features, load_texts
+from mstclipiqa.model.recipes import level_texts
+from mstclipiqa.provenance.differences import find_difference, show
 from mstclipiqa.provenance.folder import RESTORE, Folder
 
 
@@ -30,6 +37,7 @@ def check_samples(folder: Folder, benchmark: str) -> None:
     inputs = {k.removeprefix(prefix): v for k, v in folder.manifest["inputs"].items() if k.startswith(prefix)}
     if card.get("label_files") != inputs:
         folder.verdict.find(file, "read from other label files than the manifest names")
+    _check_card(folder, file, samples, card)
     if card.get("rows_read") == len(samples):  # otherwise its card counts rows that were excluded
         again = {
             target: {key: float(getattr(samples[target], key)()) for key in ("min", "max", "mean", "std")}
@@ -42,6 +50,34 @@ def check_samples(folder: Folder, benchmark: str) -> None:
     folder.verdict.counts["samples"] += len(samples)
     if folder.data_root is not None:
         _check_inputs(folder, benchmark, inputs, folder.data_root / benchmark)
+
+
+def _check_card(folder: Folder, file: str, samples: pd.DataFrame, card: dict) -> None:
+    """The samples are what their benchmark allows, and the card says of them what they are and how many."""
+    benchmark, find = get_benchmark(card["benchmark"]), folder.verdict.find
+    groups = samples["prompt"].map(normalise_prompt)
+    if (other := samples["prompt_group"] != groups).any():
+        row = samples[other].iloc[0]
+        find(file, f"prompt_group of {row['image']} is {show(row['prompt_group'])}, not that of its prompt")
+    if samples["row"].duplicated().any() or not (samples["row"] >= 0).all():
+        find(file, "two images are of one label row")
+    for target in TARGETS:
+        low, high = benchmark.ranges.get(target, (None, None))
+        inside = samples[target].isna() if low is None else samples[target].between(low, high)
+        if not inside.all():
+            row = samples[~inside].iloc[0]
+            find(file, f"{target} of {row['image']} is {row[target]}, and the scale is {show([low, high])}")
+    again = {
+        "paper": benchmark.paper,
+        "licence": benchmark.licence,
+        "ranges": {target: list(benchmark.ranges[target]) for target in benchmark.targets},
+        "prompts": samples["prompt"].nunique(),
+        "prompt_groups": groups.nunique(),
+        "generators": samples["generator"].value_counts().to_dict(),
+    }
+    for key, value in again.items():
+        if card.get(key) != value:
+            find(file, f"its card says {key} {show(card.get(key))}, not {show(value)}")
 
 
 def _check_inputs(folder: Folder, benchmark: str, inputs: dict[str, str], place: Path) -> None:
@@ -100,37 +136,94 @@ def check_splits(folder: Folder, benchmark: str) -> None:
 
 
 def check_features(folder: Folder, benchmark: str) -> None:
-    """The feature stores that are there are of the samples' images, by the manifest's encoders."""
+    """The feature stores that are there are of the samples' images, by the manifest's encoders, one finite feature of
+    the encoder's size for each."""
     if benchmark not in folder.samples:
         return
-    samples, _ = folder.samples[benchmark]
-    encoders = folder.manifest["encoders"]
     for file in folder.manifest["outputs"]:
         place, _, name = file.removesuffix(".safetensors").rpartition("/")
-        if place != f"{benchmark}/features" or not (folder.root / file).is_file():
-            continue
-        try:
-            _, metadata = read_store(folder.root / file)
-        except InputError as error:
-            folder.verdict.findings.append(folder.shorten(error))
-            continue
-        if not isinstance(metadata, dict):
-            folder.verdict.find(file, "no description in its metadata", RESTORE)
-            continue
-        if name == "prompts":
-            role, truncated = folder.config["text_encoder"], metadata.get("truncated")
-            of_samples = metadata.get("texts") == list(dict.fromkeys(samples["prompt"]))
-            counted = folder.manifest["benchmarks"][benchmark].get("prompts_truncated")
-            if not isinstance(truncated, list) or len(truncated) != counted:
-                folder.verdict.find(file, f"truncates other prompts than the {counted} that the manifest counts")
-        else:
-            role = next((role for role in encoders if name == role or name.startswith(f"{role}-")), None)
-            of_samples = [metadata.get(key) for key in ("images", "sha256")] == [
-                samples[key].tolist() for key in ("image", "sha256")
-            ]
-        if not of_samples:
-            folder.verdict.find(file, "of other images or prompts than the samples table")
-        elif role and metadata.get("encoder") != folder.identity(role):
-            folder.verdict.find(file, f"by another encoder than the manifest's {role}")
-        else:
-            folder.verdict.counts["feature stores"] += 1
+        if place == f"{benchmark}/features" and (folder.root / file).is_file():
+            check = _check_prompts if name == "prompts" else _check_images
+            _check_store(folder, file, check, benchmark, name)
+
+
+def check_levels(folder: Folder) -> None:
+    """The stores of level texts are of their recipe's template, by the text tower that the configuration names."""
+    for file in folder.manifest["outputs"]:
+        if file.startswith("levels/") and (folder.root / file).is_file():
+            name = file.removeprefix("levels/").removesuffix(".safetensors")
+            _check_store(folder, file, _check_level_texts, name)
+
+
+def _check_store(folder: Folder, file: str, check: Callable[..., str | None], *names: str) -> None:
+    """Read a store and say what `check` has against it."""
+    try:
+        wrong = check(folder, file, *names)
+    except InputError as error:
+        folder.verdict.findings.append(folder.shorten(error))
+        return
+    except (TypeError, LookupError, AttributeError) as error:  # whoever wrote it may have written anything
+        wrong = f"metadata of another shape ({type(error).__name__})"
+    if wrong:
+        folder.verdict.find(file, wrong, RESTORE)
+    else:
+        folder.stores.add(file)
+        folder.verdict.counts["feature stores"] += 1
+
+
+def _check_prompts(folder: Folder, file: str, benchmark: str, name: str) -> str | None:
+    """What is wrong with the store of a benchmark's prompts."""
+    texts = load_texts(folder.root / file)
+    counted, truncated = (
+        folder.manifest["benchmarks"][benchmark].get("prompts_truncated"),
+        texts.metadata.get("truncated"),
+    )
+    if not isinstance(truncated, list) or len(truncated) != counted:
+        return f"truncates other prompts than the {counted} that the manifest counts"
+    if texts.metadata["texts"] != list(dict.fromkeys(folder.samples[benchmark][0]["prompt"])):
+        return "of other images or prompts than the samples table"
+    return _wrong_texts(folder, texts, folder.config["text_encoder"])
+
+
+def _check_level_texts(folder: Folder, file: str, name: str) -> str | None:
+    """What is wrong with a store of level texts, or of the zero-shot rivals' texts, which this room does not know."""
+    texts, recipes = load_texts(folder.root / file), folder.study.recipes if folder.study else {}
+    recipe = recipes.get(name, recipes.get(name.removesuffix("-fine")))
+    if recipe and texts.metadata["texts"] != level_texts(recipe.template):
+        return f"of other texts than the levels in the template of {recipe.name}"
+    return _wrong_texts(folder, texts, "fine" if recipe and recipe.name != name else folder.config["text_encoder"])
+
+
+def _wrong_texts(folder: Folder, texts: TextFeatures, role: str) -> str | None:
+    identity = folder.identity(role, text=True)
+    if identity is None or texts.metadata["encoder"] != identity:
+        return f"by another encoder than the manifest's {role}"
+    sizes = {"tokens": (texts.tokens, identity["text_width"]), "pooled": (texts.pooled, identity["dim"])}
+    return next(filter(None, (_wrong_values(name, array, (size,)) for name, (array, size) in sizes.items())), None)
+
+
+def _check_images(folder: Folder, file: str, benchmark: str, name: str) -> str | None:
+    """What is wrong with a store of image features, of augmented views or of statistics."""
+    store, (samples, _) = load_features(folder.root / file), folder.samples[benchmark]
+    if [store.images, store.metadata["sha256"]] != [samples[key].tolist() for key in ("image", "sha256")]:
+        return "of other images or prompts than the samples table"
+    if name == "statistics":
+        if store.metadata["encoder"].get("names") != list(NAMES):
+            return "of other statistics than this version's"
+        return _wrong_values("features", store.features, (len(NAMES),))
+    role = next((role for role in folder.manifest["encoders"] if name == role or name.startswith(f"{role}-")), None)
+    if not role or store.metadata["encoder"] != folder.identity(role):
+        return f"by another encoder than the manifest's {role or name}"
+    recipe = folder.study.recipes.get(name.removeprefix(f"{role}-")) if folder.study and name != role else None
+    shape = (recipe.views,) if recipe else ()
+    return _wrong_values("features", store.features, (*shape, store.metadata["encoder"]["dim"]))
+
+
+def _wrong_values(name: str, values: np.ndarray, shape: tuple[int, ...]) -> str | None:
+    """Whether some features are not of one `shape` each, or hold what is no number."""
+    if values.shape[1:] != shape:
+        return f"{name} of shape {values.shape[1:]} each, and the manifest says {shape}"
+    if not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
+        return f"{name} of {count:,} rows are not finite"
+    return None

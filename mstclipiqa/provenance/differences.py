@@ -6,10 +6,15 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from mstclipiqa.evaluation.metrics import plcc_fitted
+
 #: How far a number computed again may be from the stored one. A fit ends where rounding lets it, within 1e-7 in nearly
 #: all runs of the default suite; in the others rounding alone decides the optimum, and there is no one number.
 TOLERANCE = 1e-9
 FIT_TOLERANCE = 1e-6
+
+#: Roundings of a run's predictions that are tried where its fit differs.
+ROUNDINGS = 20
 
 
 # Comparing
@@ -20,17 +25,26 @@ def kinds(frame: pd.DataFrame) -> dict[str, str]:
     return {column: pd.api.types.infer_dtype(frame[column]) for column in frame}
 
 
+def is_loose_fit(prediction: np.ndarray, mos: np.ndarray) -> bool:
+    """Whether the fitted PLCC of a run is decided by the rounding of its predictions (n,) alone."""
+    signs = np.random.default_rng(0).choice([-1, 0, 1], (ROUNDINGS, len(prediction)))
+    fits = [plcc_fitted(rounded, mos) for rounded in prediction * (1 + signs * np.finfo(float).eps)]
+    return bool(np.ptp(fits) > FIT_TOLERANCE)
+
+
 def show(value: object) -> str:
     """A value of a JSON document in a line."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def describe_difference(stored: pd.DataFrame, again: pd.DataFrame, keys: list[str]) -> str | None:
+def describe_difference(
+    stored: pd.DataFrame, again: pd.DataFrame, keys: list[str], tolerance: float = TOLERANCE
+) -> str | None:
     """How a stored table differs from the one computed again, in words; None where it does not.
 
-    `keys` name a row in both. Numbers may differ by TOLERANCE, fitted ones by FIT_TOLERANCE; order does not matter, nor
-    do further columns.
+    `keys` name a row in both. Numbers may differ by `tolerance`, fitted ones by FIT_TOLERANCE; order does not matter,
+    nor do further columns.
     """
     missing = [column for column in again if column not in stored]
     if missing:
@@ -48,8 +62,8 @@ def describe_difference(stored: pd.DataFrame, again: pd.DataFrame, keys: list[st
         expected, held = both[column], both[f"{column} stored"]
         if pd.api.types.is_numeric_dtype(expected):
             held = pd.to_numeric(held, errors="coerce")
-            tolerance = FIT_TOLERANCE if column == "plcc_fitted" else TOLERANCE
-            differs = ~np.isclose(held, expected, rtol=0, atol=tolerance, equal_nan=True)
+            allowed = FIT_TOLERANCE if column == "plcc_fitted" else tolerance
+            differs = ~np.isclose(held, expected, rtol=0, atol=allowed, equal_nan=True)
         else:
             differs = (held.astype(str) != expected.astype(str)).to_numpy()
         if differs.any():

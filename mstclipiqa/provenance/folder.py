@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 from mstclipiqa.base.documents import CONFIG_SCHEMA, SCHEMAS, validate
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table
-from mstclipiqa.base.layout import (
-    MANIFEST,
-)
+from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.base.layout import MANIFEST
 from mstclipiqa.data.benchmarks import BENCHMARKS
-from mstclipiqa.provenance.differences import describe_difference
-from mstclipiqa.study.study import Job, list_jobs
+from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.provenance.differences import TOLERANCE, describe_difference
+from mstclipiqa.study.study import Job, Study, list_jobs
 
 #: A table of more cells is not read; the largest of the whole study has 5 million.
 MOST_CELLS = 200_000_000
@@ -68,6 +68,27 @@ def stays_inside(name: str) -> bool:
     return name.isprintable() and not {"", ".", ".."} & set(name.split("/")) and not {"\\", ":"} & set(name)
 
 
+class RecordedStudy(Study):
+    """The study that a manifest describes: its benchmarks and recipes are those of the manifest, whatever lies on this
+    machine. Raises InputError for recipes of another version's shape."""
+
+    def __init__(self, manifest: dict, present: list[str]):
+        self.config = manifest["config"]
+        self.suite = self.config["suite"]
+        self.drawn = self.config["draw"] is not None
+        self.data_root = Path(self.config["data_root"])
+        try:
+            self.recipes = {
+                name: Recipe(name, entry.get("title", ""), entry.get("source", ""), {}, **entry["values"])
+                for name, entry in manifest["recipes"].items()
+            }
+        except TypeError as error:
+            raise InputError(f"{MANIFEST.path}: recipes of another version's shape ({error}); {AGAIN}") from None
+        self.variants = list(manifest["variants"])
+        self.benchmarks = present
+        self.jobs = list_jobs(self.config, present)
+
+
 class Folder:
     """A results folder under verification."""
 
@@ -81,6 +102,7 @@ class Folder:
         self.config = self.manifest["config"]
         self.samples: dict[str, tuple[pd.DataFrame, dict]] = {}
         self.splits: dict[str, pd.DataFrame] = {}
+        self.stores: set[str] = set()  # those that hold
         self.readable: list[Job] = []
         self.metrics = pd.DataFrame()
 
@@ -95,10 +117,37 @@ class Folder:
         """The training jobs that the configuration asks for."""
         return list_jobs(self.config, self.present)
 
-    def identity(self, role: str) -> dict | None:
-        """The identity of an encoder as files hold it."""
+    @cached_property
+    def study(self) -> Study | None:
+        """The study that the manifest describes; None where it has no benchmark, or not the configuration's recipes,
+        which is a finding. Raises InputError, as `RecordedStudy` does."""
+        asked = {name for grid in (self.config, *self.config["also"]) for name in grid["recipes"]}
+        whole = self.present and asked <= self.manifest["recipes"].keys()
+        return RecordedStudy(self.manifest, self.present) if whole else None
+
+    @cached_property
+    def same_code(self) -> bool:
+        """Whether the results are by the code that verifies them, so that its texts are to be theirs."""
+        return self.manifest["code"]["fingerprint"] == fingerprint(data=["."])
+
+    def said_otherwise(self, what: str) -> None:
+        """That the manifest says a thing otherwise than this version does: a finding where the code is the same."""
+        if self.same_code:
+            self.verdict.find(MANIFEST.path, f"{what} otherwise than this version does")
+        else:
+            self.verdict.notes.append(f"{what} otherwise than this version, which is another")
+
+    def identity(self, role: str, text: bool = False) -> dict | None:
+        """The identity of an encoder as files hold it; of its text tower, which is never rounded, with `text`."""
         identity = self.manifest["encoders"].get(role)
-        return identity and {key: value for key, value in identity.items() if key != "name"}
+        if not identity:
+            return None
+        identity = {key: value for key, value in identity.items() if key != "name"}
+        precision = identity.get("precision")
+        if text and precision not in (None, "float32"):
+            label = str(identity.get("label")).removesuffix(f", {precision}")
+            identity |= {"precision": "float32", "label": label}
+        return identity
 
     def read(self, file: str, kinds: Mapping[str, str]) -> tuple[pd.DataFrame, dict] | None:
         """A table whose columns hold what `kinds` says; None, with a finding, where it is none. One that is missing
@@ -125,9 +174,17 @@ class Folder:
             return None
         return frame, metadata
 
-    def compare(self, file: str, stored: pd.DataFrame, again: pd.DataFrame, keys: list[str], todo: str = AGAIN) -> bool:
+    def compare(
+        self,
+        file: str,
+        stored: pd.DataFrame,
+        again: pd.DataFrame,
+        keys: list[str],
+        todo: str = AGAIN,
+        tolerance: float = TOLERANCE,
+    ) -> bool:
         """Whether a stored table is the one that was computed again; a finding where it is not."""
-        difference = describe_difference(stored, again, keys)
+        difference = describe_difference(stored, again, keys, tolerance)
         if difference:
             self.verdict.find(file, difference, todo)
         return not difference

@@ -6,26 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import read_table
-from mstclipiqa.base.layout import (
-    CLAIMS,
-    METRICS,
-    RUNS,
-)
-from mstclipiqa.base.names import BEST_ON_TEST, JOB, LAST, RUN, TEST, VAL, VALIDATION
+from mstclipiqa.base.fingerprint import fingerprint
+from mstclipiqa.base.layout import CLAIMS, METRICS, RUNS
+from mstclipiqa.base.names import BEST_ON_TEST, JOB, LAST, LEVELS, RUN, TEST, VAL, VALIDATION
 from mstclipiqa.claims.verdicts import claims_document
 from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
-from mstclipiqa.evaluation.metrics import plcc_fitted
 from mstclipiqa.evaluation.per_run import evaluate_runs
+from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.model.variants import get_variant
-from mstclipiqa.provenance.differences import FIT_TOLERANCE, find_difference, kinds, show
+from mstclipiqa.provenance.differences import FIT_TOLERANCE, find_difference, is_loose_fit, kinds, show
 from mstclipiqa.provenance.folder import AGAIN, RESTORE, Folder
 from mstclipiqa.study.study import Job
-
-#: Roundings of a run's predictions that are tried where its fit differs.
-ROUNDINGS = 20
 
 
 def check_runs(folder: Folder) -> None:
@@ -40,6 +35,7 @@ def check_runs(folder: Folder) -> None:
         table, metadata = read
         folder.readable.append(job)
         described[job] = json.dumps([metadata.get("code"), metadata.get("versions")], sort_keys=True)
+        _is_by(folder, job, metadata)
         codes.setdefault(job.variant, Counter())[described[job]] += 1
         if job.benchmark in folder.splits and _is_of(folder, job, metadata) and _tests(folder, job, table):
             folder.verdict.counts["prediction files"] += 1
@@ -50,15 +46,45 @@ def check_runs(folder: Folder) -> None:
             folder.verdict.find(job.path, f"trained by another code or versions than most runs of {job.variant}")
 
 
+def _is_by(folder: Folder, job: Job, metadata: dict) -> None:
+    """Predictions are by the code, the versions and the device of the manifest, and of a model of as many parameters as
+    the job's has."""
+    find, versions, device = folder.verdict.find, folder.manifest["versions"], metadata.get("device")
+    for package, said in (metadata.get("versions") or {}).items():
+        if said != versions.get(package):
+            find(job.path, f"trained with {package} {said}, and the manifest says {versions.get(package)}")
+    gpu = folder.manifest.get("hardware", {}).get("gpu", "none")
+    if device != "cpu" and (device != "cuda" or gpu == "none" or folder.config["training"]["device"] == "cpu"):
+        asked = f"{folder.config['training']['device']}, GPU {gpu}"
+        find(job.path, f"trained on the device {show(device)}, and the manifest says {asked}")
+    if not folder.same_code:
+        return
+    if metadata.get("code") != fingerprint("mstclipiqa.training.job", *get_variant(job.variant).modules):
+        find(job.path, "trained by another code than the manifest's, which is this version's")
+    count = count_parameters(folder, job.recipe, job.variant)
+    if metadata.get("trainable_parameters") != count:
+        find(job.path, f"says {show(metadata.get('trainable_parameters'))} trained parameters; its model has {count}")
+
+
+def count_parameters(folder: Folder, recipe: str, variant: str) -> int | None:
+    """The parameters that a variant trains under a recipe, between the manifest's encoders; None where it describes no
+    encoders of this version's shape."""
+    coarse, text = (folder.manifest["encoders"].get(role, {}) for role in ("coarse", folder.config["text_encoder"]))
+    dim, width = coarse.get("dim"), text.get("text_width")
+    if not folder.study or not isinstance(dim, int) or not isinstance(width, int):
+        return None
+    levels = torch.zeros(len(LEVELS), dim)
+    return count_trainable(build_model(variant, folder.study.recipes[recipe], dim, width, levels, 0, levels))
+
+
 def _is_of(folder: Folder, job: Job, metadata: dict) -> bool:
     """Whether predictions say that they are of a job, and of the suite's encoders."""
     values = folder.manifest["recipes"].get(job.recipe, {"values": {}})["values"]
     fine = get_variant(job.variant).fine_encoder(values.get("fine_stream"))
     expected = {name: getattr(job, name) for name in JOB} | {
-        "recipe_values": values,
         "synthetic": folder.samples[job.benchmark][1].get("synthetic"),
         "encoders": {"coarse": folder.identity("coarse"), "fine": folder.identity(fine)},
-        "text_encoder": folder.identity(folder.config["text_encoder"]),
+        "text_encoder": folder.identity(folder.config["text_encoder"], text=True),
     }
     differing = [key for key, value in expected.items() if metadata.get(key) != value]
     for key in differing:
@@ -86,21 +112,27 @@ def _tests(folder: Folder, job: Job, table: pd.DataFrame) -> bool:
 
 def check_metrics(folder: Folder) -> None:
     """Every row of the metrics is what the predictions give."""
-    found = []
+    found, failed = [], []
     for job in folder.readable:
+        if job.benchmark not in folder.splits:  # there are no samples or splits to hold them against: that is a finding
+            failed.append(job.path)
+            continue
         try:
             found.append(evaluate_runs([folder.root / job.path], folder.root))
+            continue
         except InputError as error:
             folder.verdict.findings.append(folder.shorten(error))
         except FailedRunError as error:
             folder.verdict.findings.append(f"{folder.shorten(error)}; {AGAIN}")
+        failed.append(job.path)
     if not found:
         return
     folder.metrics = pd.concat(found, ignore_index=True)
     read = folder.read(METRICS.path, kinds(folder.metrics))
     if read is None:
         return
-    stored, again = read[0], _leave_out_loose_fits(folder, read[0], folder.metrics)
+    stored = read[0][~read[0]["file"].isin(failed)]
+    again = _leave_out_loose_fits(folder, stored, folder.metrics)
     if folder.compare(METRICS.path, stored, again, list(METRICS.key)):
         folder.verdict.counts["rows of metrics"] += len(stored)
 
@@ -120,10 +152,7 @@ def _leave_out_loose_fits(folder: Folder, stored: pd.DataFrame, again: pd.DataFr
 def _is_loose(folder: Folder, run: pd.Series) -> bool:
     table, _ = read_table(folder.root / run["file"])
     table = table[(table[RUN] == run[RUN]).all(axis=1)]
-    rng, prediction = np.random.default_rng(0), table["prediction"].to_numpy()
-    signs = rng.choice([-1, 0, 1], (ROUNDINGS, len(prediction)))
-    fits = [plcc_fitted(rounded, table["mos"]) for rounded in prediction * (1 + signs * np.finfo(float).eps)]
-    return np.ptp(fits) > FIT_TOLERANCE
+    return is_loose_fit(table["prediction"].to_numpy(), table["mos"].to_numpy())
 
 
 def check_statistics(folder: Folder) -> None:
@@ -140,7 +169,7 @@ def check_statistics(folder: Folder) -> None:
 def check_claims(folder: Folder) -> None:
     """The verdicts are what runs and claims give."""
     path = folder.root / CLAIMS.path
-    if folder.verdict.findings or CLAIMS.path not in folder.manifest["outputs"]:
+    if folder.verdict.findings:
         return
     config = folder.config_folder
     if config is None or not all((config / name).is_file() for name in ("claims.yaml", "paper_tables.csv")):

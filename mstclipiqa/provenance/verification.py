@@ -1,20 +1,23 @@
 """Does a results folder hold? Its hashes, its identities and its numbers, held against what they are said to be of.
 
 Found out: a file that was changed, cut or lost, and one that the manifest does not name where it should; samples that
-the data folder does not give; splits that their protocol does not give; predictions of another job, encoder, seed or
-code, of other images than those the split tests, or beside other MOS; metrics, intervals, paired tests, tables by
-generator and verdicts that the stored predictions do not give.
+the data folder does not give, or whose prompts are grouped otherwise; splits that their protocol does not give;
+features of other images, of another shape or not finite; predictions of another job, recipe, encoder, seed or code, of
+other images than those the split tests, or beside other MOS; metrics, intervals, paired tests, tables by generator,
+verdicts, rivals, parameters and operations that come out otherwise; curves and transfer that a run of the suite
+contradicts; titles, descriptions and readings that are not this version's.
 
 Not found out: whoever writes every file anew, consistently and with a new manifest, cannot be told from one who ran the
-study; that takes running it again. Held to their hashes alone, so to the manifest's word: the values of features and
-predictions, numbers that rest on features (baselines, probe, curves, transfer), counts of parameters, versions,
-hardware, the recipe that a run was trained by where metrics were made anew too, and without a data folder the labels.
+study; that takes running it again, or a signature (provenance/signatures). Held to their hashes alone, so to the
+manifest's word: the values of features and predictions, the other points of curves and transfer, the probe, hardware,
+the data folder's name, and without a data folder the labels.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from mstclipiqa.provenance.data_checks import check_features, check_samples, check_splits
+from mstclipiqa.provenance.control_checks import Controls, check_controls
+from mstclipiqa.provenance.data_checks import check_features, check_levels, check_samples, check_splits
 from mstclipiqa.provenance.folder import Folder, Verdict
 from mstclipiqa.provenance.manifest_checks import check_manifest, check_outputs
 from mstclipiqa.provenance.run_checks import check_claims, check_metrics, check_runs, check_statistics
@@ -25,25 +28,33 @@ def verify_results(
     data_root: Path | None = None,
     config: Path | None = None,
     left_out: Callable[[str], bool] = lambda name: False,
+    controls: Controls | None = None,
 ) -> Verdict:
     """Hold a suite's results folder against its manifest, and its numbers against its predictions.
 
     `data_root` is the folder with a folder per benchmark, for inputs; `config` the folder with claims.yaml,
-    paper_tables.csv and recipes/, for verdicts and recipes. Outputs for which `left_out` is true may be
-    missing. Raises InputError where there is no readable manifest, as nothing can be said then.
+    paper_tables.csv and recipes/, for verdicts and recipes. Outputs for which `left_out` is true may be missing.
+    `controls` compute rivals and costs again. Raises InputError where there is no readable manifest, or one of recipes
+    that this version does not know, as nothing can be said then.
     """
-    folder = Folder(results.resolve(), data_root, config, left_out)
+    return verify_folder(Folder(results.resolve(), data_root, config, left_out), controls)
+
+
+def verify_folder(folder: Folder, controls: Controls | None = None) -> Verdict:
+    """As `verify_results`, of a folder whose manifest is read."""
     check_manifest(folder)
     check_outputs(folder)
     for benchmark in folder.present:
         check_samples(folder, benchmark)
         check_splits(folder, benchmark)
         check_features(folder, benchmark)
-    if data_root is None:
+    check_levels(folder)
+    if folder.data_root is None:
         count = len(folder.manifest["inputs"])
         folder.verdict.notes.append(f"{count} label files and all images: no data folder given")
     check_runs(folder)
     check_metrics(folder)
+    check_controls(folder, controls)
     check_statistics(folder)
     check_claims(folder)
     return folder.verdict

@@ -34,7 +34,12 @@ def test_untouched_results_hold(small_study: SmallStudy, same_code: None):
     assert verdict.counts["splits"] == 2 and verdict.counts["recipes"] == 2
     assert verdict.counts["rows of metrics"] == len(metrics) == 2 * 2 * 2 * (2 + 3)
     assert verdict.counts["predictions"] == metrics["n"].sum()
-    assert verdict.counts["feature stores"] == 5 and verdict.counts["label files"] == 1
+    assert verdict.counts["feature stores"] == 5 + 3 and verdict.counts["label files"] == 1  # 3 of texts
+    for name in ("baselines", "efficiency"):
+        table = next(path for path in small_study.results.rglob(f"{name}.parquet") if "timings" not in path.parts)
+        assert verdict.counts[f"rows of {name}"] == len(read_table(table)[0]) > 0
+    assert verdict.counts["points of curves"] == len(read_table(small_study.results / "curves.parquet")[0])
+    assert verdict.counts["rows of the probe"] > 100
     assert verdict.counts["verdicts"] == len(json.loads((small_study.results / "claims.json").read_text())["claims"])
 
 
@@ -235,7 +240,8 @@ def test_label_changed_throughout_is_found_with_the_data_alone(study: SmallStudy
     arguments = ["--metrics", study.results / "metrics.parquet", "--results", study.results, "--out", study.results]
     assert CliRunner().invoke(main, ["compare", *map(str, arguments)]).exit_code == 0
     rehash(study)
-    assert [line for line in verify(study).findings if "claims.json" not in line] == []
+    others = ("claims.json", "baselines.parquet", "curves.parquet")  # they could be made anew too
+    assert [line for line in verify(study).findings if not line.startswith(others) and others[1] not in line] == []
     assert_found(verify(study, data_root=study.data), SAMPLES, "quality of", "computed again (1 of 96 differ)")
 
 
