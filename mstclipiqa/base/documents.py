@@ -2,7 +2,10 @@
 
 import functools
 import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import yaml
@@ -78,9 +81,20 @@ def read_yaml(path: Path | str) -> dict:
     return document
 
 
+def _check_pattern(
+    validator: Any, pattern: str, instance: object, schema: object
+) -> Iterator[jsonschema.ValidationError]:
+    """The `$` of a JSON schema is the end of the text. Python's stands before a last line end too."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _check_pattern})
+
+
 @functools.cache
-def _validator(schema: Path | str) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(read_yaml(schema))
+def _validator(schema: Path | str) -> jsonschema.protocols.Validator:
+    return _Validator(read_yaml(schema))
 
 
 def validate(document: object, schema: Path | str, source: Path | str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from mstclipiqa.base.names import TARGETS
 from mstclipiqa.report.results import Results, cautions
-from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of, markdown_text
 
 
 def summarise_report(results: Results, tables: dict[str, Table]) -> str:
@@ -19,9 +19,9 @@ def summarise_report(results: Results, tables: dict[str, Table]) -> str:
         *(f"{title} is absent: {reason}" for title, reason in absent.items() if reason is not None),
         f"The whole report: `reports/{manifest['suite']}/index.html`, beside this file.",
     ]
-    parts = [f"# {manifest['title']}\n"]
-    parts += [f"> **{caution}**\n" for caution in cautions(results, titles)]
-    parts += [f"* {' '.join(fact.split())}" for fact in facts]
+    parts = [f"# {markdown_text(manifest['title'])}\n"]
+    parts += [f"> **{markdown_text(caution)}**\n" for caution in cautions(results, titles)]
+    parts += [f"* {markdown_text(fact)}" for fact in facts]
     if "verdicts" in tables:
         parts += ["\n## The paper’s claims\n", _counts(tables["verdicts"]).markdown()]
     parts += ["\n## Results\n", *(_key_rows(results, tables[target]).markdown() for target in TARGETS)]

@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice
 
 import pandas as pd
-from pylatexenc.latexencode import UnicodeToLatexEncoder
+
+from mstclipiqa.base.text import inert, printable
+from mstclipiqa.report.latex import latex_text
 
 DASH = "—"
 
-#: Any letter as a macro, so that every TeX engine takes it; one without a macro as its number.
-TO_LATEX = UnicodeToLatexEncoder(unknown_char_policy="unihex", unknown_char_warning=False)
+#: What Markdown would act on, and how it is written instead. Entities, as an address has no end for a backslash.
+MARKDOWN = {
+    "&": "&amp;", "\\": "&#92;", "<": "&lt;", "|": "\\|", "*": "\\*",
+    "](": "]&#40;", "]:": "]&#58;", "://": "&#58;//", "www.": "www&#46;", "@": "&#64;",
+}  # fmt: skip
 #: A column with a cell of more than LONG characters is wrapped at LATEX_WIDTH of the line.
 LONG, LATEX_WIDTH = 40, "0.25"
 
@@ -79,32 +84,32 @@ class Table:
 
     def csv(self) -> str:
         """The full table as CSV."""
-        return self.full.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        return self.full.map(_csv_text).to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
     def markdown(self) -> str:
         """The shown table as Markdown, with caption and notes."""
-        frame = self.shown.map(_markdown_text)
+        frame = self.shown.map(markdown_text)
         frame.columns = [" ".join(c).strip() if isinstance(c, tuple) else c for c in self.shown.columns]
         if self.groups is not None:
-            frame.insert(0, self.grouped_by, [_markdown_text(group.text) for group in self.groups])
+            frame.insert(0, self.grouped_by, [markdown_text(group.text) for group in self.groups])
         body = frame.to_markdown(index=False, disable_numparse=True)
-        notes = "".join(f"\n* {_markdown_text(note)}" for note in self.notes)
-        return f"{_markdown_text(self.caption)}\n\n{body}\n" + (f"{notes}\n" if notes else "")
+        notes = "".join(f"\n* {markdown_text(note)}" for note in self.notes)
+        return f"{markdown_text(self.caption)}\n\n{body}\n" + (f"{notes}\n" if notes else "")
 
     def latex(self) -> str:
         """The shown table as a LaTeX longtable with rules of booktabs; notes follow as a list."""
         columns = self.shown.columns
-        frame = self.shown.map(_latex_text)
+        frame = self.shown.map(latex_text)
         if self.spans:
-            frame.columns = pd.MultiIndex.from_tuples([tuple(map(_latex_text, column)) for column in columns])
+            frame.columns = pd.MultiIndex.from_tuples([tuple(map(latex_text, column)) for column in columns])
         else:
-            frame.columns = columns.map(_latex_text)
+            frame.columns = [latex_text(column[-1] if isinstance(column, tuple) else column) for column in columns]
         longest = {column: max(map(len, map(str, self.shown[column])), default=0) for column in columns}
         wide = f"p{{{LATEX_WIDTH}\\linewidth}}"
         kinds = ["r" if column in self.numeric else wide if longest[column] > LONG else "l" for column in columns]
         text = frame.to_latex(
             index=False, escape=False, longtable=True, column_format="".join(kinds), multicolumn_format="c",
-            caption=_latex_text(self.caption), label=f"tab:{self.name}",
+            caption=latex_text(self.caption), label=f"tab:{self.name}",
         )  # fmt: skip
         head, body = text.split("\\endlastfoot\n")
         if self.spans:
@@ -113,12 +118,12 @@ class Table:
         rows = iter(body.splitlines())
         for place, (group, of_group) in enumerate(self.grouped_rows):
             if group is not None:
-                heading = rf"\multicolumn{{{len(columns)}}}{{l}}{{\textit{{{_latex_text(group.text)}}}}} \\"
+                heading = rf"\multicolumn{{{len(columns)}}}{{l}}{{\textit{{{latex_text(group.text)}}}}} \\"
                 lines += ["\\midrule", heading] if place else [heading]
             lines += islice(rows, len(of_group))
         lines += rows
         if self.notes:
-            items = [rf"\item {_latex_text(note)}" for note in self.notes]
+            items = [rf"\item {latex_text(note)}" for note in self.notes]
             lines += [r"\begin{itemize}\footnotesize", *items, r"\end{itemize}"]
         return "\n".join([*lines, ""])
 
@@ -130,19 +135,17 @@ class Table:
         return "".join(rf"\cmidrule(lr){{{end - width + 1}-{end}}}" for (top, width), end in spans if top)
 
 
-def _markdown_text(value: object) -> str:
-    """Text that stays text in a Markdown table: one line, no cell borders, no tags, no emphasis."""
-    text = " ".join(str(value).split())
-    for character, replacement in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("*", "\\*")):
-        text = text.replace(character, replacement)
+def _csv_text(value: object) -> object:
+    """Text that stays text in a spreadsheet; numbers are as they are."""
+    return inert(printable(str(value))) if isinstance(value, str | Cell) else value
+
+
+def markdown_text(value: object) -> str:
+    """Text that stays text in a Markdown table: one line, no cell borders, no tags, emphasis, links or pictures."""
+    text = printable(" ".join(str(value).split()))
+    for characters, replacement in MARKDOWN.items():
+        text = text.replace(characters, replacement)
     return text
-
-
-def _latex_text(value: object) -> str:
-    """Text that stays text in LaTeX, on one line."""
-    text = TO_LATEX.unicode_to_latex(" ".join(str(value).split()))
-    # At the beginning of a row these two would be read as arguments of the line break before.
-    return "{}" + text if text.startswith(("[", "*")) else text
 
 
 def frame_of(rows: Iterable[dict], columns: Iterable) -> pd.DataFrame:
