@@ -20,16 +20,13 @@ if TYPE_CHECKING:
 def doctor(config: Path, recipes: Path, data_root: Path | None, sources: Path, cache: Path, offline: bool) -> None:
     """Say what a configuration needs, what of it is there, and how to get the rest. Downloads nothing."""
     from mstclipiqa.data.acquisition import read_sources
-    from mstclipiqa.study.doctor import MISSING, diagnose, render
+    from mstclipiqa.study.doctor import conclude, diagnose, render
 
     findings = diagnose(
         options.read_configuration(config, data_root), recipes, read_sources(sources), cache, offline, config
     )
     echo(render(findings))
-    missing = [finding.subject for finding in findings if finding.status == MISSING]
-    if missing:
-        raise InputError(f"essential and missing: {'; '.join(missing)}; the page above says how to get each")
-    echo("\nNothing essential is missing.")
+    echo(f"\n{conclude(findings)}")
 
 
 def controls() -> "Controls":

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.cli.main import main
 from mstclipiqa.data.acquisition import read_sources
 from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK
 from mstclipiqa.study.doctor import ABSENT, CHECK, MISSING, OK, Finding, conclude, diagnose, render
@@ -33,6 +35,15 @@ def test_other_labels_are_to_be_checked(passed_off: Path):
     assert "images have labels, the published labels name 2,982" in benchmark.text
     assert "mstclipiqa acquire agiqa-3k" in benchmark.how[0]
     assert "  CHECK    agiqa-3k: " in render(found)
+
+
+def test_the_verb_says_so_last(passed_off: Path, tmp_path: Path):
+    config = REPOSITORY / "config" / "agiqa-3k.yaml"
+    files = ["--recipes", str(REPOSITORY / "config" / "recipes"), "--sources", str(SOURCES), "--cache", str(tmp_path)]
+    said = CliRunner().invoke(main, ["doctor", "--config", str(config), "--data-root", str(passed_off), *files])
+    assert said.exit_code == 0
+    assert said.output.splitlines()[-1].startswith("Nothing essential is missing. CHECK FIRST, ")
+    assert said.output.splitlines()[-1].endswith(": agiqa-3k.")
 
 
 def test_the_closing_line_names_what_is_to_be_checked():
