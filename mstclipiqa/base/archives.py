@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import atomic
 
 #: What a file begins with, by what it is. Tar has no magic at its start.
@@ -151,6 +151,8 @@ def _reading(archive: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except PermissionError:
+        raise no_rights(archive) from None
     except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, LookupError, MemoryError, zlib.error,
             lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError) as error:  # fmt: skip
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -93,7 +93,7 @@ _Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pat
 
 
 @functools.cache
-def _validator(schema: Path | str) -> jsonschema.protocols.Validator:
+def _validator(schema: Path | str) -> Any:
     return _Validator(read_yaml(schema))
 
 

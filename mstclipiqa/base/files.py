@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.progress import say
 
 METADATA_KEY = b"mstclipiqa"
@@ -160,6 +160,8 @@ def read_table(path: Path | str, columns: Iterable[str] = ()) -> tuple[pd.DataFr
         frame = table.to_pandas()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the step that writes it") from None
+    except PermissionError:
+        raise no_rights(path) from None
     except (pa.ArrowException, ValueError, KeyError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a table of this project ({reason}); delete it and run again") from None

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.claims.rules import CONSISTENT, CONTRADICTED, SLACK, UNTESTABLE
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.model.variants import get_variant
@@ -156,6 +156,8 @@ def read_paper(claims: Path | str, paper_tables: Path | str) -> Paper:
     describe_protocol(document["like_for_like"])
     try:
         printed = pd.read_csv(paper_tables)[PRINTED]
+    except PermissionError:
+        raise no_rights(paper_tables) from None
     except (OSError, KeyError, ValueError) as error:
         raise InputError(
             f"{paper_tables}: not a table of printed numbers ({' '.join(str(error).split())}); restore it"

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from mstclipiqa.base.archives import check_archive, is_page
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import digest, sha256, write_json
 from mstclipiqa.base.progress import LINE, say
 from mstclipiqa.base.text import printable
@@ -106,6 +106,8 @@ class _Place:
             return json.loads(path.read_text())[key]
         except FileNotFoundError:
             return None
+        except PermissionError:
+            raise no_rights(path) from None
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise InputError(f"{path}: damaged ({error}); delete the folder {self.folder}") from None
 

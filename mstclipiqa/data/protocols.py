@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.base.names import TEST, TRAIN, UNUSED, VAL
 from mstclipiqa.base.text import printable
@@ -143,6 +143,8 @@ def _read_published(name: str) -> pd.DataFrame:
             shown = printable(", ".join(header)[:200])
             raise InputError(f"{path}: has the columns {shown}; give {', '.join(SPLIT_COLUMNS)}")
         table = read_delimited(path, dtype=str, keep_default_na=False)
+    except PermissionError:
+        raise no_rights(path) from None
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read ({reason}); protocol file-{name} is this file") from None

@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.encoders.compact_weights import EMBEDDED, embedded_file, is_compact, read_weights
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.encoders.quick_vit import quicken
@@ -132,25 +133,25 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
     config, tag, file = check_encoder(name, weights)
     full_name, (name, _, patch_size) = name, name.partition("@")
     seed = _random_seed(name, weights)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
         disabled = logging.root.manager.disable
         logging.disable(logging.ERROR)
         try:
             torch.manual_seed(seed or 0)
+            if file:
+                open(file, "rb").close()  # safetensors says of a file without rights that there is none
             compact = file if file and is_compact(file) else None
             source = None if compact or seed is not None else weights
             model = open_clip.create_model(name, pretrained=source, device=device)
             if compact:
                 model.load_state_dict(read_weights(compact, config["text_cfg"]["vocab_size"]))
-        except pickle.UnpicklingError:  # whose message says how to run the code that may be in it
-            raise InputError(
-                f"encoder {name}, weights {weights}: cannot be loaded (damaged, or more than tensors is in it)"
-            ) from None
+        except PermissionError as error:
+            raise no_rights(error.filename or f"encoder {name}, weights {weights}") from None
         except Exception as error:
-            # What torch, pickle and safetensors raise on a damaged file has no narrower base class. torch names
-            # what does not fit in the lines after the first.
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise InputError(f"encoder {name}, weights {weights}: cannot be loaded ({reason})") from error
+            # What torch, pickle and safetensors raise on a damaged file has no narrower base class.
+            raise InputError(
+                f"encoder {name}, weights {weights}: cannot be loaded ({why_not_loaded(error)})"
+            ) from error
         finally:
             logging.disable(disabled)
     if not isinstance(model, open_clip.CLIP):
@@ -216,6 +217,14 @@ def retokenise(visual: "VisionTransformer", patch_size: int, name: str) -> None:
     rest = F.interpolate(rest.T.reshape(1, -1, *visual.grid_size), size=grid, mode="bicubic", antialias=ratio < 1)
     visual.positional_embedding = nn.Parameter(torch.cat([first, rest.flatten(2)[0].T]))
     visual.patch_size, visual.grid_size = (patch_size, patch_size), grid
+
+
+def why_not_loaded(error: Exception) -> str:
+    """What torch says of a file in one line (it names what does not fit in the lines after the first), but for its
+    advice, which is to run the code that may be in the file."""
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+        return "damaged, or more than tensors is in it"
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def hash_weights(model: torch.nn.Module) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.pixels import opened
 
@@ -23,6 +23,8 @@ def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
             return image.convert("RGB")
     except FileNotFoundError:
         raise InputError(f"{path}: is gone since the samples table was written; run the samples step again") from None
+    except PermissionError:
+        raise no_rights(path) from None
 
 
 def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Generator) -> Image.Image:

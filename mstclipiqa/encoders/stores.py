@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import atomic
 
 METADATA_KEY = "mstclipiqa"
@@ -70,11 +70,14 @@ def write_store(path: Path, tensors: dict[str, np.ndarray], metadata: dict) -> N
 def read_store(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     """The tensors and metadata of a store. Raises InputError where the file is none."""
     try:
+        open(path, "rb").close()  # safetensors says of a file without rights that there is none
         with safe_open(path, framework="numpy") as store:
             tensors = {name: store.get_tensor(name) for name in store.keys()}  # noqa: SIM118
             metadata = json.loads((store.metadata() or {}).get(METADATA_KEY, "{}"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the step that writes it") from None
+    except PermissionError:
+        raise no_rights(path) from None
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         # ValueError of what is no JSON, TypeError and AttributeError of numbers that numpy does not have
         raise InputError(f"{path}: not a feature store ({error}); delete it and run again") from None

@@ -7,14 +7,15 @@ the names of the transformers library), the fusion and the head. Names and shape
 
 import pickle
 import re
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from mstclipiqa.base.errors import InputError
-from mstclipiqa.encoders.clip import Encoder, hash_weights, load_encoder
+from mstclipiqa.base.errors import InputError, no_rights
+from mstclipiqa.encoders.clip import Encoder, hash_weights, load_encoder, why_not_loaded
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.scoring.trained_head import Head, make_head
 
@@ -71,14 +72,17 @@ def load_released(path: Path | str, target: str = "quality", device: torch.devic
     """
     path = Path(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # whose message says how to run the code that may be in it
-        raise InputError(f"{path}: torch cannot read it (damaged, or more than tensors is in it)") from None
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: torch cannot read it ({' '.join(str(error).split())[:200]})") from None
+        with warnings.catch_warnings(action="ignore"):  # torch's advice to load it otherwise
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise no_rights(path) from None
+    except (pickle.UnpicklingError, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: torch cannot read it ({why_not_loaded(error)})") from None
     state = state.get("model_state_dict", state) if isinstance(state, dict) else {}
     if not all(f"gff.{layer}.weight" in state for layer in ("W_h", "W_g", "W_c", "W_f")):
         raise InputError(f"{path}: no checkpoint of the released code; it has no gff.W_h, gff.W_g, gff.W_c, gff.W_f")
+    if strange := [name for name, value in state.items() if not isinstance(value, Tensor)]:
+        raise InputError(f"{path}: {strange[0]} is no tensor; the checkpoint of another code")
     state = {name: tensor.float() for name, tensor in state.items() if not name.endswith("position_ids")}
     reads_prompt = "head.alpha" in state
     images = {role: _part(state, f"mstfe.encoder_{role}.") for role in MODELS}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import list_files, write_json, write_text
 from mstclipiqa.base.names import IMAGE_SUFFIXES
 from mstclipiqa.base.progress import progress
@@ -269,6 +269,8 @@ def read_prompts(path: Path | str) -> dict[str, str]:
     """The prompts of a CSV file with the columns image and prompt. Raises InputError where it is not one."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a prompt may be "None"
+    except PermissionError:
+        raise no_rights(path) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a CSV file ({' '.join(str(error).split())[:200]})") from None
     if missing := [column for column in ("image", "prompt") if column not in table]:
