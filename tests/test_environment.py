@@ -8,6 +8,7 @@ from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.encoders.clip import check_encoder
@@ -67,6 +68,20 @@ def test_conda_python_is_one_that_the_package_takes():
 def test_what_decides_the_bytes_is_pinned_to_what_runs_here(name: str):
     pin = next(entry for entry in PROJECT["dependencies"] if canonical(entry) == canonical(name))
     assert pin == f"{name}=={version(name).partition('+')[0]}"
+
+
+@pytest.mark.parametrize("name", ["numpy", "pillow"])
+def test_what_decodes_and_computes_has_an_upper_bound(name: str):
+    """A next major version may decode or draw otherwise; the one that runs here is within."""
+    entry = Requirement(next(entry for entry in PROJECT["dependencies"] if canonical(entry) == name))
+    assert entry.specifier.contains(version(name))
+    assert not entry.specifier.contains(f"{int(version(name).partition('.')[0]) + 1}.0")
+
+
+def test_actions_are_pinned_by_commit():
+    """A tag may be moved to another commit; the version stands beside it."""
+    used = re.findall(r"uses: (.*)", (REPOSITORY / ".github" / "workflows" / "check.yml").read_text())
+    assert used and [line for line in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", line)] == []
 
 
 def test_every_imported_package_is_declared():
