@@ -66,6 +66,11 @@ def test_no_gain_has_no_direction(sign):
     assert judge_gain(0.0, sign * 0.5, low, high, 0.25)[0] == NOT_REPRODUCED
 
 
+def test_the_bound_on_no_gain_is_no_direction():
+    assert judge_gain(1.0, 0.2, 0.0, 0.4, 0.25)[0] == NOT_REPRODUCED
+    assert judge_gain(-1.0, -0.2, -0.4, 0.0, 0.25)[0] == NOT_REPRODUCED
+
+
 @pytest.mark.parametrize(
     ("claimed", "measured", "low", "high"), [(1.11, 0.0, -1.2, 1.2), (0.48, -0.60, -1.8, 0.6), (0.48, 0.23, -0.9, 1.4)]
 )
@@ -83,6 +88,7 @@ def test_a_gain_that_may_be_none_is_never_reproduced(claimed, measured, low, hig
         (0.01, *NONE, INCONCLUSIVE),
         (0.0, -0.1, 0.1, INCONCLUSIVE),
         (-0.01, -0.1, 0.08, INCONCLUSIVE),
+        (-0.05, -0.1, 0.0, INCONCLUSIVE),
         (-0.05, -0.1, -0.001, NOT_REPRODUCED),
     ],
 )
@@ -101,36 +107,47 @@ def test_numbers_two_points_low_pass_as_nothing(half_width):
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("rule", "values", "reason"),
     [
-        (judge_number(0.9, 0.895, 0.891, 0.899, 0.01), "-0.0050 from the claim, the whole interval within ±0.01"),
-        (judge_number(0.9, 0.95, 0.91, 0.99, 0.01), "+0.0500 from the claim, outside the 95 % interval"),
-        (judge_number(0.9, 0.95, *NONE, 0.01), "+0.0500 from the claim, without an interval"),
+        (judge_number, (0.9, 0.895, 0.891, 0.899, 0.01), "-0.0050 from the claim, the whole interval within ±0.01"),
+        (judge_number, (0.9, 0.95, 0.91, 0.99, 0.01), "+0.0500 from the claim, outside the 95 % interval"),
+        (judge_number, (0.9, 0.95, *NONE, 0.01), "+0.0500 from the claim, without an interval"),
         (
-            judge_number(0.9, 0.95, 0.89, 0.99, 0.01),
+            judge_number,
+            (0.9, 0.95, 0.89, 0.99, 0.01),
             "+0.0500 from the claim; the interval holds the claim and reaches beyond ±0.01",
         ),
         (
-            judge_gain(0.9, 0.95, 0.91, 0.99, 0.01),
+            judge_gain,
+            (0.9, 0.95, 0.91, 0.99, 0.01),
             "+0.0500 from the claim, outside the 95 % interval, but of the same sign beyond doubt",
         ),
         (
-            judge_gain(0.9, 0.95, 0.75, 1.15, 0.01),
+            judge_gain,
+            (0.9, 0.95, 0.75, 1.15, 0.01),
             "+0.0500 from the claim; the interval holds the claim and reaches beyond ±0.01; "
             "a gain of 0.29 could have been shown (80 % power)",
         ),
-        (judge_gain(0.9, 0.95, *NONE, 0.01), "+0.0500 from the claim, without an interval"),
-        (judge_ordering(0.01, 0.001, 0.02), "above 0 with the whole interval"),
-        (judge_ordering(-0.01, -0.02, -0.001), "below 0 with the whole interval"),
-        (judge_ordering(0.01, *NONE), "+0.0100, without an interval"),
+        (judge_gain, (0.9, 0.95, *NONE, 0.01), "+0.0500 from the claim, without an interval"),
+        (judge_gain, (0.9, 0.9, 0.89, 0.91, 0.01), "+0.0000 from the claim, the whole interval within ±0.01"),
+        (judge_ordering, (0.01, 0.001, 0.02), "above 0 with the whole interval"),
+        (judge_ordering, (-0.01, -0.02, -0.001), "below 0 with the whole interval"),
+        (judge_ordering, (0.01, *NONE), "+0.0100, without an interval"),
         (
-            judge_ordering(0.01, -0.01, 0.03),
+            judge_ordering,
+            (0.01, -0.01, 0.03),
             "+0.0100; the interval has both signs; a margin of 0.0286 could have been shown (80 % power)",
         ),
     ],
 )
-def test_a_reason_says_how_far_from_what(found, reason):
-    assert found[1] == reason
+def test_a_reason_says_how_far_from_what(rule, values, reason):
+    assert rule(*values)[1] == reason
+
+
+def test_an_interval_may_be_a_point():
+    assert judge_number(0.9, 0.9, 0.9, 0.9, 0.01)[0] == REPRODUCED
+    assert judge_gain(1.0, 0.5, 0.5, 0.5, 0.25)[0] == DIRECTION_ONLY
+    assert judge_ordering(0.01, 0.01, 0.01)[0] == REPRODUCED
 
 
 def test_what_could_have_been_shown_is_shown_in_four_of_five_cases():
