@@ -7,7 +7,7 @@ import click
 
 from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.cli import options
-from mstclipiqa.cli.options import FOLDER, WRITE
+from mstclipiqa.cli.options import FOLDER, READ, WRITE
 from mstclipiqa.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def controls() -> "Controls":
     "--config", type=click.Path(path_type=Path), default="config",
     help="Folder of claims.yaml, paper_tables.csv and recipes/, to decide the verdicts again.",
 )  # fmt: skip
-def verify(results: Path, data_root: Path | None, config: Path) -> None:
+@click.option("--signed-by", "keys", type=READ, help="Public SSH key, or allowed signers, that a bundle is to be by.")
+def verify(results: Path, data_root: Path | None, config: Path, keys: Path | None) -> None:
     """Hold RESULTS, a results folder or a bundle, against its manifest, and compute its numbers again.
 
     Says what does not hold, a line each, with exit status 1; what was not checked, and why.
@@ -53,8 +54,14 @@ def verify(results: Path, data_root: Path | None, config: Path) -> None:
     from mstclipiqa.provenance.bundle import verify_bundle
     from mstclipiqa.provenance.verification import verify_results
 
-    check = verify_results if results.is_dir() else verify_bundle
-    verdict = check(results, data_root, config, controls=controls())
+    if not results.is_dir():
+        verdict = verify_bundle(results, data_root, config, controls(), keys)
+    elif keys:
+        raise InputError(f"{results}: --signed-by holds a bundle's signature; name the bundle")
+    else:
+        verdict = verify_results(results, data_root, config, controls=controls())
+    if verdict.signed_by:
+        echo(f"{results} is signed by {verdict.signed_by}")
     for line in [*verdict.findings, *(f"Not checked: {note}" for note in verdict.notes)]:
         echo(line)
     if verdict.findings:

@@ -44,11 +44,15 @@ def acquire(
 @click.argument("reports", type=FOLDER)
 @click.option("--features", is_flag=True, help="Pack the feature stores too; they are large.")
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="Of publication; else when the manifest was written.")
+@click.option("--sign", "key", type=READ, help="SSH key to sign it with; the signature is written beside it.")
 @click.option("--out", type=WRITE, required=True, help="Zip to write.")
-def bundle(results: Path, reports: Path, features: bool, date: datetime | None, out: Path) -> None:
+def bundle(results: Path, reports: Path, features: bool, date: datetime | None, key: Path | None, out: Path) -> None:
     """Pack RESULTS and REPORTS of a suite, without images, into one zip that `mstclipiqa verify` accepts anywhere."""
     from mstclipiqa.provenance.bundle import write_bundle
+    from mstclipiqa.provenance.signatures import sign
 
     packed = write_bundle(results, reports, out, features, f"{date:%Y-%m-%d}" if date else None)
     left = f"; {packed.left_out} feature stores are not in it (--features packs them)" if packed.left_out else ""
     echo(f"{out}: {packed.files} files, {out.stat().st_size / 1e6:,.1f} MB{left}")
+    if key:
+        echo(f"{sign(out, key)}: its signature")

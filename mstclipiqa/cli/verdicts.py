@@ -61,11 +61,13 @@ def manifest(config: str, recipes: Path, planned: str | None, results: Path, out
 @click.option("--claims", type=READ, help="The paper's claims; without them, no ablation table of the paper.")
 @click.option("--out", type=WRITE, required=True, help="Folder for index.html, tables/ and figures/.")
 def report(results: Path, paper_tables: Path | None, claims: Path | None, out: Path) -> None:
-    """Write the tables, the figures and the page of a suite.
+    """Write the tables, the figures and the page of a suite whose results are its manifest's.
 
     The gains that the paper states are shown where both its printed numbers and its claims are given.
     """
+    from mstclipiqa.provenance.edits import refuse_edited
     from mstclipiqa.report import write_report
 
+    refuse_edited(results)
     write_report(results, out, paper_tables, claims)
     echo(f"The page: {out / 'index.html'}")

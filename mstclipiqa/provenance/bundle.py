@@ -20,12 +20,14 @@ from urllib.parse import quote
 from mstclipiqa.base.archives import extract, kind
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import atomic, sha256, write_json, write_text
-from mstclipiqa.base.layout import MANIFEST, SAMPLES
+from mstclipiqa.base.layout import EXTRACTION, MANIFEST, SAMPLES, TIMED
 from mstclipiqa.provenance.control_checks import Controls
-from mstclipiqa.provenance.folder import Verdict, read_manifest
-from mstclipiqa.provenance.verification import verify_results
-from mstclipiqa.report.page import make_tables
-from mstclipiqa.report.results import read_results
+from mstclipiqa.provenance.differences import find_difference, show
+from mstclipiqa.provenance.edits import is_store, refuse_edited
+from mstclipiqa.provenance.folder import Folder, Verdict
+from mstclipiqa.provenance.report_checks import AGAIN, check_report
+from mstclipiqa.provenance.signatures import check_signature, signature_of
+from mstclipiqa.provenance.verification import verify_folder
 
 CRATE = "ro-crate-metadata.json"
 LOCK = "requirements-lock.txt"
@@ -43,8 +45,12 @@ MEDIA_TYPES = {
     ".safetensors": "application/octet-stream",
     ".svg": "image/svg+xml",
     ".tex": "text/x-tex",
+    ".tsv": "text/tab-separated-values",
     ".txt": "text/plain",
 }
+
+#: What the page shows of the time that things took.
+TIMINGS = (TIMED.path, EXTRACTION.path.format(benchmark="*", encoders="*"))
 
 #: The earliest time that a zip can state, in place of when a file was written.
 TIME = (1980, 1, 1, 0, 0, 0)
@@ -61,19 +67,17 @@ class Bundle:
     left_out: int
 
 
-def is_store(name: str) -> bool:
-    """Whether an output holds features, of images or texts: large, and made again by extraction."""
-    return name.endswith(".safetensors")
-
-
 def write_bundle(results: Path, reports: Path, out: Path, features: bool = False, date: str | None = None) -> Bundle:
     """Pack a suite into the zip `out`: equal inputs on one machine give equal bytes.
 
     `date` (YYYY-MM-DD) is the crate's date of publication; the day its manifest was written, if not given. Feature
-    stores are packed only with `features`. Raises InputError where a file is missing or is not the manifest's, and
-    where other packages are installed than the results were made with, as the lock would misstate them.
+    stores are packed only with `features`. Raises InputError where `out` is named as anything but a zip, where a file
+    is missing or is not the manifest's, where predictions are by another recipe than the manifest's, and where other
+    packages are installed than the results were made with, as the lock would misstate them.
     """
-    manifest = read_manifest(MANIFEST.at(results))
+    if out.suffix != ".zip":
+        raise InputError(f"{out}: a bundle is a zip; name it {out.stem.removesuffix('.tar')}.zip")
+    manifest = refuse_edited(results)
     lock = lock_versions()
     for package, version in manifest["versions"].items():
         if package != "python" and f"{_normalise(package)}=={version}" not in lock:
@@ -86,8 +90,11 @@ def write_bundle(results: Path, reports: Path, out: Path, features: bool = False
     suite = manifest["config"]["suite"]
     files = {f"results/{suite}/{name}": results / name for name in [MANIFEST.path, *kept]}
     for name in kept:
-        if not (results / name).is_file() or sha256(results / name) != manifest["outputs"][name]:
-            raise InputError(f"{results / name}: missing, or not the manifest's; see `mstclipiqa verify {results}`")
+        if not (results / name).is_file():
+            raise InputError(f"{results / name}: is missing; extract the features again, or leave --features out")
+    # What the page shows beside the manifest's outputs.
+    timings = [path for pattern in TIMINGS for path in results.glob(pattern)]
+    files |= {f"results/{suite}/{path.relative_to(results).as_posix()}": path for path in timings}
     files |= {f"reports/{suite}/{path.relative_to(reports).as_posix()}": path for path in _report_files(reports)}
 
     written = date or f"{datetime.fromtimestamp((MANIFEST.at(results)).stat().st_mtime, UTC):%Y-%m-%d}"
@@ -208,62 +215,108 @@ def describe_crate(manifest: dict, files: dict[str, Path], licences: dict[str, s
 
 
 def verify_bundle(
-    bundle: Path, data_root: Path | None = None, config: Path | None = None, controls: Controls | None = None
+    bundle: Path,
+    data_root: Path | None = None,
+    config: Path | None = None,
+    controls: Controls | None = None,
+    keys: Path | None = None,
 ) -> Verdict:
     """As `verify_results`, of a bundle; its files are held against its own description too.
 
-    It is unpacked into a temporary folder as `archives.extract` does, which see for what is refused. Raises InputError
-    where it is no bundle.
+    With `keys`, a public SSH key or allowed signers, it is to be signed by one of them. It is unpacked into a temporary
+    folder as `archives.extract` does, which see for what is refused. Raises InputError where it is no bundle, or is not
+    signed so.
     """
+    signed_by = check_signature(bundle, keys) if keys else ""
     if kind(bundle) != "zip":
         raise InputError(f"{bundle}: not a zip; name a results folder, or a file that `mstclipiqa bundle` wrote")
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder).resolve()
+    with tempfile.TemporaryDirectory() as unpacked:
+        root = Path(unpacked).resolve()
         extract(bundle, root)
-        findings = list(_check_crate(bundle, root))
+        described = _read_crate(bundle, root)
+        findings = list(_check_files(root, described))
         suites = [path.parent for path in root.glob(f"results/*/{MANIFEST.path}")]
         if len(suites) != 1:
             raise InputError(f"{bundle}: holds {len(suites)} results folders, not one; get the bundle again")
         try:
-            verdict = verify_results(suites[0], data_root, config, left_out=is_store, controls=controls)
+            folder = Folder(suites[0], data_root, config, left_out=is_store)
+            verdict = verify_folder(folder, controls)
         except InputError as error:
             raise InputError(str(error).replace(f"{root}/", f"{bundle}: ")) from None
+        verdict.counts["files of the bundle by hash"] = len(described)
         verdict.findings[:0] = findings
-        verdict.counts["files of the bundle by hash"] = sum(path.is_file() for path in root.rglob("*")) - 1
+        _check_places(root, folder)
+        lock = _check_lock(root, folder)
+        check_report(folder, root / "reports" / folder.config["suite"], lock)
         if not verdict.findings:
-            _check_report(root, suites[0].name, config, verdict)
-    return verdict
+            _check_description(root, folder)
+        verdict.signed_by = signed_by
+        if not keys and signature_of(bundle).exists():
+            verdict.notes.append(f"who made it: {signature_of(bundle)} is held against a key by --signed-by alone")
+        return verdict
 
 
-def _check_report(root: Path, suite: str, config: Path | None, verdict: Verdict) -> None:
-    """The report's tables are those that the results give. Page and figures are held to their hashes alone."""
-    sources = [config / name for name in ("paper_tables.csv", "claims.yaml")] if config else []
-    if not sources or not all(source.is_file() for source in sources):
-        verdict.notes.append("tables of the report: paper_tables.csv and claims.yaml are not at hand")
-        return
-    for table in make_tables(read_results(root / "results" / suite, *sources)).values():
-        path = root / "reports" / suite / "tables" / f"{table.name}.csv"
-        if table.name == "timings":  # of the machine; not in a bundle
-            continue
-        if not path.is_file() or path.read_bytes() != table.csv().encode():
-            verdict.find(path.relative_to(root), "not what the results give", "get the bundle again from its source")
-        else:
-            verdict.counts["tables of the report"] += 1
-
-
-def _check_crate(bundle: Path, root: Path) -> Iterator[str]:
-    """What does not hold of the description: that it names the files that are there, and their hashes."""
-    again = "get the bundle again from its source"
+def _read_crate(bundle: Path, root: Path) -> dict[str, str]:
+    """The files that a bundle's description names, and their hashes. Raises InputError where it is none."""
     try:
         graph = json.loads((root / CRATE).read_text(encoding="utf-8"))["@graph"]
-        described = {str(entity["name"]): entity["sha256"] for entity in graph if entity["@type"] == "File"}
+        return {str(entity["name"]): entity["sha256"] for entity in graph if entity["@type"] == "File"}
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         reason = type(error).__name__
-        raise InputError(f"{bundle}: {CRATE} is no description of a bundle ({reason}); {again}") from None
+        raise InputError(f"{bundle}: {CRATE} is no description of a bundle ({reason}); {AGAIN}") from None
+
+
+def _check_files(root: Path, described: dict[str, str]) -> Iterator[str]:
+    """What does not hold of the description: that it names the files that are there, and their hashes."""
     there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} - {CRATE}
     for name in sorted(there ^ described.keys()):
         what = "is in the bundle, and not in its description" if name in there else "is missing from the bundle"
-        yield f"{name}: {what}; {again}"
+        yield f"{name}: {what}; {AGAIN}"
     for name in sorted(there & described.keys()):
         if sha256(root / name) != described[name]:
-            yield f"{name}: its SHA-256 is not the one in {CRATE}; {again}"
+            yield f"{name}: its SHA-256 is not the one in {CRATE}; {AGAIN}"
+
+
+def _check_places(root: Path, folder: Folder) -> None:
+    """Every file has a place in a bundle: results that the manifest names, timings, a report, lock and description."""
+    suite = folder.config["suite"]
+    known = {CRATE, LOCK, *(f"results/{suite}/{name}" for name in (MANIFEST.path, *folder.manifest["outputs"]))}
+    known |= {path.relative_to(root).as_posix() for pattern in TIMINGS for path in folder.root.glob(pattern)}
+    for name in sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()):
+        if name not in known and not name.startswith(f"reports/{suite}/"):
+            folder.verdict.find(name, "has no place in a bundle", AGAIN)
+
+
+def _check_lock(root: Path, folder: Folder) -> dict[str, str]:
+    """The versions in the lock, which has those of the manifest, and nothing but versions."""
+    try:
+        lines = (root / LOCK).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        folder.verdict.find(LOCK, f"cannot be read ({type(error).__name__})", AGAIN)
+        return {}
+    strange = [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[A-Za-z0-9.+!_-]+", line)]
+    if strange:
+        folder.verdict.find(LOCK, f"{show(strange[0])} is no package==version", AGAIN)
+    versions = {line.partition("==")[0]: line.partition("==")[2] for line in lines}
+    for package, version in folder.manifest["versions"].items():
+        if package != "python" and versions.get(_normalise(package)) != version:
+            folder.verdict.find(LOCK, f"{package} is not the manifest's {version}", AGAIN)
+    return versions
+
+
+def _check_description(root: Path, folder: Folder) -> None:
+    """The description is the one that these files give, of the date that it states."""
+    held = json.loads((root / CRATE).read_text(encoding="utf-8"))
+    dates = [entity.get("datePublished") for entity in held["@graph"] if entity.get("@id") == "./"]
+    if len(dates) != 1 or not re.fullmatch(r"\d{4}-\d\d-\d\d", str(dates[0])):
+        folder.verdict.find(CRATE, f"the date of publication is {show(dates)}, not one as 2026-01-31", AGAIN)
+        return
+    paths = [path for path in root.rglob("*") if path.is_file() and path != root / CRATE]
+    files = {path.relative_to(root).as_posix(): path for path in paths}
+    left_out = sum(not (folder.root / name).is_file() for name in folder.manifest["outputs"])
+    again = describe_crate(folder.manifest, files, _licences(folder.root, folder.manifest), dates[0], left_out)
+    difference = find_difference(held, json.loads(json.dumps(again)), "the description")
+    if difference and folder.same_code:
+        folder.verdict.find(CRATE, f"{difference} is not what the files give", AGAIN)
+    elif difference:
+        folder.verdict.notes.append(f"{CRATE}: written otherwise than this version does ({difference})")

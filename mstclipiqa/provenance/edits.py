@@ -16,11 +16,16 @@ from mstclipiqa.provenance.folder import RESTORE, read_manifest
 NOT_ITS_HASH = "its SHA-256 is not the one in the manifest"
 
 
-def refuse_edited(results: Path, left_out: Callable[[str], bool] = lambda name: False) -> dict:
-    """The manifest of a results folder whose outputs are the manifest's. Outputs for which `left_out` is true are not
-    looked at. Raises InputError, which names the first that does not hold, and how many do not."""
+def is_store(name: str) -> bool:
+    """Whether an output holds features, of images or texts: large, and made again by extraction."""
+    return name.endswith(".safetensors")
+
+
+def refuse_edited(results: Path) -> dict:
+    """The manifest of a results folder whose outputs are the manifest's; feature stores may be missing, as they are
+    from a bundle. Raises InputError, which names the first that does not hold, and how many do not."""
     manifest = read_manifest(MANIFEST.at(results))
-    found = list(find_edits(results, manifest, left_out))
+    found = list(find_edits(results, manifest, lambda name: is_store(name) and not (results / name).exists()))
     if found:
         raise InputError(f"{results}/{found[0]} ({len(found)} findings; `mstclipiqa verify {results}` names all)")
     return manifest

@@ -32,11 +32,13 @@ RESTORE = "restore it, or delete it and run the workflow again"
 
 @dataclass
 class Verdict:
-    """What does not hold (one line each: file, what, what to do), what was checked, and what was not and why."""
+    """What does not hold (one line each: file, what, what to do), what was checked, what was not and why, and who
+    signed it, where a signature was asked for."""
 
     findings: list[str] = field(default_factory=list)
     counts: Counter = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    signed_by: str = ""
 
     @property
     def summary(self) -> str:

@@ -74,7 +74,7 @@ def _worst(results: Results, run: pd.Series) -> pd.DataFrame:
 
 
 def _cell(results: Results, row: dict) -> Cell:
-    path = _data_root(results) / row["benchmark"] / row["path"]
+    path = (results.images or _data_root(results)) / row["benchmark"] / row["path"]
     at_hand = path.is_file() and sha256(path) == row["sha256"]
     return Cell(
         f"MOS {row['mos']:.2f}, predicted {row['prediction']:.2f}",

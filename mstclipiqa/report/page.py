@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from mstclipiqa.base.files import atomic, write_text
+from mstclipiqa.base.files import atomic
 from mstclipiqa.base.names import TARGETS
 from mstclipiqa.report import (
     ablations,
@@ -27,6 +27,9 @@ from mstclipiqa.report.results import Results, read_results
 from mstclipiqa.report.summary import summarise_report
 from mstclipiqa.report.table import Table, plain
 
+#: The page, which is written last.
+PAGE = "index.html"
+
 
 def write_report(results: Path, out: Path, paper_tables: Path | None = None, claims: Path | None = None) -> None:
     """Write the report of `results/<suite>/` into `out`.
@@ -37,26 +40,33 @@ def write_report(results: Path, out: Path, paper_tables: Path | None = None, cla
     are always its own. Raises InputError where the results are incomplete.
     """
     read = read_results(Path(results), paper_tables, claims)
-    all_tables = make_tables(read)
-    all_figures = make_figures(read)
-    page = render(read, all_tables, all_figures, os.path.relpath(results, out))
-    summary = summarise_report(read, all_tables)
+    files = compose_report(read, make_tables(read), make_figures(read), os.path.relpath(results, out))
 
     out = Path(out)
-    (out / "index.html").unlink(missing_ok=True)
+    (out / PAGE).unlink(missing_ok=True)
     for folder, suffixes in (("tables", ("*.csv", "*.md", "*.tex")), ("figures", ("*.png", "*.svg"))):
         for stale in (path for suffix in suffixes for path in (out / folder).glob(suffix)):
             stale.unlink()
+    for name, content in files.items():
+        with atomic(out / name) as temporary:
+            temporary.write_bytes(content)
+
+
+def compose_report(
+    results: Results, all_tables: dict[str, Table], all_figures: dict[str, figures.Figure], results_link: str
+) -> dict[str, bytes]:
+    """Every file of the report by its name, the page last. `results_link` leads from the page to the results folder."""
+    texts: dict[str, str] = {}
     for table in all_tables.values():
-        write_text(out / "tables" / f"{table.name}.csv", table.csv())
-        write_text(out / "tables" / f"{table.name}.md", table.markdown())
-        write_text(out / "tables" / f"{table.name}.tex", table.latex())
+        texts |= {
+            f"tables/{table.name}.{suffix}": text
+            for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex()))
+        }
+    files = {name: text.encode() for name, text in texts.items()}
     for figure in all_figures.values():
-        write_text(out / "figures" / f"{figure.name}.svg", figure.svg)
-        with atomic(out / "figures" / f"{figure.name}.png") as temporary:
-            temporary.write_bytes(figure.png)
-    write_text(out / "summary.md", summary)
-    write_text(out / "index.html", page)
+        files |= {f"figures/{figure.name}.svg": figure.svg.encode(), f"figures/{figure.name}.png": figure.png}
+    page = render(results, all_tables, all_figures, results_link)
+    return files | {"summary.md": summarise_report(results, all_tables).encode(), PAGE: page.encode()}
 
 
 def make_tables(results: Results) -> dict[str, Table]:

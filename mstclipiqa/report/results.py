@@ -57,6 +57,7 @@ class Results:
     configuration. `timings` has a row per timed extraction: benchmark, encoder, items, unit, seconds. `baselines` has a
     row per benchmark, source, target and split. `probes` are keyed by recipe. `statistics` are the tables intervals,
     comparisons and generators, sorted as `metrics`. Of baselines, probes and statistics there may be none.
+    `images` is where the pictures lie, in place of the configuration's data folder.
     """
 
     root: Path
@@ -70,6 +71,7 @@ class Results:
     probes: dict[str, Probe]
     statistics: dict[str, pd.DataFrame]
     paper: Paper
+    images: Path | None = None
 
     @property
     def benchmarks(self) -> list[str]:
@@ -161,8 +163,11 @@ def ordered(manifest: dict, kind: str) -> list[str]:
     return first + sorted(set(manifest[kind]) - set(first))
 
 
-def read_results(root: Path, paper_tables: Path | None = None, claims: Path | None = None) -> Results:
-    """Read `results/<suite>/`, and of the paper what is given: its printed numbers, its claims.
+def read_results(
+    root: Path, paper_tables: Path | None = None, claims: Path | None = None, images: Path | None = None
+) -> Results:
+    """Read `results/<suite>/`, and of the paper what is given: its printed numbers, its claims. Pictures are looked for
+    in the folder `images`, or else in the configuration's data folder.
 
     Raises InputError where a file is missing or unreadable, or where metrics and manifest disagree.
     """
@@ -182,6 +187,7 @@ def read_results(root: Path, paper_tables: Path | None = None, claims: Path | No
         probes={name: _read_probe(root, name) for name in _probed(root, manifest)},
         statistics=_read_statistics(root, metrics),
         paper=read_paper(paper_tables, claims),
+        images=images,
     )
 
 
