@@ -11,6 +11,7 @@ survivor has no reason.
 """
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -19,8 +20,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -40,9 +45,7 @@ TESTS = {
 
 #: Mutants that may live: module and function, a part of the changed line as it was or is, and why.
 SURVIVORS = [
-    ("claims/rules judge_number", "margin - SLACK <", "a bound of exactly margin + 1e-9 is neither in nor out"),
-    ("claims/rules judge_number", "high < claimed + margin", "a bound of exactly margin + 1e-9 is neither in nor out"),
-    ("claims/rules judge_gain", "and low < high", "equal: an interval that is a point is never inconclusive"),
+    ("claims/rules judge_number", "< band + SLACK", "a difference of exactly band + 1e-9 is neither in nor out"),
     ("evaluation/metrics _checked", "values[1]", "equal: the values are constant"),
     ("evaluation/metrics plcc", '"ignore", )', "equal: checked values give no other warning"),
     ("evaluation/metrics logistic4", "-60", "equal: exp(-60) is less than rounding beside 1"),
@@ -56,6 +59,13 @@ SURVIVORS = [
     ),
     ("evaluation/metrics plcc_fitted", '"lm"', "equal optimum: both methods solve the square case of 4 points"),
     ("base/fingerprint fingerprint", r'b"XX\0XX"', "another separator separates as well"),
+    ("data/protocols grouped_splits", "dtype=", "equal: the dtype of text and of roles is object anyway"),
+    ("data/protocols published_splits", "dtype=", "equal: the dtype of roles is object anyway"),
+    ("data/protocols published_splits", ".iloc[1]", "equal: a samples table is of one benchmark"),
+    ("data/protocols split_samples", ".iloc[1]", "equal: a samples table is of one benchmark"),
+    ("data/protocols _read_published", "[:201]", "how much of a strange header is shown"),
+    ("data/protocols _read_published", "fillna", "equal: the reader gives no missing cells"),
+    ("data/protocols _read_published", '"XX XX"', "pandas' words, some of several lines, in one"),
 ]
 
 
@@ -68,10 +78,11 @@ def reason_of(function: str, old: str, new: str) -> str:
 
 
 class Mutants:
-    """Runs the collected tests without a mutant, then each mutant's in a fork, until one fails."""
+    """Runs the collected tests without a mutant, then for each mutant those that reach its statement, in a fork, until
+    one fails. `statements` has by mutant the lines of `path` that its statement had before it."""
 
-    def __init__(self, names: list[str], scratch: Path):
-        self.names, self.scratch = names, scratch
+    def __init__(self, path: Path, statements: dict[str, set[int]], scratch: Path):
+        self.path, self.statements, self.scratch = str(path), statements, scratch
         self.seconds: dict[str, float] = {}
         self.alive: list[str] = []
         self.late: list[str] = []
@@ -85,43 +96,53 @@ class Mutants:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        from mutmut.mutation.trampoline import set_mutant_under_test
-        from mutmut.state import state
-
-        set_mutant_under_test("stats")
-        reached: dict[str, list[pytest.Item]] = {}
+        lines: dict[str, set[int]] = {}
         for item, following in zip(session.items, [*session.items[1:], session], strict=True):
-            state()._stats.clear()
-            self._run(item, following)
-            for function in state()._stats:
-                reached.setdefault(function, []).append(item)
+            with self._traced(lines.setdefault(item.nodeid, set())):
+                self._run(item, following)
         if self.failed or not session.items:
             pytest.exit(f"without a mutant: {self.failed or 'no tests'}", returncode=3)
-        set_mutant_under_test("")
         if self._fork("", session.items) != 0:
             pytest.exit("without a mutant the tests fail in a fork", returncode=3)
-        for items in reached.values():
-            items.sort(key=lambda item: self.seconds[item.nodeid])
-        for number, name in enumerate(self.names):
-            items = reached.get(name.partition("__mutmut_")[0], [])
-            code = self._fork(name, items) if items else 0
+        items = sorted(session.items, key=lambda item: self.seconds[item.nodeid])
+        for number, (name, statement) in enumerate(self.statements.items()):
+            reaching = [item for item in items if lines[item.nodeid] & statement]
+            code = self._fork(name, reaching) if reaching else 0
             if code == 0:
                 self.alive.append(name)
             elif code == -signal.SIGALRM:
                 self.late.append(name)
-            elif code > 1 and items[code - 2 :]:  # what killed this one is tried first on the next
-                items.insert(0, items.pop(code - 2))
+            elif 2 <= code < 254:  # what killed this one is tried first on the next
+                items.remove(reaching[code - 2])
+                items.insert(0, reaching[code - 2])
             if sys.__stderr__.isatty():
-                print(f"\r{number + 1} of {len(self.names)}, {len(self.alive)} alive ", end="", file=sys.__stderr__)
+                shown = f"\r{number + 1} of {len(self.statements)}, {len(self.alive)} alive "
+                print(shown, end="", file=sys.__stderr__)
         return True
+
+    @contextmanager
+    def _traced(self, lines: set[int]) -> Iterator[None]:
+        """Adds the lines of the module that run within to `lines`."""
+
+        def trace(frame: FrameType, _: str, __: object) -> Callable | None:
+            if frame.f_code.co_filename != self.path:
+                return None
+            lines.add(frame.f_lineno)
+            return trace
+
+        sys.settrace(trace)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
 
     def _run(self, item: pytest.Item, following: pytest.Item | pytest.Session) -> None:
         """Run a test and end the fixtures that the following one does not need; the session needs its own."""
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
 
     def _fork(self, name: str, items: list[pytest.Item]) -> int:
-        """0 where all tests pass with the mutant `name`, else 2 + the place of the one that failed, below 255, or the
-        signal that ended it."""
+        """0 where all tests pass with the mutant `name`, else 2 + the place of the one that failed, at most 254, or
+        less than 0 for the signal that ended it."""
         from mutmut.mutation.trampoline import set_mutant_under_test
 
         limit = 30 + 10 * int(sum(self.seconds[item.nodeid] for item in items))
@@ -148,38 +169,63 @@ class Mutants:
         return code
 
 
+def dotted(module: str) -> str:
+    return f"mstclipiqa.{module.replace('/', '.')}"
+
+
+def statement_of(whole: list[str], changed: list[str]) -> set[int]:
+    """The lines (from 0) of the innermost statement that a mutant changes, of a function's lines and the mutant's."""
+    same = [old == new for old, new in zip(whole, changed, strict=False)]
+    first = (*same, False).index(False)
+    same = [old == new for old, new in zip(whole[:first:-1], changed[:first:-1], strict=False)]
+    last = len(whole) - 1 - (*same, False).index(False)
+    inside = range(first, last + 1)
+    for node in ast.walk(ast.parse(textwrap.dedent("\n".join(whole)))):  # from the outside to the inside
+        if isinstance(node, ast.stmt) and node.lineno <= first + 1 and node.end_lineno >= last + 1:
+            inner = [child.lineno for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+            inside = range(node.lineno - 1, max(min([*inner, node.end_lineno + 1]) - 1, last + 1))
+    return set(inside)
+
+
 def hold_in_copy(module: str, every: int) -> None:
     """Mutate a module of the copy in the working folder, and write to result.json what came of it."""
     from mutmut.configuration import config
     from mutmut.mutation.file_mutation import mutate_file_contents
 
     config()  # from this folder; tests change it
-    path = Path("mstclipiqa", f"{module}.py")
-    mutated = mutate_file_contents(str(path), path.read_text(encoding="utf-8"))
+    path = Path("mstclipiqa", f"{module}.py").resolve()
+    mutated = mutate_file_contents(path.name, path.read_text(encoding="utf-8"))
     path.write_text(mutated.code, encoding="utf-8")
-    dotted = ".".join(path.with_suffix("").parts)
-    scratch = Path("scratch").resolve()
-    mutants = Mutants([f"{dotted}.{name}" for name in mutated.mutant_names[::every]], scratch)
-    options = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
-    began = time.monotonic()
-    tests = [f"tests/{name}" for name in TESTS[module]]
-    if pytest.main([*options, f"--basetemp={scratch}", *tests], plugins=[mutants]):
-        raise SystemExit(1)
-    assert Path(sys.modules[dotted].__file__).resolve() == path.resolve()
     lines = mutated.code.splitlines()
 
-    def source(name: str) -> list[str]:
+    def source(name: str) -> tuple[int, list[str]]:
+        """Where a function begins (from 1), and its lines under the name that it had."""
         span = mutated.line_span_by_function_name[name]
-        return [re.sub(r"__mutmut_(orig|\d+)\b", "", line).strip() for line in lines[span.start - 1 : span.end]]
+        given = [
+            re.sub(r"\bx(_|ǁ\w+ǁ)(\w+?)__mutmut_(orig|\d+)\b", r"\2", line) for line in lines[span.start - 1 : span.end]
+        ]
+        return span.start, given
 
+    statements = {}
+    for name in mutated.mutant_names[::every]:
+        begin, whole = source(f"{name.partition('__mutmut_')[0]}__mutmut_orig")
+        statements[f"{dotted(module)}.{name}"] = {begin + line for line in statement_of(whole, source(name)[1])}
+    scratch = Path("scratch").resolve()
+    mutants = Mutants(path, statements, scratch)
+    options = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
+    tests = [f"tests/{name}" for name in TESTS[module]]
+    began = time.monotonic()
+    if pytest.main([*options, f"--basetemp={scratch}", *tests], plugins=[mutants]):
+        raise SystemExit(1)
+    assert Path(sys.modules[dotted(module)].__file__).resolve() == path
     survivors = []
     for name in (name.rpartition(".")[2] for name in mutants.alive):
-        whole, changed = source(f"{name.partition('__mutmut_')[0]}__mutmut_orig"), source(name)
-        old = [line for line in whole if line not in changed]
-        new = [line for line in changed if line not in whole]
+        (_, whole), (_, changed) = source(f"{name.partition('__mutmut_')[0]}__mutmut_orig"), source(name)
+        old = [line.strip() for line in whole if line not in changed]
+        new = [line.strip() for line in changed if line not in whole]
         function = re.split("[_ǁ]", name.partition("__mutmut_")[0], maxsplit=1)[1].replace("ǁ", ".")
         survivors.append({"name": name, "function": function, "old": " ".join(old), "new": " ".join(new)})
-    result = {"mutants": len(mutants.names), "late": len(mutants.late), "survivors": survivors}
+    result = {"mutants": len(statements), "late": len(mutants.late), "survivors": survivors}
     Path("result.json").write_text(json.dumps(result | {"seconds": time.monotonic() - began}))
 
 

@@ -1,13 +1,25 @@
 """Protocols: the lab's own shuffle, grouping by prompt, leakage, and what every protocol keeps to."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from results_tables import table_of
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VAL, VALIDATION
-from mstclipiqa.data.protocols import PROTOCOLS, describe_protocol, get_protocol, measure_leakage, split_samples
+from mstclipiqa.data.protocols import (
+    PROTOCOLS,
+    describe_protocol,
+    get_protocol,
+    measure_leakage,
+    split_samples,
+    splits_from_samples,
+)
 
 #: One name and more of every family but that of published files, which have tests of their own.
 DRAWN = [protocol for protocol in PROTOCOLS if "{name}" not in protocol.pattern]
@@ -196,8 +208,11 @@ def test_a_wrong_published_split_is_refused_in_one_line(published, row, said):
 
 def test_a_missing_or_strange_published_split_is_refused(published):
     samples = make_samples(4, 2).assign(benchmark="agiqa-3k")
-    with pytest.raises(InputError, match=r"ipce\.csv: cannot be read"):
+    with pytest.raises(OSError) as missing:
+        Path("config/splits/ipce.csv").read_text()
+    with pytest.raises(InputError, match=r"ipce\.csv: cannot be read") as error:
         split_samples(samples, ["file-ipce"])
+    assert f"({missing.value})" in str(error.value)
     published("agiqa-3k,00001.png,1", columns="benchmark,name,fold")
     with pytest.raises(InputError, match="has the columns benchmark, name, fold; give benchmark, image, split, role"):
         split_samples(samples, ["file-ipce"])
@@ -243,6 +258,12 @@ def test_the_main_selection_can_be_made_on_every_split(name):
         assert (table.groupby("split")["role"].agg(set) == {TRAIN, VAL, TEST}).all()
 
 
+def test_a_description_has_the_number_or_the_file():
+    assert describe_protocol("grouped7")["description"].startswith("7 random splits by prompt")
+    assert "numpy.random.seed(42)" in describe_protocol("lab-seed42")["description"]
+    assert "config/splits/ipce.csv" in describe_protocol("file-ipce")["description"]
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.pattern)
 def test_a_name_leads_to_its_own_family_and_number(protocol):
     for number in (1, 42):
@@ -271,6 +292,8 @@ def test_a_name_leads_to_its_own_family_and_number(protocol):
 def test_an_unknown_protocol_is_refused_with_the_known_ones(name):
     with pytest.raises(InputError, match=r"unknown protocol .*lab-seedN.*groupedN") as error:
         get_protocol(name)
+    patterns = [protocol.pattern.replace("{n}", "N").replace("{name}", "NAME") for protocol in PROTOCOLS]
+    assert f"unknown protocol {name!r}; known: {', '.join(patterns)}, with" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -286,3 +309,27 @@ def test_several_protocols_stand_one_after_another():
     assert list(leakage) == table["protocol"].unique().tolist() == ["grouped2", "lab-seed1"]
     alone, _ = split_samples(samples, ["lab-seed1"])
     assert table[table["protocol"] == "lab-seed1"].reset_index(drop=True).equals(alone)
+    assert table.index.tolist() == list(range(len(table)))
+
+
+# From a samples table
+
+
+def test_the_step_writes_the_splits_and_says_what_leaks(tmp_path):
+    samples = table_of(SAMPLES, make_samples(60, 15).assign(benchmark="agiqa-3k"))
+    SAMPLES.write(tmp_path / "samples.parquet", samples, {"benchmark": "agiqa-3k", "title": "AGIQA-3K"})
+    names = ["lab-seed1", "grouped2"]
+    said = splits_from_samples(tmp_path / "splits.parquet", tmp_path / "samples.parquet", names)
+    table, leakage = split_samples(samples, names)
+    written, metadata = read_table(tmp_path / "splits.parquet")
+    pd.testing.assert_frame_equal(written, table, check_dtype=False)
+    assert metadata["benchmark"] == "agiqa-3k" and metadata["protocols"] == leakage
+    held = {key: set(rows["image"]) for key, rows in table.groupby(["protocol", "split", "role"])}
+    prompt = samples.set_index("image")["prompt_group"]
+    for line, (name, split) in zip(said, [("lab-seed1", 0), ("grouped2", 0), ("grouped2", 1)], strict=True):
+        train, val, test = (held.get((name, split, role), set()) for role in (TRAIN, VAL, TEST))
+        leaking = sum(prompt[image] in set(prompt[list(train)]) for image in test)
+        assert line == (
+            f"AGIQA-3K, {name} split {split}: {len(train)} train, {len(val)} val, {len(test)} test; "
+            f"{leaking} test images have their prompt in training"
+        )

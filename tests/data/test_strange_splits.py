@@ -7,6 +7,7 @@ from layouts import LAYOUTS
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import TEST, TRAIN, VAL
+from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.data.protocols import split_samples, splits_from_samples
 from mstclipiqa.data.samples import collect_samples
 
@@ -64,6 +65,11 @@ def test_other_numbers_are_named(numbers, published):
     assert any(repr(number) in message for number in numbers)
 
 
+def test_the_first_three_of_other_numbers_are_named(published):
+    published("".join(WHOLE.format(number) for number in (3, 4, 1, 2)))
+    assert refusal().endswith(" one after another, not '1', '2', '3'; mend it")
+
+
 def test_an_image_that_stands_twice_is_named_with_its_split(published):
     published(WHOLE.format(0) + WHOLE.format(1) + "agiqa-3k,b.png,1,train\n")
     assert refusal() == "config/splits/mine.csv: 'b.png' stands twice in split 1 (1 such rows); mend it"
@@ -95,13 +101,18 @@ def test_a_benchmark_that_is_misspelt_is_refused_in_any_row(name, published):
     published("agiqa-3k,a.png,0,train\n" + f"{name},b.png,0,test\n" * 3)
     message = refusal()
     assert message.startswith(f"config/splits/mine.csv: benchmark {name!r} is unknown (3 such rows); mend it; known: ")
-    assert "agiqa-3k" in message
+    assert message.endswith(f"known: {', '.join(sorted(BENCHMARKS))}")
 
 
-def test_a_file_of_other_benchmarks_is_said_to_be_so(published):
+def test_a_file_of_other_benchmarks_is_said_to_be_so(published, tmp_path):
     published("agiqa-1k,a.png,0,train\naigciqa2023,b.png,0,test\n")
     assert refusal() == (
         "file-mine: no split of agiqa-3k; config/splits/mine.csv has agiqa-1k, aigciqa2023; choose another protocol"
+    )
+    (tmp_path / "config/splits/other.csv").write_text("benchmark,image,split,role\npku-aigiqa-4k,a.png,0,train\n")
+    assert refusal(["file-mine", "file-other"]) == (
+        "file-mine, file-other: no split of agiqa-3k; config/splits/mine.csv has agiqa-1k, aigciqa2023; "
+        "config/splits/other.csv has pku-aigiqa-4k; choose another protocol"
     )
     table, leakage = split_samples(SAMPLE_ROWS, ["random1", "file-mine"])
     assert leakage["file-mine"] == [] and set(table["protocol"]) == {"random1"}
