@@ -45,7 +45,9 @@ TESTS = {
 
 #: Mutants that may live: module and function, a part of the changed line as it was or is, and why.
 SURVIVORS = [
-    ("claims/rules judge_number", "< band + SLACK", "a difference of exactly band + 1e-9 is neither in nor out"),
+    ("claims/rules judge_number", "margin - SLACK <", "a bound of exactly margin + 1e-9 is neither in nor out"),
+    ("claims/rules judge_number", "high < claimed + margin", "a bound of exactly margin + 1e-9 is neither in nor out"),
+    ("claims/rules judge_gain", "and low < high", "equal: an interval that is a point is never inconclusive"),
     ("evaluation/metrics _checked", "values[1]", "equal: the values are constant"),
     ("evaluation/metrics plcc", '"ignore", )', "equal: checked values give no other warning"),
     ("evaluation/metrics logistic4", "-60", "equal: exp(-60) is less than rounding beside 1"),
