@@ -26,7 +26,7 @@ def test_hooks_are_local_and_whole():
 
 
 def test_hooks_run_what_ci_checks():
-    step = next(step for step in CHECKS if step.get("name") == "Check style and imports")
+    step = next(step for step in CHECKS if step.get("name") == "Check style, imports and types")
     assert [hook["entry"] for hook in hooks()] == step["run"].strip().splitlines()
 
 
