@@ -17,6 +17,7 @@ from mstclipiqa.base.layout import (
     EFFICIENCY,
     FEATURES,
     GATES,
+    METRICS,
     PROMPTS,
     READOUT,
     SAMPLES,
@@ -60,13 +61,16 @@ def check_controls(folder: Folder, controls: Controls | None) -> None:
     """Rivals, costs, curves, transfer and probe are those of the study, as far as that can be computed."""
     if not folder.study:
         return
+    runs = folder.metrics if not folder.verdict.findings else folder.metrics.iloc[:0]
+    if folder.verdict.findings:
+        folder.verdict.notes.append("curves and transfer beside the runs: what they rest on does not hold")
     for benchmark in folder.present:
         if benchmark in folder.splits:
             _check_baselines(folder, benchmark, controls)
     _check_efficiency(folder, folder.study, controls)
-    if len(folder.metrics) and len(folder.splits) == len(folder.present):
-        _check_curves(folder, folder.study)
-        _check_transfer(folder, folder.study)
+    if len(folder.splits) == len(folder.present):
+        _check_curves(folder, folder.study, runs)
+        _check_transfer(folder, folder.study, runs)
         for recipe in folder.study.probed:
             _check_probe(folder, folder.study, recipe)
 
@@ -182,7 +186,7 @@ def _check_efficiency(folder: Folder, study: Study, controls: Controls | None) -
 # Curves and transfer
 
 
-def _check_curves(folder: Folder, study: Study) -> None:
+def _check_curves(folder: Folder, study: Study, runs: pd.DataFrame) -> None:
     read = _read(folder, CURVES.path, CURVES)
     if read is None or not study.curved:
         return
@@ -222,7 +226,7 @@ def _check_curves(folder: Folder, study: Study) -> None:
             folder.verdict.find(CURVES.path, f"has no curve of {recipe} at its own learning rate, {rate}")
             continue
         run = {"recipe": recipe, "variant": MODELS[0], "benchmark": benchmark, "protocol": protocol, "split": split}
-        for epoch, value in _of_run(folder, **run)[["epoch", "srcc"]].itertuples(index=False, name=None):
+        for epoch, value in _of_run(folder, runs, **run)[["epoch", "srcc"]].itertuples(index=False, name=None):
             point = own[own["epoch"] == epoch]["srcc"]
             if not _agree(folder, point, value):
                 what = f"SRCC of {recipe} after epoch {epoch} is {show(point.tolist())}"
@@ -230,7 +234,7 @@ def _check_curves(folder: Folder, study: Study) -> None:
     folder.verdict.counts["points of curves"] += len(table)
 
 
-def _check_transfer(folder: Folder, study: Study) -> None:
+def _check_transfer(folder: Folder, study: Study, runs: pd.DataFrame) -> None:
     read = _read(folder, TRANSFER.path, TRANSFER)
     if read is None or not study.transferred:
         return
@@ -260,16 +264,17 @@ def _check_transfer(folder: Folder, study: Study) -> None:
         run = {"recipe": carried, "variant": row.variant, "benchmark": row.train_benchmark, "split": split}
         run |= {"protocol": protocols[row.train_benchmark], "selection": LAST}
         for metric in ("srcc", "plcc"):
-            for value in _of_run(folder, **run)[metric]:
+            for value in _of_run(folder, runs, **run)[metric]:
                 if not _agree(folder, pd.Series([getattr(row, metric)]), value):
                     what = f"{metric} of {row.variant} on {row.train_benchmark} is {getattr(row, metric)}"
                     folder.verdict.find(TRANSFER.path, f"{what}; the same run of the suite has {value}")
     folder.verdict.counts["rows of transfer"] += len(table)
 
 
-def _of_run(folder: Folder, **run: object) -> pd.DataFrame:
-    """The metrics of a run on quality with the first seed, as its predictions give them."""
-    rows = folder.metrics
+def _of_run(folder: Folder, rows: pd.DataFrame, **run: object) -> pd.DataFrame:
+    """The rows of the metrics that are of a run on quality with the first seed; none of none."""
+    if rows.empty:
+        return pd.DataFrame(columns=list(METRICS.columns))
     for key, value in {"target": QUALITY, "seed": folder.config["seeds"][0], **run}.items():
         rows = rows[rows[key] == value]
     return rows

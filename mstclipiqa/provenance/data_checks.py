@@ -187,11 +187,11 @@ def _check_prompts(folder: Folder, file: str, benchmark: str, name: str) -> str 
 
 def _check_level_texts(folder: Folder, file: str, name: str) -> str | None:
     """What is wrong with a store of level texts, or of the zero-shot rivals' texts, which this room does not know."""
-    texts, recipes = load_texts(folder.root / file), folder.study.recipes if folder.study else {}
-    recipe = recipes.get(name, recipes.get(name.removesuffix("-fine")))
-    if recipe and texts.metadata["texts"] != level_texts(recipe.template):
-        return f"of other texts than the levels in the template of {recipe.name}"
-    return _wrong_texts(folder, texts, "fine" if recipe and recipe.name != name else folder.config["text_encoder"])
+    texts, recipes = load_texts(folder.root / file), folder.manifest["recipes"]
+    recipe = name if name in recipes else name.removesuffix("-fine")
+    if recipe in recipes and texts.metadata["texts"] != level_texts(recipes[recipe]["values"]["template"]):
+        return f"of other texts than the levels in the template of {recipe}"
+    return _wrong_texts(folder, texts, "fine" if recipe != name else folder.config["text_encoder"])
 
 
 def _wrong_texts(folder: Folder, texts: TextFeatures, role: str) -> str | None:
@@ -214,8 +214,8 @@ def _check_images(folder: Folder, file: str, benchmark: str, name: str) -> str |
     role = next((role for role in folder.manifest["encoders"] if name == role or name.startswith(f"{role}-")), None)
     if not role or store.metadata["encoder"] != folder.identity(role):
         return f"by another encoder than the manifest's {role or name}"
-    recipe = folder.study.recipes.get(name.removeprefix(f"{role}-")) if folder.study and name != role else None
-    shape = (recipe.views,) if recipe else ()
+    recipe = folder.manifest["recipes"].get(name.removeprefix(f"{role}-")) if name != role else None
+    shape = (recipe["values"]["views"],) if recipe else ()
     return _wrong_values("features", store.features, (*shape, store.metadata["encoder"]["dim"]))
 
 

@@ -122,10 +122,17 @@ class Folder:
     @cached_property
     def study(self) -> Study | None:
         """The study that the manifest describes; None where it has no benchmark, or not the configuration's recipes,
-        which is a finding. Raises InputError, as `RecordedStudy` does."""
+        which is a finding, and where they are of another version's shape, which is said."""
         asked = {name for grid in (self.config, *self.config["also"]) for name in grid["recipes"]}
         whole = self.present and asked <= self.manifest["recipes"].keys()
-        return RecordedStudy(self.manifest, self.present) if whole else None
+        try:
+            return RecordedStudy(self.manifest, self.present) if whole else None
+        except InputError as error:
+            if self.same_code:
+                self.verdict.findings.append(str(error))
+            else:
+                self.verdict.notes.append(f"outputs and controls: {error}")
+            return None
 
     @cached_property
     def same_code(self) -> bool:

@@ -9,7 +9,7 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import CURVES, GATES, MANIFEST, NOTES, READOUT, TRANSFER
 from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.data.protocols import describe_protocol
-from mstclipiqa.model.recipes import VALUES, load_recipe
+from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import show
 from mstclipiqa.provenance.edits import find_edits
@@ -130,7 +130,8 @@ def _check_recipes(folder: Folder) -> None:
     unknown = []
     for name, recipe in folder.manifest["recipes"].items():
         stated = recipe.get("stated")
-        if not isinstance(stated, dict) or recipe.get("silent") != [key for key in VALUES if key not in stated]:
+        silent = recipe["values"].keys() - stated.keys() if isinstance(stated, dict) else None
+        if silent is None or sorted(map(str, recipe.get("silent") or [])) != sorted(silent):
             folder.verdict.find(MANIFEST.path, f"recipe {name}: what its source is silent on is not what is not stated")
         path = folder.config_folder / "recipes" / f"{name}.yaml" if folder.config_folder else None
         if path is None or not path.is_file():
