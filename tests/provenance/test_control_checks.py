@@ -1,6 +1,8 @@
 """What is measured beside the runs, rewritten with new hashes: all of it held on commit eac8ac7."""
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,10 @@ import pytest
 from small_study import SmallStudy
 from tampering import RUNS, assert_found, edit_table, rehash, verify
 
-from mstclipiqa.base.files import read_table
+from mstclipiqa.base.files import read_table, write_table
+from mstclipiqa.base.layout import TRANSFER
+from mstclipiqa.provenance import control_checks
+from mstclipiqa.provenance.folder import Folder, Verdict
 
 BASELINES, READOUT, GATES = "agiqa-3k/baselines.parquet", "probe/slow/readout.parquet", "probe/slow/gates.parquet"
 CURVES, EFFICIENCY = "curves.parquet", "efficiency.parquet"
@@ -85,6 +90,69 @@ def test_consistent_rewrite_is_found(file: str, change: Callable, words: list[st
     edit_table(study.results / file, change)
     rehash(study)
     assert_found(verify(study), file, *words)
+
+
+# Transfer, of which the small study has none
+
+
+CARRIED = [("agiqa-1k", 5, 20), ("agiqa-3k", 6, 30)]  # name, tested images, images
+
+
+@pytest.fixture
+def carried(tmp_path: Path) -> Folder:
+    """A folder of two benchmarks, with a model of each that was carried over to the other."""
+    folder = Folder.__new__(Folder)
+    folder.root, folder.verdict = tmp_path, Verdict()
+    folder.config = {"recipes": ["fast", "slow"], "seeds": [3], "training": {"device": "cpu"}}
+    folder.manifest = {"outputs": {"transfer.parquet": ""}, "hardware": {"gpu": "none"}}
+    folder.samples = {name: (pd.DataFrame({"image": range(images)}), {}) for name, _, images in CARRIED}
+    folder.splits = {
+        name: pd.DataFrame({"protocol": "lab-seed1", "split": 0, "role": ["test"] * tested + ["train"] * 9})
+        for name, tested, _ in CARRIED
+    }
+    rows, runs = [], []
+    for name, tested, _ in CARRIED:
+        for variant in ("mst-clipiqa", "mst-clipiqa-star", "ridge"):
+            model = {"variant": variant, "recipe": "" if variant == "ridge" else "slow", "srcc": 0.5, "plcc": 0.4}
+            for other, _, images in CARRIED:
+                pair = {"train_benchmark": name, "test_benchmark": other, "n": tested if name == other else images}
+                rows.append(pair | model)
+            run = {"benchmark": name, "target": "quality", "protocol": "lab-seed1", "split": 0, "seed": 3}
+            runs.append(run | {"selection": "last"} | model)
+    folder.metrics = pd.DataFrame([run for run in runs if run["variant"] != "ridge"])
+    metadata = {"target": "quality", "recipe": "slow", "seed": 3}
+    metadata["protocols"] = {name: "lab-seed1" for name, _, _ in CARRIED}
+    write_table(tmp_path / "transfer.parquet", pd.DataFrame(rows)[list(TRANSFER.columns)], metadata)
+    return folder
+
+
+def check_transfer(folder: Folder) -> Verdict:
+    study = SimpleNamespace(transferred=[name for name, _, _ in CARRIED])
+    control_checks._check_transfer(folder, study, folder.metrics)
+    return folder.verdict
+
+
+def test_transfer_holds(carried: Folder):
+    verdict = check_transfer(carried)
+    assert verdict.findings == [] and verdict.counts["rows of transfer"] == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lower("n", 1), ["n of agiqa-1k, agiqa-3k", "computed again"]),
+        (lower("srcc", 3), ["no number from -1 to 1"]),
+        (cut, ["lacks 1 of"]),
+        (double, ["twice"]),
+        (lambda frame, _: frame.assign(srcc=0.6), ["on agiqa-1k is 0.6; the same run of the suite has 0.5"]),
+        (lambda frame, metadata: metadata.update(recipe="fast"), ["its recipe is fast"]),
+        (lambda frame, metadata: metadata.update(seed=0), ["its seed is 0"]),
+        (lambda frame, metadata: metadata.update(protocols={}), ["its protocols is {}"]),
+    ],
+)  # fmt: skip
+def test_transfer_that_the_runs_contradict_is_found(change: Callable, words: list[str], carried: Folder):
+    edit_table(carried.root / "transfer.parquet", change)
+    assert_found(check_transfer(carried), "transfer.parquet", *words)
 
 
 def test_what_takes_features_and_what_takes_the_analyses_is_said(study: SmallStudy):

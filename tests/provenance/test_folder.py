@@ -6,7 +6,7 @@ from small_study import SmallStudy
 from tampering import RUNS, edit_manifest, verify
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.provenance.folder import stays_inside
+from mstclipiqa.provenance.folder import Folder, stays_inside
 from mstclipiqa.provenance.verification import verify_results
 
 
@@ -46,3 +46,19 @@ def test_folder_without_a_manifest_is_one_line(tmp_path: Path):
 @pytest.mark.parametrize("name", ["", "/a", "a//b", "../a", "a/../b", "a/.", "C:/a", "a\\b", "a\nb", "a/"])
 def test_names_that_lead_elsewhere(name: str):
     assert not stays_inside(name)
+
+
+def test_text_tower_of_a_rounded_encoder_is_not_rounded():
+    folder = Folder.__new__(Folder)
+    rounded = {"name": "coarse", "model": "m", "precision": "bfloat16", "label": "m, weights w, bfloat16"}
+    folder.manifest = {"encoders": {"coarse": rounded}}
+    assert folder.identity("coarse") == {"model": "m", "precision": "bfloat16", "label": "m, weights w, bfloat16"}
+    assert folder.identity("coarse", text=True) == {"model": "m", "precision": "float32", "label": "m, weights w"}
+    assert folder.identity("fine") is None
+
+
+def test_manifest_of_recipes_of_another_shape_is_said(study: SmallStudy):
+    edit_manifest(study, lambda manifest: manifest["code"].update(fingerprint="c0ffee"))
+    edit_manifest(study, lambda manifest: manifest["recipes"]["slow"]["values"].update(unheard_of=1))
+    verdict = verify(study)
+    assert any("recipes of another version's shape" in note for note in verdict.notes)
