@@ -147,7 +147,7 @@ def test_one_interrupt_ends_it(behaviour: str, server: Server, tmp_path: Path):
     process.send_signal(signal.SIGINT)
     start = time.monotonic()
     _, said = process.communicate(timeout=60)
-    assert time.monotonic() - start < 10 and process.returncode not in (0, None)
+    assert time.monotonic() - start < 30 and process.returncode not in (0, None)  # a busy machine is slow, too
     assert "KeyboardInterrupt" in said
 
 
