@@ -124,10 +124,12 @@ def test_a_slow_server_that_is_fast_enough_is_waited_for(server: Server, tmp_pat
     assert path.stat().st_size == 20_000
 
 
+#: What a shell runs in the background ignores SIGINT; the handler of the foreground is set again.
 SCRIPT = """
-import sys
+import signal, sys
 from pathlib import Path
 from mstclipiqa.data.downloads import Source, fetch_all
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("ready", flush=True)
 fetch_all([[Source(sys.argv[1], "a.csv")], [Source(sys.argv[1], "b.csv")]], Path(sys.argv[2]))
 """
