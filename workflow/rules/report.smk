@@ -6,6 +6,7 @@ STATISTICS = [at(entry) for entry in (layout.INTERVALS, layout.COMPARISONS, layo
 
 rule evaluate:
     input:
+        of_benchmarks(layout.SAMPLES, layout.SPLITS),
         runs=RUNS,
     output:
         at(layout.METRICS),
