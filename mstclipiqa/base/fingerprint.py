@@ -8,6 +8,7 @@ computes nothing: a new version alone reruns no step. Imports for type checkers 
 import ast
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -55,7 +56,8 @@ def source_file(module: str) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
-def imported_modules(source: bytes) -> list[str]:
+@cache  # one source counts in many fingerprints
+def imported_modules(source: bytes) -> tuple[str, ...]:
     """The modules of this package that a source imports, at any place in it; the root is none of them."""
     tree, found = ast.parse(source), []
     checks = (node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
@@ -66,4 +68,4 @@ def imported_modules(source: bytes) -> list[str]:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-    return sorted({name for name in found if name != PACKAGE.name and source_file(name)})
+    return tuple(sorted({name for name in found if name != PACKAGE.name and source_file(name)}))

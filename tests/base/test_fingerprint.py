@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from mstclipiqa.encoders.clip import Encoder
 from mstclipiqa.base.files import sha256
 """
-    assert imported_modules(source) == ["mstclipiqa.base.files"]
+    assert imported_modules(source) == ("mstclipiqa.base.files",)
 
 
 def test_imports_within_functions_count(covered):
