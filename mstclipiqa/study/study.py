@@ -212,8 +212,8 @@ class Study:
 
     @property
     def controls(self) -> list[str]:
-        """What is measured beside the runs, and the verdicts. A manifest is written without them too, as for a suite that
-        is run by hand; verification then names what is missing."""
+        """What is measured beside the runs, and the verdicts. A manifest is written without them too, as for a suite
+        that is run by hand; verification then names what is missing."""
         files = [entry.path for entry in (ZERO_SHOT, EFFICIENCY, CLAIMS)]
         files += [CURVES.path] if self.curved else []
         return files + ([TRANSFER.path] if self.transferred else [])
