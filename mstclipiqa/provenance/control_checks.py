@@ -68,7 +68,7 @@ def check_controls(folder: Folder, controls: Controls | None) -> None:
         if benchmark in folder.splits:
             _check_baselines(folder, benchmark, controls)
     _check_efficiency(folder, folder.study, controls)
-    if len(folder.splits) == len(folder.present):
+    if all(len(folder.splits.get(name, ())) for name in folder.present):
         _check_curves(folder, folder.study, runs)
         _check_transfer(folder, folder.study, runs)
         for recipe in folder.study.probed:
