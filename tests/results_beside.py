@@ -74,7 +74,7 @@ def write_statistics(root: Path) -> None:
     means = metrics.groupby(GROUP)["srcc"].mean().reset_index()
     grouped = means["protocol"] == "grouped3"
     intervals = means.assign(
-        resampled=np.where(grouped, "prompts", "images"),
+        noise=np.where(grouped, "images and splits", "images"),
         srcc_low=means["srcc"] - 0.1,
         srcc_high=means["srcc"] + 0.1,
         srcc_sd_splits=np.where(grouped, 0.02, np.nan),
@@ -83,8 +83,9 @@ def write_statistics(root: Path) -> None:
     tested = means[(means["variant"] != "mst-clipiqa") & ("mst-clipiqa" in set(means["variant"]))]
     comparisons = tested.drop(columns="srcc").assign(
         against="mst-clipiqa",
-        method="paired bootstrap",
-        srcc_difference=0.0123,
+        metric="srcc",
+        noise="images, seeds",
+        difference=0.0123,
         p=0.01,
         p_holm=0.02,
         family_size=2.0,

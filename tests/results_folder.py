@@ -309,15 +309,17 @@ def _manifest(
 
 
 def add_claims(root: Path) -> Path:
-    """Holds the claims against a small results folder, with intervals of ±0.02."""
+    """Holds the claims against a small results folder; a second seed under lab-seed1 has 0.002 more in each metric."""
     metrics, _ = METRICS.read(METRICS.at(root))
+    second = metrics[metrics["protocol"] == "lab-seed1"].assign(seed=1)
+    second[["srcc", "plcc"]] += 0.002
+    METRICS.write(METRICS.at(root), pd.concat([metrics, second], ignore_index=True), {})
     intervals = metrics.groupby(GROUP).agg(srcc=("srcc", "mean"), plcc=("plcc", "mean"), runs=("n", "size"))
-    for metric in ("srcc", "plcc"):
-        intervals[f"{metric}_low"], intervals[f"{metric}_high"] = intervals[metric] - 0.02, intervals[metric] + 0.02
     INTERVALS.write(INTERVALS.at(root), table_of(INTERVALS, intervals.reset_index()), {})
     COMPARISONS.write(COMPARISONS.at(root), table_of(COMPARISONS), {})
     write_json(CLAIMS_FILE.at(root), claims_document(CLAIMS, PAPER_TABLES, root, RECIPE_FILES))
     # Only the verdicts need them; the page is made without tables of intervals.
+    METRICS.write(METRICS.at(root), metrics, {})
     INTERVALS.at(root).unlink()
     COMPARISONS.at(root).unlink()
     return root

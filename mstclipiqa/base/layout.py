@@ -160,18 +160,19 @@ INTERVALS = ResultsFile(
     "intervals.parquet",
     "compare",
     "a row per mean over runs: its interval, its SD over splits and over seeds",
-    _kinds(GROUP, runs=WHOLE, splits=WHOLE, seeds=WHOLE, n_test=NUMBER, resampled=TEXT)
-    | _numbers("srcc", "srcc_low", "srcc_high", "plcc", "plcc_low", "plcc_high")
+    _kinds(GROUP, runs=WHOLE, splits=WHOLE, seeds=WHOLE, n_test=NUMBER, prompts=WHOLE, noise=TEXT)
+    | _numbers("srcc", "srcc_low", "srcc_high", "srcc_images_error")
+    | _numbers("plcc", "plcc_low", "plcc_high", "plcc_images_error")
     | _numbers("srcc_sd_splits", "srcc_sd_seeds", "plcc_sd_splits", "plcc_sd_seeds"),
     tuple(GROUP),
 )
 COMPARISONS = ResultsFile(
     "comparisons.parquet",
     "compare",
-    "a row per paired test of two variants",
-    _kinds(GROUP, against=TEXT, runs=WHOLE, splits=WHOLE, n_test=NUMBER, n_train=NUMBER, method=TEXT, resampled=TEXT)
-    | _numbers("srcc_difference", "low", "high", "standard_error", "p", "p_holm", "family_size"),
-    (*GROUP, "against"),
+    "a row per paired test of two variants, by a metric",
+    _kinds(GROUP, against=TEXT, metric=TEXT, runs=WHOLE, splits=WHOLE, seeds=WHOLE, prompts=WHOLE, noise=TEXT)
+    | _numbers("difference", "images_error", "standard_error", "freedom", "low", "high", "p", "p_holm", "family_size"),
+    (*GROUP, "against", "metric"),
 )
 GENERATORS = ResultsFile(
     "generators.parquet",

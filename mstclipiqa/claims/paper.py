@@ -153,7 +153,7 @@ def read_paper(claims: Path | str, paper_tables: Path | str) -> Paper:
     """The claims' document and the printed numbers, checked against each other. Raises InputError."""
     document = read_yaml(claims)
     validate(document, CLAIMS_SCHEMA, claims)
-    describe_protocol(document["like_for_like"])
+    describe_protocol(document["like_for_like"]["protocol"])
     try:
         printed = pd.read_csv(paper_tables)[PRINTED]
     except PermissionError:

@@ -1,37 +1,37 @@
-"""The bootstrap over test images or prompts: resamples, intervals, standard errors."""
+"""The bootstrap over test images: replicates of every run's metrics, and of their means."""
 
 import numpy as np
 import pandas as pd
 
 SEED = 16799
-LEVEL = 0.95
 
 #: An interval or a test is left empty where more than this share of its resampled runs have no correlation. Only
 #: benchmarks of a dozen prompts come near: a replicate may draw none that a split tests.
 MOST_UNDEFINED = 0.25
 
 
-# Resampling
-
-
 def bootstrap_runs(
-    runs: pd.DataFrame, predictions: list[pd.DataFrame], samples: pd.DataFrame, replicates: int
+    predictions: list[pd.DataFrame], samples: pd.DataFrame, replicates: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """SRCC and PLCC (runs, replicates) of every run under the same resamples of its benchmark.
 
-    A replicate draws as many images, or prompts with all their images, as the benchmark has, with replacement; a run
-    keeps those that it tested. So runs that share images move together, as they would with other images. NaN where a
-    replicate leaves a run too little to correlate. In simulations of 300 draws intervals of a mean held the truth in
-    93 to 96 % of cases, with ten prompts in 87 %.
+    A replicate draws as many prompts, with all their images, as the benchmark has, with replacement; a run keeps those
+    that it tested. So runs that share images move together, as they would with other images. NaN where a replicate
+    leaves a run too little to correlate.
     """
-    counts = {
-        "images": _draw(np.arange(len(samples)), replicates),
-        "prompts": _draw(pd.factorize(samples["prompt_group"])[0], replicates),
-    }
-    drawn = np.empty((2, len(runs), replicates))
-    for i, (unit, run) in enumerate(zip(runs["resampled"], predictions, strict=True)):
-        drawn[:, i] = weighted_correlations(run["prediction"], run["mos"], counts[unit][run["row"]])
+    counts = _draw(prompts_of(samples), replicates)
+    drawn = np.empty((2, len(predictions), replicates))
+    for i, run in enumerate(predictions):
+        drawn[:, i] = weighted_correlations(run["prediction"], run["mos"], counts[run["row"]])
     return drawn[0], drawn[1]
+
+
+def prompts_of(samples: pd.DataFrame) -> np.ndarray:
+    """The number of each image's prompt, from 0, (images,); images without a prompt have one each."""
+    images = "image " + samples["image"].astype(str)
+    return pd.factorize(("prompt " + samples["prompt_group"].astype(str)).where(samples["prompt_group"] != "", images))[
+        0
+    ]
 
 
 def _draw(unit: np.ndarray, replicates: int) -> np.ndarray:
@@ -83,16 +83,3 @@ def mean_over_runs(drawn: np.ndarray) -> np.ndarray:
         return np.empty(0)
     some = defined.any(axis=0)
     return np.nansum(drawn, axis=0)[some] / defined.sum(axis=0)[some]
-
-
-def percentile_interval(replicates: np.ndarray) -> tuple[float, float]:
-    """The central 95 % of the replicates; (NaN, NaN) of none."""
-    if not len(replicates):
-        return np.nan, np.nan
-    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-def bootstrap_error(differences: np.ndarray) -> float:
-    """SD of the replicates of a difference; NaN of none."""
-    return float(differences.std(ddof=1)) if len(differences) else np.nan

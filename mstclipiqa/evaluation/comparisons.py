@@ -1,22 +1,22 @@
-"""What the reported means are worth: bootstrap intervals, paired tests between variants, SRCC by generator.
+"""What the reported means are worth: intervals, paired tests between variants, SRCC by generator.
 
-Three sources of uncertainty are kept apart. The bootstrap resamples test images (prompts where the protocol splits by
-prompt) under the models as trained; the SD over splits and the SD over seeds say what other training images or another
-start of training would change.
+An interval holds the noise of whatever varied (evaluation/noise): the test images with their prompts, and what training
+varies, which the splits show, or the seeds. The SD over splits and the SD over seeds stand beside it.
 """
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS, METRICS, RUNS, SAMPLES, SPLITS
 from mstclipiqa.base.names import GROUP, RUN
-from mstclipiqa.evaluation.bootstrap import LEVEL, SEED, bootstrap_runs, mean_over_runs, percentile_interval
+from mstclipiqa.evaluation.bootstrap import SEED
 from mstclipiqa.evaluation.by_generator import FEWEST_IMAGES, KINDS, score_by_generator
+from mstclipiqa.evaluation.noise import LEVEL, noise_of_mean
 from mstclipiqa.evaluation.paired_tests import FAMILY, adjust_by_family, compare_variants
+from mstclipiqa.evaluation.resamples import Resamples, resample
 
 REPLICATES = 1000
 
@@ -43,26 +43,17 @@ def compare_runs(
     intervals, comparisons, generators = [], [], []
     for benchmark, runs in metrics.sort_values([*GROUP, "split", "seed"]).groupby("benchmark"):
         samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
-        splits, metadata = SPLITS.read(SPLITS.at(results, benchmark=benchmark))
-        runs = runs.assign(resampled=runs["protocol"].map(_resampled_units(metadata["protocols"])))
+        counts = SPLITS.read(SPLITS.at(results, benchmark=benchmark))[1]["protocols"]
         runs, predictions = runs.reset_index(drop=True), _read_predictions(runs, samples, results)
-        drawn = bootstrap_runs(runs, predictions, samples, replicates)
-        intervals += [_interval(*group, *drawn) for group in runs.groupby(GROUP)]
-        comparisons += compare_variants(runs, _count_roles(splits), drawn[0])
+        resamples = resample(runs, predictions, samples, counts, replicates)
+        intervals += [interval_of(key, group, resamples) for key, group in runs.groupby(GROUP)]
+        comparisons += compare_variants(runs, resamples)
         generators += score_by_generator(runs, predictions, samples, kinds.get(benchmark, {}))
     return (
         pd.DataFrame(intervals, columns=list(INTERVALS.columns)),
         adjust_by_family(pd.DataFrame(comparisons, columns=list(COMPARISONS.columns))),
         pd.DataFrame(generators, columns=list(GENERATORS.columns)),
     )
-
-
-def _resampled_units(leakage: dict[str, list[dict]]) -> dict[str, str]:
-    """By protocol: prompts where no split tests a prompt that it trains on, images otherwise."""
-    return {
-        name: "images" if any(split["test_prompts_in_train"] for split in splits) else "prompts"
-        for name, splits in leakage.items()
-    }
 
 
 def _read_predictions(runs: pd.DataFrame, samples: pd.DataFrame, results: Path) -> list[pd.DataFrame]:
@@ -87,30 +78,29 @@ def _read_predictions(runs: pd.DataFrame, samples: pd.DataFrame, results: Path) 
     return [found[key] for key in keys]
 
 
-def _count_roles(splits: pd.DataFrame) -> pd.DataFrame:
-    """Images by role: a row per (protocol, split)."""
-    return splits.groupby(["protocol", "split"])["role"].value_counts().unstack(fill_value=0)
-
-
 # Intervals
 
 
-def _interval(key: tuple, runs: pd.DataFrame, *drawn: np.ndarray) -> dict:
+def interval_of(key: tuple, runs: pd.DataFrame, resamples: Resamples) -> dict:
     """One row of the intervals: means over the runs of a group, with what they vary by."""
     row = dict(zip(GROUP, key, strict=True)) | {
         "runs": len(runs),
         "splits": runs["split"].nunique(),
         "seeds": runs["seed"].nunique(),
         "n_test": runs["n"].mean(),
-        "resampled": runs["resampled"].iloc[0],
     }
-    for metric, replicates in zip(("srcc", "plcc"), drawn, strict=True):
-        low, high = percentile_interval(mean_over_runs(replicates[runs.index]))
-        by_split = runs.groupby("split")[metric]
+    for metric in resamples.drawn:
+        replicates = resamples.of(metric, runs.index.to_series())
+        values = runs.set_index(["split", "seed"])[metric]
+        noise, by_split = noise_of_mean(values, replicates), values.groupby("split")
+        low, high = noise.interval(values.mean())
         row |= {
-            metric: runs[metric].mean(),
+            "prompts": replicates.count,
+            "noise": ", ".join(noise.names),
+            metric: values.mean(),
             f"{metric}_low": low,
             f"{metric}_high": high,
+            f"{metric}_images_error": replicates.noise().error,
             f"{metric}_sd_splits": by_split.mean().std(),
             f"{metric}_sd_seeds": by_split.std().mean(skipna=False),
         }

@@ -1,76 +1,62 @@
 """Paired tests between variants on the same splits and seeds, adjusted by Holm within a family."""
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from mstclipiqa.base.names import GROUP, TEST, TRAIN
-from mstclipiqa.evaluation.bootstrap import LEVEL, bootstrap_error, mean_over_runs
+from mstclipiqa.base.names import GROUP
+from mstclipiqa.evaluation.noise import IMAGES, Replicates, noise_of_mean
+from mstclipiqa.evaluation.resamples import Resamples
 
-#: The variant that all others are held against.
+#: The variant that the page holds all others against.
 BASE = "mst-clipiqa"
 
-#: From so many splits on, tests rest on the differences between splits.
-FEWEST_SPLITS = 3
-CORRECTED_T, PAIRED_BOOTSTRAP = "corrected resampled t", "paired bootstrap"
-
-#: What is tested together, and adjusted together: all benchmarks, targets and variants of one of these.
-FAMILY = ["recipe", "protocol", "selection"]
+#: What is tested together, and adjusted together: all benchmarks, targets and variants against one variant.
+FAMILY = ["recipe", "protocol", "selection", "metric", "against"]
 
 
-# Paired tests
+def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
+    """Every variant against every other, by each metric, on the runs (split, seed) that both have.
 
-
-def compare_variants(runs: pd.DataFrame, roles: pd.DataFrame, drawn: np.ndarray) -> list[dict]:
-    """Every variant against BASE, on the runs (split, seed) that both have."""
+    `resamples` are of the rows of `runs`. A difference of too few runs to tell what training varies has no error,
+    interval or p.
+    """
     rows = []
-    for key, group in runs.groupby([name for name in GROUP if name != "variant"]):
+    names = [name for name in GROUP if name != "variant"]
+    for key, group in runs.groupby(names):
         by_variant = dict(iter(group.reset_index(names="place").groupby("variant")))
-        base = by_variant.pop(BASE, None)
-        for variant, other in by_variant.items() if base is not None else ():
-            both = other.merge(base, on=["split", "seed"], suffixes=("", "_base"))
+        for variant, against in permutations(by_variant, 2):
+            both = by_variant[variant].merge(by_variant[against], on=["split", "seed"], suffixes=("", "_against"))
             if both.empty:
                 continue
-            by_split = (both["srcc"] - both["srcc_base"]).groupby(both["split"]).mean()
-            protocol = group["protocol"].iloc[0]
-            sizes = roles.loc[[(protocol, split) for split in by_split.index], [TRAIN, TEST]].mean()
-            freedom: float
-            if len(by_split) >= FEWEST_SPLITS:
-                method, freedom = CORRECTED_T, len(by_split) - 1
-                error = corrected_error(by_split.to_numpy(), sizes[TEST] / sizes[TRAIN])
-            else:
-                method, freedom = PAIRED_BOOTSTRAP, np.inf
-                error = bootstrap_error(mean_over_runs(drawn[both["place"]] - drawn[both["place_base"]]))
-            difference = float(by_split.mean())
-            p, low, high = paired_test(difference, error, freedom)
-            rows.append(
-                dict(zip([name for name in GROUP if name != "variant"], key, strict=True))
-                | {"variant": variant, "against": BASE, "runs": len(both), "splits": len(by_split)}
-                | {"n_test": sizes[TEST], "n_train": sizes[TRAIN], "method": method}
-                | {"resampled": group["resampled"].iloc[0] if method == PAIRED_BOOTSTRAP else ""}
-                | {"srcc_difference": difference, "standard_error": error, "p": p, "low": low, "high": high}
-            )
+            named = dict(zip(names, key, strict=True)) | {"variant": variant, "against": against}
+            named |= {"runs": len(both), "splits": both["split"].nunique(), "seeds": both["seed"].nunique()}
+            both = both.set_index(["split", "seed"])
+            for metric in resamples.drawn:
+                replicates = resamples.of(metric, both["place"], both["place_against"])
+                differences = (both[metric] - both[f"{metric}_against"]).round(12)  # equal runs differ by nothing
+                rows.append(named | {"metric": metric} | _test(differences, replicates))
     return rows
 
 
-def corrected_error(differences: np.ndarray, test_to_train: float) -> float:
-    """Standard error of the mean of J differences from overlapping training sets.
-
-    Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003: the variance over splits
-    times 1/J + n_test/n_train.
-    """
-    return float(np.sqrt((1 / len(differences) + test_to_train) * np.var(differences, ddof=1)))
-
-
-def paired_test(difference: float, error: float, freedom: float) -> tuple[float, float, float]:
-    """Two-sided p and 95 % interval (low, high) of a difference; infinite freedom is the normal distribution.
-
-    Without any spread p is 1 for no difference and 0 for any other.
-    """
-    if error == 0:
-        return float(difference == 0), difference, difference
-    margin = stats.t.ppf((1 + LEVEL) / 2, freedom) * error
-    return float(2 * stats.t.sf(abs(difference) / error, freedom)), difference - margin, difference + margin
+def _test(differences: pd.Series, replicates: Replicates) -> dict:
+    """What a row says of the mean of differences."""
+    images, noise = replicates.noise(), noise_of_mean(differences, replicates)
+    unknown = noise.names == (IMAGES,)  # what training varies is not known
+    difference = float(differences.mean())
+    low, high = (np.nan, np.nan) if unknown else noise.interval(difference)
+    return {
+        "prompts": replicates.count,
+        "noise": ", ".join(noise.names),
+        "difference": difference,
+        "images_error": images.error,
+        "standard_error": np.nan if unknown else noise.error,
+        "freedom": np.nan if unknown else noise.freedom,
+        "low": low,
+        "high": high,
+        "p": np.nan if unknown else noise.differs(difference),
+    }
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from mstclipiqa.base.names import GROUP
 from mstclipiqa.claims.rules import NOT_RUN, UNTESTABLE
-from mstclipiqa.evaluation.bootstrap import LEVEL
-from mstclipiqa.evaluation.paired_tests import FAMILY, FEWEST_SPLITS, corrected_error, holm, paired_test
+from mstclipiqa.evaluation.noise import FEWEST_SPLITS, LEVEL, Noise
+from mstclipiqa.evaluation.paired_tests import holm
 from mstclipiqa.provenance.faults import TOLERANCE, name_run
 from mstclipiqa.provenance.measurement import CAUSES, ENVIRONMENT, KEYS, METRICS, TABLES, Measurement
 
@@ -29,6 +29,9 @@ SMALLEST_CHANGE = 0.005
 #: Other kernels round otherwise. Up to this learning rate that moved no metric by as much as 1e-6, so that rows can be
 #: compared between machines with the same libraries; at 1e-3 training amplifies it, up to 0.06 in one run.
 STEADY_RATE = 1e-4
+
+#: What is pooled over benchmarks: what moves all of them a little shows in none alone.
+POOLED = ["recipe", "protocol", "selection"]
 
 #: Changed metrics that are listed; the others are counted.
 SHOWN = 20
@@ -182,7 +185,7 @@ def _moved_means(both: pd.DataFrame, intervals: pd.DataFrame) -> Comparison:
                 if abs(new - old) > SMALLEST_CHANGE and not np.isnan(low) and not low <= old <= high:
                     band = f"the reference lies outside [{low:.4f}, {high:.4f}]"
                     failures.append(f"{' '.join(key)}: {_describe_metric(metric, old, new)}, {band}")
-        for key, runs in change.groupby(FAMILY):
+        for key, runs in change.groupby(POOLED):
             pooled = runs.groupby("benchmark")[[f"{metric}_old", metric, "change"]].mean()
             if len(pooled) >= FEWEST_SPLITS:
                 name = f"{' '.join(key)}, mean of {len(pooled)} benchmarks"
@@ -206,9 +209,8 @@ def _significant(tests: list[dict]) -> list[str]:
 
 def _test(name: str, metric: str, old: float, new: float, changes: pd.Series) -> dict:
     """Student's paired test of a mean change. The splits are the same ones, so that their overlap corrects nothing."""
-    error = corrected_error(changes.to_numpy(), test_to_train=0)
-    p, _, _ = paired_test(float(changes.mean()), error, len(changes) - 1)
-    return {"name": name, "metric": metric, "old": old, "new": new, "change": changes.mean(), "p": p}
+    mean, noise = changes.mean(), Noise((("runs", changes.var() / len(changes), len(changes) - 1),))
+    return {"name": name, "metric": metric, "old": old, "new": new, "change": mean, "p": noise.differs(mean)}
 
 
 def _describe_metric(metric: str, old: float, new: float) -> str:

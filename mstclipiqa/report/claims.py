@@ -24,6 +24,9 @@ FORMATS = {
 CONTRADICTED = "contradicted"
 UNDECIDED = ("untestable", "not run")
 
+#: The column of the verdicts that count.
+COUNTED = "Claims"
+
 
 @dataclass(frozen=True)
 class ClaimTable(Table):
@@ -76,47 +79,59 @@ def _recipes(results: Results, document: dict) -> dict[str, str]:
 
 
 def verdicts(results: Results, document: dict) -> Table:
-    """How many claims have which verdict: without runs, and under each recipe."""
-    rows = document["claims"]
-    rows = rows[rows["like_for_like"]]
-    columns = {"": "Without runs", **_recipes(results, document)}
+    """How many claims have which verdict, each counted once; and beside it by each recipe under the like-for-like
+    protocol."""
+    rows, like = document["claims"], document["like_for_like"]
+    recipes = _recipes(results, document)
+    measured = rows[(rows["recipe"] != "") & rows["protocol"].isin(["", like["protocol"]])]
+    chosen = {COUNTED: rows[rows["counts"]]}
+    chosen |= {f"Beside: {title}": measured[measured["recipe"] == name] for name, title in recipes.items()}
+    counts = {title: Counter(of_column["verdict"]) for title, of_column in chosen.items()}
     full = pd.DataFrame(
         [
-            {"verdict": verdict}
-            | {name or "without_runs": int(((rows["recipe"] == name) & (rows["verdict"] == verdict)).sum())
-               for name in columns}
+            {"verdict": verdict, "counted": counts[COUNTED][verdict]}
+            | {name: counts[f"Beside: {title}"][verdict] for name, title in recipes.items()}
             for verdict in document["verdicts"]
         ]
-    )  # fmt: skip
+    )
     shown = [
-        {"Verdict": Cell(row["verdict"], document["verdicts"][row["verdict"]])}
-        | {title: f"{row[name or 'without_runs']:,}" for name, title in columns.items()}
-        for row in full.to_dict("records")
+        {"Verdict": Cell(verdict, rule)} | {title: f"{of_column[verdict]:,}" for title, of_column in counts.items()}
+        for verdict, rule in document["verdicts"].items()
     ]
-
-    def count(chosen: pd.DataFrame) -> str:
-        counts = Counter(chosen["verdict"])
-        return ", ".join(f"{counts[name]:,} {name}" for name in document["verdicts"] if counts[name]) or "none"
-
     margins, version = document["margins"], document["rules"][-1]
     return Table(
         "verdicts",
-        f"{rows['id'].nunique():,} claims. Decided without runs: {count(rows[rows['recipe'] == ''])}. "
-        f"Decided by runs or counts, once under each recipe: {count(rows[rows['recipe'] != ''])}.",
+        f"{sum(counts[COUNTED].values()):,} claims, each counted once.",
         full,
-        frame_of(shown, ["Verdict", *columns.values()]),
-        numeric=tuple(columns.values()),
+        frame_of(shown, ["Verdict", *counts]),
+        numeric=tuple(counts),
         notes=[
-            f"The verdict that counts is that of protocol {document['like_for_like']}, "
-            f"{SELECTIONS[document['selection']]}, the most like-for-like; those of other protocols stand beside it.",
+            f"A claim counts by the recipe and protocol that are most like its source: {recipes[like['recipe']]}, "
+            f"{like['protocol']}, {SELECTIONS[document['selection']]}. Other recipes under this protocol stand beside; "
+            "other protocols are in the tables below.",
+            *_power(rows),
             f"Rules: version {version['version']} of {version['date']}.",
             f"Margins: SRCC ±{margins['srcc']:g}, PLCC ±{margins['plcc']:g}, gains ±{margins['gain']:g} points, "
             f"parameters ±{margins['parameters']:,}. Printed numbers must agree within what rounding can do.",
             "A measured number above what is claimed is as little reproduced as one below it.",
-            "The interval of a gain or an ordering is that of the paired test where there is one (SRCC); otherwise "
-            "errors are taken as independent: too wide for two models on the same images. Printed rivals have none.",
+            f"Under {like['protocol']} the paper tested the same images, so that a rerun differs by training alone: "
+            "the noise is that of seeds. Under other protocols it is that of splits, or of images and seeds. A "
+            "printed number is one run: its interval is that of one more run.",
         ],
     )
+
+
+def _power(rows: pd.DataFrame) -> list[str]:
+    """A note on how many of the printed margins the evidence that counts could have shown; none without any."""
+    orderings = rows[rows["counts"] & (rows["kind"] == "ordering")].dropna(subset=["detectable"])
+    if orderings.empty:
+        return []
+    shown = (orderings["detectable"] <= orderings["printed"].abs()).sum()
+    return [
+        f"Power: of {len(orderings)} orderings measured, the printed margin of {shown} is large enough to be shown by "
+        f"this evidence in 80 % of cases. The median printed margin is {orderings['printed'].abs().median():.4f}, the "
+        f"median margin that could have been shown {orderings['detectable'].median():.4f}."
+    ]
 
 
 def _value(row: dict, name: str) -> str:
@@ -199,6 +214,8 @@ def _measured(row: dict) -> Cell:
     if pd.isna(row["measured"]):
         return Cell(DASH)
     interval = "" if pd.isna(row["low"]) else f"[{_value(row, 'low')}, {_value(row, 'high')}]"
+    if not pd.isna(row["detectable"]) and row["kind"] in ("ordering", "gain"):
+        interval = f"{interval}, could show {_value(row, 'detectable').lstrip('+')},"
     runs = f"{row['runs']} run{'s' * (row['runs'] > 1)}" if row["runs"] else ""
     text = _value(row, "measured")
     return Cell(text, " ".join(filter(None, [interval, runs])), tuple(filter(None, row["files"].split("; "))))

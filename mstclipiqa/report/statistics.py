@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mstclipiqa.base.names import SELECTIONS, TARGETS
+from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
 from mstclipiqa.report.paper import BEST_RIVAL, PAPER
 from mstclipiqa.report.results import GROUP_ORDER, Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -52,12 +52,12 @@ def intervals(results: Results) -> Table | None:
             for column, name in spreads.items():
                 cells[title, name] = f"{row[column]:.4f}" if pd.notna(row[column]) else DASH
         shown.append(cells)
-        groups.append(Cell(f"{target.capitalize()}: {protocol}, {SELECTIONS[selection]}", _resampled(group)))
+        groups.append(Cell(f"{target.capitalize()}: {protocol}, {SELECTIONS[selection]}", _varied(group)))
     columns = [("", "Method"), ("", "Recipe"), *_by_benchmark(["SRCC", *spreads.values()], results, rows)]
     return Table(
         "intervals",
-        "Mean SRCC over runs with its 95 % bootstrap interval over test images, under the models as trained; beside it "
-        "the SD over splits (of means over seeds) and over seeds (mean over splits), where there are several.",
+        "Mean SRCC over runs with its 95 % interval; beside it the SD over splits (of means over seeds) and over seeds "
+        "(mean over splits), where there are several.",
         results.statistics["intervals"],
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),
@@ -66,14 +66,15 @@ def intervals(results: Results) -> Table | None:
         grouped_by="Target, protocol and selection",
         notes=[
             *_only_models(results),
-            "Prompts are resampled with all their images where no split tests a prompt that it trains on, single "
-            "images elsewhere. All runs see the same resamples, so an interval is of the mean that stands beside it.",
+            "An interval holds the noise of what varied, which each heading names: the images tested (a bootstrap of "
+            "prompts with all their images), and splits or seeds, which show what training varies. That of images "
+            "alone says nothing of training. How often such intervals hold the truth: docs/calibration.md.",
         ],
     )
 
 
-def _resampled(rows: pd.DataFrame) -> str:
-    return f"resampled by {' or '.join(sorted(rows['resampled'].str.removesuffix('s').unique()))}"
+def _varied(rows: pd.DataFrame) -> str:
+    return f"noise of {' or '.join(sorted(rows['noise'].unique()))}"
 
 
 def paired_tests(results: Results) -> Table | None:
@@ -81,17 +82,17 @@ def paired_tests(results: Results) -> Table | None:
     if not results.statistics:
         return None
     table = results.statistics["comparisons"]
-    rows = table[results.is_main(table)]
+    rows = table[results.is_main(table) & (table["against"] == MODELS[0]) & (table["metric"] == "srcc")]
     shown, groups = [], []
     for (recipe, protocol, selection), family in rows.groupby(["recipe", "protocol", "selection"], sort=False):
         heading = f"{results.title('recipes', recipe)}: {protocol}, {SELECTIONS[selection]}"
         size = family["family_size"].max()
-        remark = f"{0 if pd.isna(size) else int(size)} tests, {' and '.join(sorted(family['method'].unique()))}"
+        remark = f"{0 if pd.isna(size) else int(size)} tests, {_varied(family)}"
         for variant, tests in family.groupby("variant", sort=False):
             cells: dict[tuple[str, str], str | Cell] = {("", "Method"): results.title("variants", variant)}
             for test in tests.to_dict("records"):
                 place = results.title("benchmarks", test["benchmark"]), test["target"].capitalize()
-                cells[place] = Cell(f"{test['srcc_difference']:+.4f}", _p(test["p_holm"]))
+                cells[place] = Cell(f"{test['difference']:+.4f}", _p(test["p_holm"]))
             shown.append(cells)
             groups.append(Cell(heading, remark))
     measured = {(benchmark, target) for benchmark, target in zip(rows["benchmark"], rows["target"], strict=True)}
@@ -102,23 +103,21 @@ def paired_tests(results: Results) -> Table | None:
         if (benchmark, target) in measured
     ]
     columns = [("", "Method"), *columns]
-    against = " and ".join(results.title("variants", name) for name in rows["against"].unique())
     return Table(
         "paired_tests",
-        f"SRCC of each variant less that of {against or 'another'} on the same splits and seeds, with Holm's "
-        "adjusted p.",
+        f"SRCC of each variant less that of {results.title('variants', MODELS[0])} on the same splits and seeds, with "
+        "Holm's adjusted p.",
         table,
         frame_of(shown, columns),
         numeric=tuple(columns[1:]),
         groups=groups,
         grouped_by="Recipe, protocol and selection",
         notes=[
-            f"{(rows['p_holm'] < ALPHA).sum()} of {len(rows)} differences have an adjusted p below {ALPHA}. The "
-            "adjustment is within a heading: one recipe, protocol and selection, all its benchmarks, targets and "
-            "variants; across headings nothing is adjusted.",
-            "From three splits on, the corrected resampled t (Nadeau and Bengio 2003), since splits share training "
-            "images; with fewer, a normal test with the standard error of a paired bootstrap over test images or "
-            "prompts, which says nothing of other splits.",
+            f"{(rows['p_holm'] < ALPHA).sum()} of {rows['p_holm'].notna().sum()} tests have an adjusted p below "
+            f"{ALPHA}. The adjustment is within a heading: one recipe, protocol and selection, all its benchmarks, "
+            "targets and variants; across headings nothing is adjusted.",
+            "Two models that differ in nothing but their seeds differ, too. So there is no test where one split was "
+            "trained from one seed. The CSV has every two variants, and PLCC.",
         ],
     )
 

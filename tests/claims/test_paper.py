@@ -113,7 +113,7 @@ def test_a_misprint_would_be_found(tmp_path):
         (lambda d: d["statements"][0]["rule"]["gain"].update(ours="NIQE"), "no number for IV, NIQE"),
         (lambda d: d["tables"]["I"]["methods"].update(NIQE="mst-clipiqa"), "no method 'NIQE'"),
         (lambda d: d["tables"]["II"]["methods"].update(GFF="gated"), "unknown variant 'gated'"),
-        (lambda d: d.update(like_for_like="lucky"), "unknown protocol 'lucky'"),
+        (lambda d: d["like_for_like"].update(protocol="lucky"), "unknown protocol 'lucky'"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, change, words):

@@ -70,7 +70,13 @@ def suite(tmp_path, samples, monkeypatch):
     """Writes a results folder from predictions by variant; returns it with its metrics."""
     monkeypatch.setattr("mstclipiqa.evaluation.per_run.METRICS", {"srcc": metrics.srcc, "plcc": metrics.plcc})
     splits = split(samples)
-    leakage = {"lab-seed1": [{"test_prompts_in_train": 9}], "grouped3": [{"test_prompts_in_train": 0}] * 3}
+    sizes = {"train": 160, "val": 0, "test": 40}
+    leakage = {
+        "lab-seed1": [sizes | {"split": 0, "test_prompts_in_train": 9}],
+        "grouped3": [
+            sizes | {"split": number, "train": 159, "val": 1, "test_prompts_in_train": 0} for number in range(3)
+        ],
+    }
 
     def write(**noises):
         folder = tmp_path / "agiqa-3k"

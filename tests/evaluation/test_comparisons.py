@@ -8,7 +8,7 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256, write_table
 from mstclipiqa.base.layout import COMPARISONS, INTERVALS
 from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
-from mstclipiqa.evaluation.paired_tests import BASE, CORRECTED_T, PAIRED_BOOTSTRAP
+from mstclipiqa.evaluation.paired_tests import BASE
 
 
 def test_intervals_keep_the_three_sources_apart(suite):
@@ -24,50 +24,71 @@ def test_intervals_keep_the_three_sources_apart(suite):
         assert row["srcc_low"] < row["srcc"] < row["srcc_high"]
         assert (row["runs"], row["splits"], row["seeds"], row["n_test"]) == (by_split.size, len(by_split), 2, 40)
         assert row["srcc_sd_seeds"] == pytest.approx(by_split.std(axis=1).mean())
+        assert 0 < row["srcc_images_error"] < 0.2 and row["prompts"] <= 40
         if key[0] == "grouped3":
-            assert row["resampled"] == "prompts"
+            assert row["noise"] == "images and splits"
             assert row["srcc_sd_splits"] == pytest.approx(by_split.mean(axis=1).std())
         else:
-            assert row["resampled"] == "images" and np.isnan(row["srcc_sd_splits"])
+            assert row["noise"] == "images, seeds" and np.isnan(row["srcc_sd_splits"])
 
 
-def test_one_seed_has_no_spread_over_seeds(suite):
-    results, scores = suite(mst_clipiqa={"noise": 0.5, "seeds": (3,)})
+def test_one_seed_has_no_spread_over_seeds_and_no_test_on_one_split(suite):
+    one = {"noise": 0.5, "seeds": (3,)}
+    results, scores = suite(mst_clipiqa=one, worse=one | {"noise": 3.0})
     intervals, table, _ = compare_runs(scores, results, replicates=50)
     assert intervals["srcc_sd_seeds"].isna().all() and (intervals["seeds"] == 1).all()
+    single = table[table["protocol"] == "lab-seed1"]
+    assert (single["noise"] == "images").all() and (single["images_error"] > 0).all()
+    assert single[["standard_error", "freedom", "low", "high", "p", "p_holm"]].isna().all(axis=None)
+    # Three splits were trained from other images each: their spread shows what training varies.
+    assert table.loc[table["protocol"] == "grouped3", "p"].notna().all()
+
+
+def test_one_variant_has_nothing_to_be_held_against(suite):
+    results, scores = suite(mst_clipiqa=0.5)
+    _, table, _ = compare_runs(scores, results, replicates=50)
     assert table.empty and list(table) == list(COMPARISONS.columns)
 
 
-def test_variants_are_held_against_the_papers_first(suite):
+def test_any_two_variants_are_held_against_each_other(suite):
     results, scores = suite(mst_clipiqa=0.5, twin=0.5, worse=3.0)
     _, table, _ = compare_runs(scores, results, replicates=200)
     assert list(table) == list(COMPARISONS.columns)
-    assert set(table["against"]) == {BASE} and set(table["variant"]) == {"twin", "worse"}
-    assert table["method"].tolist() == [
-        CORRECTED_T if protocol == "grouped3" else PAIRED_BOOTSTRAP for protocol in table["protocol"]
-    ]
-    twins, worse = table[table["variant"] == "twin"], table[table["variant"] == "worse"]
-    assert (twins["srcc_difference"] == 0).all() and (twins["p"] == 1).all() and (twins["p_holm"] == 1).all()
-    assert (worse["srcc_difference"] < 0).all()
-    assert (worse["high"] < 0)[worse["method"] == PAIRED_BOOTSTRAP].all()
-    # Two tests in each family of recipe, protocol and selection.
-    assert (table["family_size"] == 2).all()
-    np.testing.assert_allclose(worse["p_holm"], np.minimum(1, 2 * worse["p"]))
+    variants = {BASE, "twin", "worse"}
+    for (protocol, _, metric), rows in table.groupby(["protocol", "selection", "metric"]):
+        assert set(zip(rows["variant"], rows["against"], strict=True)) == {
+            (one, other) for one in variants for other in variants if one != other
+        }
+        # Two tests in each family: all variants against one.
+        assert (rows["family_size"] == 2).all()
+        by_pair = rows.set_index(["variant", "against"])
+        twins, worse = by_pair.loc["twin", BASE], by_pair.loc["worse", BASE]
+        assert (twins["difference"], twins["p"], twins["p_holm"]) == (0, 1, 1)
+        assert worse["difference"] < 0 and worse["difference"] == -by_pair.loc[(BASE, "worse"), "difference"]
+        assert worse["p_holm"] == pytest.approx(min(1, 2 * worse["p"]))
+        runs = scores[(scores["protocol"] == protocol) & (scores["selection"] == rows["selection"].iloc[0])]
+        means = runs.groupby("variant")[metric].mean()
+        assert worse["difference"] == pytest.approx(means["worse"] - means[BASE])
+    last = table[(table["selection"] == "last") & (table["metric"] == "srcc")].set_index("protocol")
+    assert last["noise"].to_dict() == {"lab-seed1": "images, seeds", "grouped3": "images and splits"}
 
-    row = worse[(worse["protocol"] == "grouped3") & (worse["selection"] == "last")].iloc[0]
+    row = last[(last["variant"] == "worse") & (last["against"] == BASE)].loc["grouped3"]
     runs = scores[(scores["protocol"] == "grouped3") & (scores["selection"] == "last")]
     by_split = runs.pivot_table(index="split", columns="variant", values="srcc")
     differences = (by_split["worse"] - by_split[BASE]).to_numpy()
-    t = differences.mean() / np.sqrt((1 / 3 + 40 / 159) * differences.var(ddof=1))
-    assert row["p"] == pytest.approx(2 * stats.t.sf(abs(t), 2))
-    assert (row["runs"], row["splits"], row["n_test"], row["n_train"]) == (6, 3, 40, 159)
+    weight = 0.05 * (row["prompts"] - 1)
+    variance = 2 * (1 / 3 + 40 / 160) * differences.var(ddof=1) + weight * row["images_error"] ** 2
+    error, freedom = np.sqrt(variance / (2 + weight)), 2 + weight
+    assert row["standard_error"] == pytest.approx(error) and row["freedom"] == pytest.approx(freedom)
+    assert row["p"] == pytest.approx(2 * stats.t.sf(abs(differences.mean()) / error, freedom))
+    assert (row["runs"], row["splits"], row["seeds"]) == (6, 3, 2)
 
 
 def test_runs_that_only_one_variant_has_are_left_out_of_a_pair(suite):
     results, scores = suite(mst_clipiqa={"noise": 0.5, "seeds": (0, 1)}, other={"noise": 0.5, "seeds": (1, 2)})
     _, table, _ = compare_runs(scores, results, replicates=50)
-    assert table.loc[table["protocol"] == "grouped3", "runs"].tolist() == [3, 3]
-    assert (table["srcc_difference"] == 0).all()
+    assert set(table.loc[table["protocol"] == "grouped3", "runs"]) == {3}
+    assert (table["difference"] == 0).all()
 
 
 def test_equal_inputs_give_equal_bytes(suite, tmp_path):

@@ -35,7 +35,7 @@ def test_an_interval_stands_beside_its_mean(make_statistics):
     assert ("AGIQA-3K", "SD seeds") not in table.shown
     # the main selection of each protocol, of both targets, recipes and models
     assert len(table.shown) == 2 * 2 * 2 * 2
-    assert [group.note for group in table.groups[::4]] == ["resampled by image", "resampled by prompt"] * 2
+    assert [group.note for group in table.groups[::4]] == ["noise of images", "noise of images and splits"] * 2
     assert len(table.full) == 32
 
 
@@ -43,8 +43,8 @@ def test_paired_tests_show_the_adjusted_p_of_each_family(make_statistics):
     table = statistics.paired_tests(read_results(make_statistics()))
     assert len(table.shown) == 2 * 2  # recipes, protocols
     assert {str(cell) for cell in table.shown["AGIQA-3K", "Quality"]} == {"+0.0123 p 0.020"}
-    assert table.groups[0].note == "2 tests, paired bootstrap"
-    assert "8 of 8 differences have an adjusted p below 0.05" in table.notes[0]
+    assert table.groups[0].note == "2 tests, noise of images, seeds"
+    assert "8 of 8 tests have an adjusted p below 0.05" in table.notes[0]
 
 
 def test_the_audit_is_the_difference_of_the_means(make_results):

@@ -1,0 +1,129 @@
+"""What a suite measured, as the claims are held against it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import read_table
+from mstclipiqa.base.layout import COMPARISONS, INTERVALS, SAMPLES, SPLITS
+from mstclipiqa.base.layout import METRICS as METRICS_TABLE
+from mstclipiqa.base.names import TEST
+from mstclipiqa.data.protocols import describe_protocol
+from mstclipiqa.evaluation.noise import IMAGES, Noise
+from mstclipiqa.model.recipes import Recipe, load_recipe
+
+#: What names a cell: all runs whose mean is one number, by the main selection of their protocol.
+CELL = ["benchmark", "target", "recipe", "variant", "protocol"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The `runs` of a cell by (split, seed), with the columns srcc and plcc; the `file` of their predictions; and by
+    metric the noise of their mean that comes from the `images` tested alone."""
+
+    runs: pd.DataFrame
+    file: str
+    images: dict[str, Noise]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a suite measured: its `cells` by CELL; by CELL, another variant and a metric, what the difference between
+    the two may move by (`pairs`): from the images tested alone, and from all that varies; the identities of the
+    `encoders` behind each file; and by (benchmark, protocol) the sums over splits of the `counts` of test images and of
+    leaking ones."""
+
+    cells: dict[tuple, Cell]
+    pairs: dict[tuple, tuple[Noise, Noise]]
+    encoders: dict[str, list[dict]]
+    counts: dict[tuple[str, str], dict[str, int]]
+    synthetic: frozenset[str]
+    recipes: dict[str, Recipe]
+
+    @property
+    def protocols(self) -> list[str]:
+        """The protocols that were run."""
+        return sorted(self._have["protocol"])
+
+    @cached_property
+    def _have(self) -> dict[str, set[str]]:
+        return {name: {key[k] for key in self.cells} for k, name in enumerate(CELL)}
+
+    def lacks(self, needed: Iterable[tuple], recipe: str, protocol: str) -> str | None:
+        """What of the cells (variant, benchmark, target) was not run, in words; None where nothing is missing."""
+        have = self._have
+        if recipe not in have["recipe"]:
+            return f"recipe {recipe} is not in this suite"
+        for variant, benchmark, target in needed:
+            for name, value in (("benchmark", benchmark), ("variant", variant), ("protocol", protocol)):
+                if value not in have[name]:
+                    return f"{name} {value} is not in this suite"
+            if (benchmark, target, recipe, variant, protocol) not in self.cells:
+                return f"{variant} was not run on {benchmark}, {target}, by recipe {recipe}, {protocol}"
+        return None
+
+    def leakage(self, benchmarks: Iterable[str], protocol: str) -> float:
+        """The share of test images whose prompt is in training."""
+        counts = [self.counts[name, protocol] for name in benchmarks]
+        leaking = sum(count["test_images_with_prompt_in_train"] for count in counts)
+        return leaking / sum(count[TEST] for count in counts)
+
+
+def read_suite(results: Path, recipes: Path | str) -> Suite:
+    """Read what the claims are held against from `results/<suite>/`, and every recipe of a folder.
+
+    Raises InputError where a file is missing or is not what it should be.
+    """
+    metrics, intervals, comparisons = (
+        _main_selections(entry.read(entry.at(results))[0]) for entry in (METRICS_TABLE, INTERVALS, COMPARISONS)
+    )
+    runs = {key: group for key, group in metrics.groupby(CELL)}
+    cells = {}
+    for row in intervals.to_dict("records"):
+        key = tuple(row[name] for name in CELL)
+        if key not in runs:
+            raise InputError(f"{INTERVALS.at(results)}: {'/'.join(key)} is not in metrics.parquet; run again")
+        images = {metric: _image_noise(row[f"{metric}_images_error"], row["prompts"]) for metric in ("srcc", "plcc")}
+        of_cell = runs[key].set_index(["split", "seed"])[["srcc", "plcc"]]
+        cells[key] = Cell(of_cell, runs[key]["file"].iloc[0], images)
+    pairs = {
+        (*(row[name] for name in CELL), row["against"], row["metric"]): (
+            _image_noise(row["images_error"], row["prompts"]),
+            Noise(((row["noise"], row["standard_error"] ** 2, row["freedom"]),)),
+        )
+        for row in comparisons.to_dict("records")
+    }
+    benchmarks = sorted({key[0] for key in cells})
+    cards = {file: read_table(results / file)[1] for file in sorted({cell.file for cell in cells.values()})}
+    synthetic = {name for name in benchmarks if read_table(SAMPLES.at(results, benchmark=name))[1]["synthetic"]}
+    synthetic |= {card["benchmark"] for card in cards.values() if card["synthetic"]}
+    counts = {
+        (name, protocol): {
+            key: sum(split[key] for split in splits) for key in (TEST, "test_images_with_prompt_in_train")
+        }
+        for name in benchmarks
+        for protocol, splits in read_table(SPLITS.at(results, benchmark=name))[1]["protocols"].items()
+    }
+    paths = sorted(Path(recipes).glob("*.yaml"))
+    return Suite(
+        cells=cells,
+        pairs=pairs,
+        encoders={file: list(card["encoders"].values()) for file, card in cards.items()},
+        counts=counts,
+        synthetic=frozenset(synthetic),
+        recipes={path.stem: load_recipe(path) for path in paths},
+    )
+
+
+def _main_selections(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows by the main selection of each protocol."""
+    main = {name: describe_protocol(name)["selection"] for name in table["protocol"].unique()}
+    return table[table["selection"] == table["protocol"].map(main)]
+
+
+def _image_noise(error: float, prompts: int) -> Noise:
+    return Noise(((IMAGES, error**2, max(prompts - 1, 1)),))

@@ -1,0 +1,182 @@
+"""How far an estimate from runs may lie from the truth: one variance for each source of noise that varies.
+
+The sources are the test images, with the prompts that they share, the splits, and the seeds of training. What they give
+is checked where the truth is known: tests/calibration.py, docs/calibration.md.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mstclipiqa.evaluation.bootstrap import mean_over_runs
+
+LEVEL = 0.95
+POWER = 0.8
+
+IMAGES, SPLITS, SEEDS, IMAGES_AND_SPLITS = "images", "splits", "seeds", "images and splits"
+
+#: From so many splits on, their spread is taken for what other splits would give.
+FEWEST_SPLITS = 3
+
+#: Splits by prompt: how much a degree of freedom of the noise of the images weighs beside one of that over splits. The
+#: fewer the prompts, the more do other prompts change training, which the first knows nothing of.
+IMAGES_WEIGHT = 0.05
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Independent sources of noise: for each its name, its variance and the degrees of freedom that this is known by.
+
+    A variance of NaN is unknown; so is then the noise as a whole.
+    """
+
+    sources: tuple[tuple[str, float, float], ...] = ()
+
+    def __add__(self, other: "Noise") -> "Noise":
+        return Noise(self.sources + other.sources)
+
+    def times(self, weight: float) -> "Noise":
+        """The noise of an estimate that is multiplied by `weight`."""
+        return Noise(tuple((name, weight**2 * variance, freedom) for name, variance, freedom in self.sources))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources, each once."""
+        return tuple(dict.fromkeys(name for name, *_ in self.sources))
+
+    @property
+    def variance(self) -> float:
+        """The variance of all sources together; NaN where there is none, or one is unknown."""
+        return sum(variance for _, variance, _ in self.sources) if self.sources else np.nan
+
+    @property
+    def error(self) -> float:
+        """The standard error."""
+        return float(np.sqrt(self.variance))
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the sum (Welch and Satterthwaite: Biometrics Bulletin 2, 1946)."""
+        spread = sum(variance**2 / freedom for _, variance, freedom in self.sources)
+        return self.variance**2 / spread if spread else min((freedom for *_, freedom in self.sources), default=np.inf)
+
+    def interval(self, estimate: float) -> tuple[float, float]:
+        """The 95 % interval of an estimate by Student's t; (NaN, NaN) where the noise is unknown."""
+        half = stats.t.ppf((1 + LEVEL) / 2, self.freedom) * self.error if self.variance else self.variance
+        return float(estimate - half), float(estimate + half)
+
+    @property
+    def detectable(self) -> float:
+        """The smallest difference whose interval excludes 0 in 80 % of cases."""
+        return float((stats.t.ppf((1 + LEVEL) / 2, self.freedom) + stats.t.ppf(POWER, self.freedom)) * self.error)
+
+    def above(self, estimate: float) -> float:
+        """One-sided p that the truth is above 0. NaN where the noise is unknown; without any noise 0, or 1."""
+        if self.variance == 0:
+            return float(estimate <= 0)
+        return float(stats.t.sf(estimate / self.error, self.freedom))
+
+    def differs(self, estimate: float) -> float:
+        """Two-sided p that the truth is not 0; without any noise 1 for no difference, and 0 for any other."""
+        return 1.0 if estimate == 0 == self.variance else float(np.minimum(1, 2 * self.above(abs(estimate))))
+
+
+def image_noise(replicates: np.ndarray, prompts: int) -> Noise:
+    """Of a mean's bootstrap `replicates`, where so many prompts were tested: their variance, enlarged because few
+    prompts resampled vary too little, by as much as the jackknife's is. Unknown of fewer than two of either."""
+    known = len(replicates) > 1 and prompts > 1
+    variance = float(replicates.var(ddof=1)) * (prompts / (prompts - 1)) ** 2 if known else np.nan
+    return Noise(((IMAGES, variance, max(prompts - 1, 1)),))
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """What some runs were tested on: the bootstrap replicates of each one's number, `drawn` (runs, replicates), and the
+    `prompts` that each tested; how many images are tested for one that is not; and whether splits are by prompt, so
+    that models know no prompt that they are tested on."""
+
+    drawn: np.ndarray
+    prompts: list[np.ndarray]
+    tested_to_rest: float
+    by_prompt: bool
+
+    @property
+    def count(self) -> int:
+        """How many prompts all runs tested together."""
+        return len(np.unique(np.concatenate(self.prompts)))
+
+    def noise(self) -> Noise:
+        """Of the mean over the runs, under the models as trained."""
+        return image_noise(mean_over_runs(self.drawn), self.count)
+
+    def variance_of_one(self) -> float:
+        """The mean variance of a single run's number, under the models as trained."""
+        drawn = [row[~np.isnan(row)] for row in self.drawn]
+        return float(np.mean([image_noise(*one).variance for one in zip(drawn, map(len, self.prompts), strict=True)]))
+
+
+def noise_of_mean(values: pd.Series, replicates: Replicates) -> Noise:
+    """Of the mean of `values`, by (split, seed), as an estimate of what the method reaches on such images.
+
+    The noise of the images alone is too little: training on other images, or from another seed, changes the models.
+
+    * Splits by image: what splits vary by beyond what the images tested explain is training's. It averages out.
+    * Splits by prompt: other prompts change test and training together. The variance over J splits that Nadeau and
+      Bengio correct for what the splits share (Machine Learning 52, 2003), 1/J + tested/rest times the variance over
+      splits, counts both, but J - 1 degrees of freedom are few. It is pooled with that of the images.
+    * Fewer than FEWEST_SPLITS splits: seeds stand for training. With one seed the noise is that of the images alone.
+    """
+    images, by_split = replicates.noise(), _by_split(values)
+    splits = len(by_split)
+    if splits < FEWEST_SPLITS:
+        return images + noise_between_seeds(values) if len(values) > splits else images
+    between, freedom = float(by_split.var(ddof=1)), splits - 1
+    if not replicates.by_prompt:
+        trained = max(0.0, between - replicates.variance_of_one())
+        return images + Noise(((SPLITS, trained / splits, freedom),))
+    corrected = (1 / splits + replicates.tested_to_rest) * between
+    if np.isnan(images.variance):
+        return Noise(((SPLITS, corrected, freedom),))
+    weight = IMAGES_WEIGHT * images.freedom
+    pooled = (freedom * corrected + weight * images.variance) / (freedom + weight)
+    return Noise(((IMAGES_AND_SPLITS, pooled, freedom + weight),))
+
+
+def noise_between_seeds(values: pd.Series) -> Noise:
+    """Of the mean of `values`, by (split, seed), on the same splits and images: from the start of training and its
+    batches alone. Unknown where every split has one seed."""
+    variance, freedom = _between_seeds(values)
+    return Noise(((SEEDS, variance / len(values), max(freedom, 1)),))
+
+
+def noise_of_one_run(values: pd.Series, images: Noise | None) -> Noise:
+    """Of the mean of `values`, by (split, seed), as a prediction of one more run of the method, which is what a paper
+    prints.
+
+    `images` is None where that run tests the same images: then only training varies. Otherwise it is a run on another
+    split of the same benchmark.
+    """
+    by_split, (within, freedom) = _by_split(values), _between_seeds(values)
+    splits, seeds = len(by_split), len(values) / len(by_split)
+    if images is not None and splits >= FEWEST_SPLITS:
+        between = float(by_split.var(ddof=1))
+        one = between + (within * (1 - 1 / seeds) if freedom else 0.0)
+        return Noise(((SPLITS, between / splits + one, splits - 1),))
+    trained = Noise(((SEEDS, within * (1 + 1 / len(values)), max(freedom, 1)),))
+    return trained if images is None else images + images + trained
+
+
+def _by_split(values: pd.Series) -> np.ndarray:
+    """The mean of each split."""
+    split = pd.factorize(values.index.get_level_values("split"))[0]
+    return np.bincount(split, values) / np.bincount(split)
+
+
+def _between_seeds(values: pd.Series) -> tuple[float, int]:
+    """The variance over seeds within splits, and its degrees of freedom: NaN and 0 where every split has one seed."""
+    split, numbers = pd.factorize(values.index.get_level_values("split"))
+    freedom = len(values) - len(numbers)
+    within = values.to_numpy() - (np.bincount(split, values) / np.bincount(split))[split]
+    return (float((within**2).sum() / freedom) if freedom else np.nan), freedom
