@@ -25,20 +25,24 @@ if TYPE_CHECKING:
 @click.option("--variant", required=True)
 @click.option("--target", required=True)
 @click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
+@click.option("--split-seed", "split_seeds", type=SEED, multiple=True, help="Of protocols of several splits; else all.")
 @click.option("--workers", type=COUNT, default=1, help="Processes on a CPU; changes the speed only.")
 @click.option("--device", type=click.Choice(["cpu", "auto"]), default="cpu", help="auto: a GPU, where there is one.")
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
     coarse_views: Path | None, fine_views: Path | None, recipe: "Recipe", variant: str, target: str,
-    seeds: tuple[int, ...], workers: int, device: str, out: Path,
+    seeds: tuple[int, ...], split_seeds: tuple[int, ...], workers: int, device: str, out: Path,
 ) -> None:  # fmt: skip
     """Train every split and seed of one target, recipe and variant. Resumes at the first unfinished run."""
     from mstclipiqa.training.dataset import DatasetFiles
     from mstclipiqa.training.job import train_from_files
 
     files = DatasetFiles(samples, coarse, fine, prompts, coarse_views, fine_views)
-    train_from_files(out, files, splits, levels, recipe, variant, target, list(seeds), fine_levels, workers, device)
+    train_from_files(
+        out, files, splits, levels, recipe, variant, target, list(seeds), list(split_seeds or seeds), fine_levels,
+        workers, device,
+    )  # fmt: skip
 
 
 @click.command()

@@ -104,9 +104,9 @@ def _check_complete(path: Path, predictions: pd.DataFrame, metadata: dict, split
     """No run of a split, seed or selection is missing, and there is none that the splits have not."""
     asked = splits[["protocol", "split"]].drop_duplicates()
     validated = set(splits[splits["role"] == VAL][["protocol", "split"]].itertuples(index=False, name=None))
-    selections = predictions[["protocol", "selection"]].drop_duplicates()
-    # Of a protocol without any prediction no selection is known: its runs are missing under the name that they have.
-    expected = asked.merge(predictions[["seed"]].drop_duplicates(), how="cross").merge(selections, how="left")[RUN]
+    kinds = predictions[["protocol", "seed", "selection"]].drop_duplicates()
+    # Of a protocol without any prediction no seed or selection is known: its runs are missing under the name they have.
+    expected = asked.merge(kinds, how="left")[RUN]
     has = [row.selection != VALIDATION or (row.protocol, row.split) in validated for row in expected.itertuples()]
     both = expected[np.array(has, dtype=bool)].merge(predictions[RUN].drop_duplicates(), how="outer", indicator="side")
     for side, what in (("left_only", "is missing"), ("right_only", "is none of the splits table")):

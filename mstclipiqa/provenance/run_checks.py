@@ -20,7 +20,7 @@ from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import FIT_TOLERANCE, find_difference, is_loose_fit, kinds, show
 from mstclipiqa.provenance.folder import AGAIN, RESTORE, Folder
-from mstclipiqa.study.study import Job
+from mstclipiqa.study.study import Job, seeds_of
 
 
 def check_runs(folder: Folder) -> None:
@@ -104,7 +104,8 @@ def _tests(folder: Folder, job: Job, table: pd.DataFrame) -> bool:
     selections = [(LAST, tested), (BEST_ON_TEST, tested), (VALIDATION, tested.merge(validated))]
     again = pd.concat([
         images.assign(seed=seed, selection=selection)
-        for seed in folder.config["seeds"] for selection, images in selections
+        for selection, asked in selections for protocol, images in asked.groupby("protocol")
+        for seed in seeds_of(folder.config, splits.loc[splits["protocol"] == protocol, "split"].nunique())
     ])  # fmt: skip
     again["mos"] = again["image"].map(samples.set_index("image")[job.target])
     return folder.compare(job.path, table, again, [*RUN, "image"])

@@ -19,7 +19,7 @@ from mstclipiqa.encoders.clip import default_device, load_encoder
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.model.build import build_model
 from mstclipiqa.model.recipes import Recipe
-from mstclipiqa.study.study import Study
+from mstclipiqa.study.study import Study, seeds_of
 from mstclipiqa.training.dataset import Dataset
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import train_run
@@ -53,13 +53,13 @@ def count_steps(study: Study, samples: dict[str, pd.DataFrame]) -> pd.DataFrame:
     for name, frame in samples.items():
         splits, _ = split_samples(frame, study.config["protocols"])
         counts = splits.groupby(["protocol", "split"])["role"].value_counts().unstack(fill_value=0)
+        splits_of = counts.groupby("protocol").size()
+        seeds = [len(seeds_of(study.config, splits_of[protocol])) for protocol, _ in counts.index]
         for job in (job for job in study.jobs if job.benchmark == name):
             recipe = study.recipes[job.recipe]
-            runs = len(counts) * len(study.config["seeds"])
-            steps = sum(math.ceil(n / recipe.batch_size) for n in counts[TRAIN]) * recipe.epochs
-            tested = int(counts[TEST].sum()) * recipe.epochs
-            factor = len(study.config["seeds"])
-            rows.append((name, job.target, job.recipe, job.variant, runs, steps * factor, tested * factor))
+            steps = sum(math.ceil(n / recipe.batch_size) * k for n, k in zip(counts[TRAIN], seeds, strict=True)) * recipe.epochs
+            tested = int((counts[TEST] * seeds).sum()) * recipe.epochs
+            rows.append((name, job.target, job.recipe, job.variant, sum(seeds), steps, tested))
     return pd.DataFrame(rows, columns=["benchmark", "target", "recipe", "variant", "runs", "steps", "evaluated"])
 
 

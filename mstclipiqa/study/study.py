@@ -67,6 +67,11 @@ def list_jobs(config: Mapping, benchmarks: Collection[str]) -> list[Job]:
     return list(dict.fromkeys(jobs))
 
 
+def seeds_of(config: Mapping, splits: int) -> list[int]:
+    """The seeds that a protocol of so many splits is run with."""
+    return config.get("split_seeds", config["seeds"]) if splits > 1 else config["seeds"]
+
+
 class Study:
     """A configuration, checked: which benchmarks are present, why others are absent, and what is to be run.
 

@@ -80,6 +80,7 @@ def train_from_files(
     variant: str,
     target: str,
     seeds: list[int],
+    split_seeds: list[int],
     fine_levels: Path | None = None,
     workers: int = 1,
     device: str = "cpu",
@@ -94,7 +95,10 @@ def train_from_files(
     metadata |= {"target": target, "recipe": recipe.name, "recipe_values": recipe.values, "variant": variant}
     table, own_levels = SPLITS.read(splits)[0], load_texts(fine_levels) if fine_levels else None
     chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
-    train_job(output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers, chosen)
+    train_job(
+        output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers, chosen,
+        split_seeds,
+    )  # fmt: skip
 
 
 def train_job(
@@ -109,8 +113,10 @@ def train_job(
     fine_levels: TextFeatures | None = None,
     workers: int = 1,
     device: torch.device = CPU,
+    split_seeds: list[int] | None = None,
 ) -> None:
-    """Train every (protocol, split, seed) run of one job and write all test predictions to `output`.
+    """Train every (protocol, split, seed) run of one job and write all test predictions to `output`: all `seeds` of a
+    protocol of one split, `split_seeds` (all, if none are given) of one of several, whose splits vary training, too.
 
     Every run depends on its own seed and split alone, so the grouping of runs into jobs, and on a CPU the `workers`,
     change nothing. On a GPU a run's neighbours change its last bits. A killed job resumes at its first unfinished run.
@@ -128,10 +134,11 @@ def train_job(
     }
     labels = [data.images, data.mos.tolist(), data.low, data.high]
     parts = Parts(output, [metadata, variant, recipe.values, contents, labels])
+    several = splits.groupby("protocol")["split"].nunique() > 1
     runs = [
         Run(protocol, int(split), seed, assign_roles(data, group, f"{protocol}, split {split}"))
         for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True)
-        for seed in dict.fromkeys(seeds)
+        for seed in dict.fromkeys(split_seeds or seeds if several[protocol] else seeds)
     ]
 
     def part(run: Run) -> Path:

@@ -18,7 +18,10 @@ rule train:
     params:
         files=training_options,
         recipe=lambda wildcards: planned_recipe(wildcards.recipe),
-        seeds=" ".join(f"--seed {seed}" for seed in config["seeds"]),
+        seeds=" ".join(
+            [f"--seed {seed}" for seed in config["seeds"]]
+            + [f"--split-seed {seed}" for seed in config.get("split_seeds", [])]
+        ),
         device=config["training"]["device"],
         code=lambda wildcards: code_of_variant("mstclipiqa.training.job", wildcards.variant),
     shell:
