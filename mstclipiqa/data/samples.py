@@ -11,7 +11,7 @@ import pandas as pd
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, sha256
 from mstclipiqa.base.layout import SAMPLES
-from mstclipiqa.base.names import IMAGE_SUFFIXES, TARGETS
+from mstclipiqa.base.names import IMAGE_FORMATS, TARGETS
 from mstclipiqa.base.pixels import opened
 from mstclipiqa.base.text import find_fault, printable
 from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels, is_synthetic
@@ -86,7 +86,7 @@ def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list
     """
     found: dict[str, list[Path]] = defaultdict(list)
     for path in list_files(root):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.suffix.lower() in IMAGE_FORMATS:
             found[path.name].append(path)
     names = list(names)
     missing = [name for name in names if name not in found]
