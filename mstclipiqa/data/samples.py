@@ -149,7 +149,7 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
     synthetic = is_synthetic(root)
     for path in labels.files:
         check_place(root, path)
-    rows_read, prompts_read = len(labels.frame), labels.frame["prompt"].nunique()
+    prompts_read = labels.frame["prompt"].nunique()
     frame = check_labels(benchmark, labels)
     if not synthetic and benchmark.images not in (None, len(frame)):
         what = f"images with labels, where the published labels have {benchmark.images:,}"
@@ -197,7 +197,7 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
         "label_files": {path.relative_to(root).as_posix(): sha256(path) for path in labels.files},
         "columns": labels.columns,
         "ranges": {target: list(benchmark.ranges[target]) for target in benchmark.targets},
-        "rows_read": rows_read,
+        **labels.row_facts,
         "prompts_read": prompts_read,
         "images": len(samples),
         "prompts": int(samples["prompt"].nunique()),
@@ -207,7 +207,6 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
             target: {key: float(getattr(labels.frame[target], key)()) for key in ("min", "max", "mean", "std")}
             for target in benchmark.targets
         },
-        "excluded": labels.excluded,
         "defects": [asdict(defect) for defect in labels.defects],
     }
     return samples, card
