@@ -325,7 +325,7 @@ def splits_from_samples(output: Path, samples: Path, names: Sequence[str]) -> li
 
 
 def _describe_split(count: dict[str, int]) -> str:
-    same = f"; counts as split {count['counts_as']}, which has at least {SAME_TEST:.0%} of its test images"
+    same = f"; counts as split {count['counts_as']}, which has at least {100 * SAME_TEST:.0f} % of its test images"
     return (
         f"{count['train']} train, {count['val']} val, {count['test']} test; "
         f"{count['test_images_with_prompt_in_train']} test images have their prompt in training, "

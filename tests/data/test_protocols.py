@@ -456,4 +456,4 @@ def test_the_step_says_which_splits_count_as_others_and_what_has_none(tmp_path, 
     SAMPLES.write(path, samples.assign(benchmark="agiqa-3k"), {"benchmark": "agiqa-3k", "title": "AGIQA-3K"})
     first, again = splits_from_samples(tmp_path / "splits.parquet", path, ["file-ipce"])
     assert "counts as" not in first
-    assert again.endswith("; counts as split 0, which has at least 90% of its test images")
+    assert again.endswith("; counts as split 0, which has at least 90 % of its test images")
