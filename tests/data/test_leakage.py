@@ -61,6 +61,10 @@ def test_clusters_are_what_a_plain_search_finds(seed):
     assert 1 < len(found) < len(samples)
 
 
+def test_images_that_are_linked_in_two_ways_are_linked():
+    assert len(clusters_of(samples_of(["a red boat", "a red boat too"], files=["same", "same"]))) == 1
+
+
 def test_prompts_in_different_chunks_are_compared():
     prompts = [f"{k} {k}a {k}b" for k in range(CHUNK + 20)]
     prompts[3], prompts[-1] = "a red boat", "some red boat at sea"
