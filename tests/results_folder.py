@@ -170,15 +170,18 @@ def _write_samples(path: Path, benchmark: str, names: list[str], hashes: list, s
 def _write_splits(path: Path, benchmark: str, names: list[str]) -> None:
     test = len(names) // 5
     counts = {
-        "lab-seed1": [(0, len(names) - test, 0, test, test, 12, 12)],
-        "grouped3": [(s, len(names) - 2 * test - s, test, test + s, s, 3, min(s, 1)) for s in range(3)],
+        "lab-seed1": [(0, 0, len(names) - test, 0, test, test, 2, 1, 12, 12)],
+        "grouped3": [(s, s, len(names) - 2 * test - s, test, test + s, s, 0, 0, 3, min(s, 1)) for s in range(3)],
     }
     keys = [
         "split",
+        "counts_as",
         "train",
         "val",
         "test",
         "test_images_with_prompt_in_train",
+        "test_images_with_near_prompt_in_train",
+        "test_images_with_bytes_in_train",
         "test_prompts",
         "test_prompts_in_train",
     ]

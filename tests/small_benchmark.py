@@ -31,6 +31,7 @@ def make_samples() -> pd.DataFrame:
         {
             "benchmark": "toy",
             "image": [f"{row:03d}.png" for row in range(COUNT)],
+            "row": range(COUNT),
             "sha256": [f"hash {row}" for row in range(COUNT)],
             "prompt": prompt,
             "prompt_group": prompt,

@@ -32,5 +32,8 @@ RUN = ["protocol", "split", "seed", "selection"]
 #: What the runs share whose mean is reported: it is over splits and seeds.
 GROUP = [*JOB, "protocol", "selection"]
 
-#: The endings of the image files that a benchmark may have.
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+#: The formats of the images that are read, as Pillow calls them, by the endings of their files in small letters.
+IMAGE_FORMATS = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".gif": "GIF", ".bmp": "BMP", ".tif": "TIFF",
+    ".tiff": "TIFF",
+}  # fmt: skip

@@ -9,10 +9,11 @@ from pathlib import Path
 from PIL import Image
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import IMAGE_FORMATS
 
-#: The formats that benchmarks have. Pillow knows others: its EPS reader starts Ghostscript, and others of its readers
-#: raise whatever they like.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+#: Pillow knows other formats too: its EPS reader starts Ghostscript, and others of its readers raise whatever they
+#: like.
+FORMATS = tuple(dict.fromkeys(IMAGE_FORMATS.values()))
 
 #: How many times longer than wide an image may be. CLIP resizes the short side to 224 pixels and keeps the ratio: at
 #: this one, to 5 million pixels.

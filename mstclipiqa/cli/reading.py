@@ -27,7 +27,7 @@ def samples(benchmark: str, root: Path, out: Path) -> None:
 @click.option("--protocol", "protocols", multiple=True, required=True, help="Repeatable, e.g. lab-seed1, grouped10.")
 @options.table
 def split(samples: Path, protocols: tuple[str, ...], out: Path) -> None:
-    """Split a benchmark under each protocol, and measure each split's prompt leakage."""
+    """Split a benchmark under each protocol, and measure what each split leaks."""
     from mstclipiqa.data.protocols import splits_from_samples
 
     for line in splits_from_samples(out, samples, protocols):

@@ -9,7 +9,7 @@ from mstclipiqa.base.archives import extract, hash_members
 from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import atomic, list_files, sha256
-from mstclipiqa.base.names import IMAGE_SUFFIXES
+from mstclipiqa.base.names import IMAGE_FORMATS
 from mstclipiqa.base.progress import say
 from mstclipiqa.base.text import printable
 from mstclipiqa.data.benchmarks import get_benchmark
@@ -81,7 +81,7 @@ def _address(source: Mapping) -> str:
 def inspect_folder(benchmark: Benchmark, folder: Path, facts: Mapping) -> State:
     """What a benchmark's folder has, by the benchmark's own reader of labels; images are counted, not opened."""
     published = _published_hashes(facts)
-    found = {path.name for path in list_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES}
+    found = {path.name for path in list_files(folder) if path.suffix.lower() in IMAGE_FORMATS}
     synthetic = is_synthetic(folder)
     try:
         labels = benchmark.read(folder)
@@ -179,7 +179,7 @@ def _unpack(archive: Path, folder: Path, facts: Mapping) -> None:
     Raises InputError, before anything is written, for a label file with other bytes than published, and for drawn data,
     of which the mark would be left behind.
     """
-    known = {path.name for path in list_files(folder) if path.suffix.lower() not in IMAGE_SUFFIXES}
+    known = {path.name for path in list_files(folder) if path.suffix.lower() not in IMAGE_FORMATS}
     published = {name: hashes for name, hashes in _published_hashes(facts).items() if name not in known}
     for name, found in hash_members(archive, [*published, SYNTHETIC_MARK]).items():
         hashes = published.get(Path(name).name, set())

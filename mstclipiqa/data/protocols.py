@@ -1,9 +1,10 @@
-"""Protocols: functions from a samples table to (split, role), and how much of the test set they leak."""
+"""Protocols: functions from a samples table to (split, role), and what each split leaks."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.base.names import TEST, TRAIN, UNUSED, VAL
 from mstclipiqa.base.text import printable
 from mstclipiqa.data.benchmarks import BENCHMARKS
-from mstclipiqa.data.label_files import first_row, read_delimited
+from mstclipiqa.data.benchmarks.benchmark import shuffled_rows
+from mstclipiqa.data.label_files import MOST_ROWS, first_row, read_delimited
+from mstclipiqa.data.leakage import SAME_TEST, Likeness, count_once
 
 #: Seeds the grouped and the random splits, so that split k is the same whatever their number.
 GROUPED_SEED, RANDOM_SEED = 16799, 2606
@@ -35,7 +38,8 @@ class Protocol:
     """A family of protocols. `pattern` is the family's name with `{n}` for its number, as in `grouped{n}`, or
     `{name}` for that of a file; a family of one has neither.
 
-    `splits` maps (samples, number) to one array of roles per split, or, of a file, (samples, name, excluded images);
+    `splits` maps (samples, number or file's name, the samples' card) to one array of roles per split, or to none where
+    the protocol has no split of the benchmark; the samples have a column `cluster` more (`leakage.Likeness`).
     `selection` is the epoch that the protocol's headline number comes from, and `description` says for the report how
     it splits.
     """
@@ -56,31 +60,76 @@ class Protocol:
         return match.groupdict().get("name", number) if number in self.numbers else None
 
 
-def lab_splits(samples: pd.DataFrame, seed: int) -> Iterator[Roles]:
-    """The laboratory's public loaders: shuffle the label rows with numpy's legacy generator, first 80 % train."""
-    order = np.arange(len(samples))
-    np.random.RandomState(seed).shuffle(order)
-    roles = np.full(len(samples), TEST, dtype=object)
-    roles[order[: int(0.8 * len(samples))]] = TRAIN
-    yield roles
+def lab_splits(samples: pd.DataFrame, seed: int, card: Mapping[str, Any]) -> Iterator[Roles]:
+    """The shuffle of the laboratory's public loaders, with any seed: of all label rows, first 80 % train."""
+    yield _roles_of_rows(samples, shuffled_rows(_count_label_rows(samples, card), seed))
 
 
-def grouped_splits(samples: pd.DataFrame, count: int) -> Iterator[Roles]:
-    """`count` random 64/16/20 splits by prompt group: no prompt of one role is seen in another."""
-    groups = np.array(sorted(samples["prompt_group"].unique()), dtype=object)
-    held_out = max(1, round(0.2 * len(groups)))
-    chosen = max(1, round(0.2 * (len(groups) - held_out)))
-    if len(groups) < held_out + chosen + 1:
-        raise InputError(f"{len(groups)} distinct prompts are too few to split by prompt; use another protocol")
+def loader_splits(samples: pd.DataFrame, _: int, card: Mapping[str, Any]) -> Iterator[Roles]:
+    """The laboratory's public loader of this very benchmark. None where no loader is known, and where the label rows
+    stand in another order than in the file that it reads."""
+    benchmark = BENCHMARKS.get(samples["benchmark"].iloc[0])
+    if benchmark and benchmark.loader and card.get("official_order", True):
+        yield _roles_of_rows(samples, benchmark.loader(_count_label_rows(samples, card)))
+
+
+def released_splits(samples: pd.DataFrame, _: int, card: Mapping[str, Any]) -> Iterator[Roles]:
+    """The released code's torch.utils.data.random_split of all label rows, 80/20, with a generator of seed 42."""
+    import torch  # the Snakefile reads this module, and needs no torch
+
+    rows = _count_label_rows(samples, card)
+    sizes = [int(0.8 * rows), rows - int(0.8 * rows)]
+    generator = torch.Generator().manual_seed(RELEASED_SEED)
+    images = torch.utils.data.TensorDataset(torch.arange(rows))
+    tested = np.zeros(rows, dtype=bool)
+    tested[torch.utils.data.random_split(images, sizes, generator)[1].indices] = True
+    yield _roles_of_rows(samples, tested)
+
+
+def _count_label_rows(samples: pd.DataFrame, card: Mapping[str, Any]) -> int:
+    """How many label rows were read, those without a usable image too: loaders shuffle them all, and one row less
+    gives another permutation. Raises InputError for a card that cannot be that of the samples."""
+    rows = card.get("rows_read", len(samples))
+    if not isinstance(rows, int) or not 0 <= samples["row"].min() <= samples["row"].max() < rows <= MOST_ROWS:
+        raise InputError(
+            f"samples of {samples['benchmark'].iloc[0]}: their card says {rows!r:.40} label rows, and one is of row "
+            f"{samples['row'].max()}; read the benchmark again"
+        )
+    return rows
+
+
+def _roles_of_rows(samples: pd.DataFrame, tested: np.ndarray) -> Roles:
+    """The role of every sample, by whether its label row is tested (rows,)."""
+    return np.where(tested[samples["row"]], TEST, TRAIN).astype(object)
+
+
+def grouped_splits(samples: pd.DataFrame, count: int, _: Mapping[str, Any]) -> Iterator[Roles]:
+    """`count` random splits, 64/16/20 % of the images as nearly as whole clusters allow: no prompt of one role, no
+    nearly identical one and no file is seen in another."""
+    sizes = samples["cluster"].value_counts().sort_index()
+    if len(sizes) < 3:
+        raise InputError(f"{len(sizes)} clusters of like prompts are too few to split by prompt; use another protocol")
     for split in range(count):
-        shuffled = np.random.default_rng([GROUPED_SEED, split]).permutation(groups)
-        role_of = dict.fromkeys(groups, TRAIN)
-        role_of |= dict.fromkeys(shuffled[:held_out], TEST)
-        role_of |= dict.fromkeys(shuffled[held_out : held_out + chosen], VAL)
-        yield samples["prompt_group"].map(role_of).to_numpy(dtype=object)
+        shuffled = np.random.default_rng([GROUPED_SEED, split]).permutation(sizes.index)
+        test = _take(sizes[shuffled], 0.20 * len(samples), leave=2)
+        validation = _take(sizes[shuffled].drop(test), 0.16 * len(samples), leave=1)
+        role_of = dict.fromkeys(sizes.index, TRAIN) | dict.fromkeys(test, TEST) | dict.fromkeys(validation, VAL)
+        yield samples["cluster"].map(role_of).to_numpy(dtype=object)
 
 
-def random_splits(samples: pd.DataFrame, count: int) -> Iterator[Roles]:
+def _take(sizes: pd.Series, wanted: float, leave: int) -> list[int]:
+    """The first clusters, of those in `sizes` with their images, that together come nearer to `wanted` images with each
+    one; at least one, and all but `leave`."""
+    taken: list[int] = []
+    images = 0
+    for cluster, size in sizes.items():
+        if len(taken) < len(sizes) - leave and abs(images + size - wanted) < abs(images - wanted):
+            taken.append(cluster)
+            images += size
+    return taken or [sizes.idxmin()]
+
+
+def random_splits(samples: pd.DataFrame, count: int, _: Mapping[str, Any]) -> Iterator[Roles]:
     """`count` random 80/20 splits by image."""
     for split in range(count):
         order = np.random.default_rng([RANDOM_SEED, split]).permutation(len(samples))
@@ -89,27 +138,14 @@ def random_splits(samples: pd.DataFrame, count: int) -> Iterator[Roles]:
         yield roles
 
 
-def released_splits(samples: pd.DataFrame, _: int) -> Iterator[Roles]:
-    """The released code's torch.utils.data.random_split, 80/20 by image, with a generator of seed 42."""
-    import torch  # the Snakefile reads this module, and needs no torch
-
-    sizes = [int(0.8 * len(samples)), len(samples) - int(0.8 * len(samples))]
-    generator = torch.Generator().manual_seed(RELEASED_SEED)
-    images = torch.utils.data.TensorDataset(torch.arange(len(samples)))
-    train = torch.utils.data.random_split(images, sizes, generator)[0]
-    roles = np.full(len(samples), TEST, dtype=object)
-    roles[train.indices] = TRAIN
-    yield roles
-
-
-def published_splits(samples: pd.DataFrame, name: str, excluded: Mapping[str, str]) -> Iterator[Roles]:
+def published_splits(samples: pd.DataFrame, name: str, card: Mapping[str, Any]) -> Iterator[Roles]:
     """The splits of config/splits/<name>.csv, in the order of their numbers; none where the file has no row of this
-    benchmark. `excluded` says of images with labels why these are not used.
+    benchmark. The card says which images with labels are excluded, and why.
 
     Raises InputError for a file that is missing or not of the format; a benchmark, role or image that is unknown; an
     image that is not used, or stands twice in one split; and splits that are not numbered from 0, one after another.
     """
-    path, table = SPLIT_FILES / f"{name}.csv", _read_published(name)
+    path, table, excluded = SPLIT_FILES / f"{name}.csv", _read_published(name), card.get("excluded") or {}
     table = table[table["benchmark"] == samples["benchmark"].iloc[0]]
     unused = table[table["image"].isin(excluded)]
     if len(unused):
@@ -164,24 +200,33 @@ PROTOCOLS = (
         "lab-seed{n}",
         range(2**32),
         "best-on-test",
-        "label rows shuffled by numpy.random.seed({n}), first 80 % for training, by image; "
+        "all label rows shuffled by numpy.random.seed({n}), first 80 % for training, by image; "
         "the epoch with the best SRCC on the test images is reported, as the released code does",
         lab_splits,
+    ),
+    Protocol(
+        "loader",
+        range(1),
+        "best-on-test",
+        "the one split of the laboratory's public loader of the benchmark, by image: lab-seed1 on AGIQA-1K, AGIQA-3K "
+        "and AIGCIQA2023; on PKU-AIGIQA-4K every fourth label row of the official file for test; none on a benchmark "
+        "whose loader is not known, such as AIGIQA-20K; the epoch with the best SRCC on the test images is reported",
+        loader_splits,
     ),
     Protocol(
         "grouped{n}",
         range(1, 1000),
         "validation",
-        "{n} random splits by prompt (64/16/20 % train/validation/test): no test prompt is seen in training; "
-        "the epoch is chosen on the validation prompts",
+        "{n} random splits by prompt (about 64/16/20 % of the images train/validation/test): no test prompt, no nearly "
+        "identical one and no test image's bytes are seen in training; the epoch is chosen on the validation prompts",
         grouped_splits,
     ),
     Protocol(
         "released",
         range(1),
         "best-on-test",
-        "torch.utils.data.random_split with a generator of seed 42, 80/20 by image, as the released code splits and "
-        "reports: the epoch with the best SRCC on the test images",
+        "torch.utils.data.random_split of all label rows with a generator of seed 42, 80/20 by image, as the released "
+        "code splits and reports: the epoch with the best SRCC on the test images",
         released_splits,
     ),
     Protocol(
@@ -222,26 +267,22 @@ def describe_protocol(name: str) -> dict[str, str]:
 
 
 def split_samples(
-    samples: pd.DataFrame, names: list[str], excluded: Mapping[str, str] | None = None
+    samples: pd.DataFrame, names: Sequence[str], card: Mapping[str, Any] | None = None
 ) -> tuple[pd.DataFrame, dict[str, list[dict]]]:
-    """Every split of the named protocols, and each one's counts and prompt leakage. `excluded` is that of the samples'
-    card: why images with labels are not used.
+    """Every split of the named protocols, and what each one counts and leaks. `card` is that of the samples; without
+    one, they are all label rows.
 
-    The table has a row per (protocol, split, image) with its role: train, val or test. Raises InputError for a split
-    without training images or without test images, where no protocol has a split of the benchmark, and as the
-    protocols do.
+    The table has a row per (protocol, split, image) with its role: train, val or test. The counts are those of
+    `Likeness.count`, and `counts_as` (`count_once`); a protocol without a split of the benchmark has none. Raises
+    InputError for a split without training images or without test images, where no protocol has a split of the
+    benchmark, and as the protocols do.
     """
-    tables = []
-    leakage: dict[str, list[dict]] = {}
-    files: list[str] = []
+    tables, counts = [], {}
+    likeness = Likeness(samples)
+    clustered = samples.assign(cluster=likeness.clusters)
     for name in dict.fromkeys(names):
         protocol, argument = get_protocol(name)
-        leakage[name] = []
-        if isinstance(argument, str):
-            files.append(argument)
-            splits = protocol.splits(samples, argument, excluded or {})
-        else:
-            splits = protocol.splits(samples, argument)
+        splits = list(protocol.splits(clustered, argument, card or {}))
         for split, roles in enumerate(splits):
             for role in (TRAIN, TEST):
                 if not (roles == role).any():
@@ -250,38 +291,44 @@ def split_samples(
                     )
             table = pd.DataFrame({"protocol": name, "split": split, "image": samples["image"], "role": roles})
             tables.append(table[table["role"] != UNUSED])
-            leakage[name].append({"split": split, **measure_leakage(samples["prompt_group"], roles)})
-    if not tables:
-        found = [
-            f"{SPLIT_FILES / file}.csv has {', '.join(sorted(set(_read_published(file)['benchmark'])))}"
-            for file in files
+        counts[name] = [
+            {"split": split, **likeness.count(splits[split]), "counts_as": first}
+            for split, first in enumerate(count_once(splits))
         ]
-        own = samples["benchmark"].iloc[0]
-        raise InputError(f"{', '.join(names)}: no split of {own}; {'; '.join(found)}; choose another protocol")
-    return pd.concat(tables, ignore_index=True), leakage
+    if not tables:
+        reasons = "; ".join([f"no split of {samples['benchmark'].iloc[0]}", *_list_published(names)])
+        raise InputError(f"{', '.join(names)}: {reasons}; choose another protocol")
+    return pd.concat(tables, ignore_index=True), counts
 
 
-def measure_leakage(prompt_groups: pd.Series, roles: Roles) -> dict[str, int]:
-    """Images per role, and how many test images and test prompts have their prompt in training too."""
-    training = set(prompt_groups[roles == TRAIN])
-    test = prompt_groups[roles == TEST]
-    return {
-        **{role: int((roles == role).sum()) for role in (TRAIN, VAL, TEST)},
-        "test_images_with_prompt_in_train": int(test.isin(training).sum()),
-        "test_prompts": int(test.nunique()),
-        "test_prompts_in_train": len(set(test) & training),
-    }
+def _list_published(names: Sequence[str]) -> list[str]:
+    """Which benchmarks the files of the named protocols have, for those that are files."""
+    files = [name.removeprefix("file-") for name in names if name.startswith("file-")]
+    return [
+        f"{SPLIT_FILES / file}.csv has {', '.join(sorted(set(_read_published(file)['benchmark'])))}" for file in files
+    ]
 
 
 def splits_from_samples(output: Path, samples: Path, names: Sequence[str]) -> list[str]:
     """Split a samples table under the named protocols, write the splits table `output`, and say what leaks, a line
     for each split."""
     frame, card = SAMPLES.read(samples)
-    splits, leakage = split_samples(frame, list(names), card.get("excluded"))
-    SPLITS.write(output, splits, {"benchmark": card["benchmark"], "protocols": leakage})
-    return [
-        f"{card['title']}, {protocol} split {count['split']}: {count['train']} train, {count['val']} val, "
-        f"{count['test']} test; {count['test_images_with_prompt_in_train']} test images have their prompt in training"
-        for protocol, counts in leakage.items()
-        for count in counts
-    ]
+    splits, protocols = split_samples(frame, names, card)
+    SPLITS.write(output, splits, {"benchmark": card["benchmark"], "protocols": protocols})
+    lines = []
+    for protocol, counts in protocols.items():
+        if not counts:
+            lines.append(f"{card['title']}, {protocol}: no split of this benchmark")
+        for count in counts:
+            lines.append(f"{card['title']}, {protocol} split {count['split']}: {_describe_split(count)}")
+    return lines
+
+
+def _describe_split(count: dict[str, int]) -> str:
+    same = f"; counts as split {count['counts_as']}, which has at least {100 * SAME_TEST:.0f} % of its test images"
+    return (
+        f"{count['train']} train, {count['val']} val, {count['test']} test; "
+        f"{count['test_images_with_prompt_in_train']} test images have their prompt in training, "
+        f"{count['test_images_with_near_prompt_in_train']} a nearly identical one, "
+        f"{count['test_images_with_bytes_in_train']} their bytes" + same * (count["counts_as"] != count["split"])
+    )

@@ -11,7 +11,7 @@ import pandas as pd
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, sha256
 from mstclipiqa.base.layout import SAMPLES
-from mstclipiqa.base.names import IMAGE_SUFFIXES, TARGETS
+from mstclipiqa.base.names import IMAGE_FORMATS, TARGETS
 from mstclipiqa.base.pixels import opened
 from mstclipiqa.base.text import find_fault, printable
 from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels, is_synthetic
@@ -86,7 +86,7 @@ def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list
     """
     found: dict[str, list[Path]] = defaultdict(list)
     for path in list_files(root):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.suffix.lower() in IMAGE_FORMATS:
             found[path.name].append(path)
     names = list(names)
     missing = [name for name in names if name not in found]
@@ -149,7 +149,7 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
     synthetic = is_synthetic(root)
     for path in labels.files:
         check_place(root, path)
-    rows_read, prompts_read = len(labels.frame), labels.frame["prompt"].nunique()
+    prompts_read = labels.frame["prompt"].nunique()
     frame = check_labels(benchmark, labels)
     if not synthetic and benchmark.images not in (None, len(frame)):
         what = f"images with labels, where the published labels have {benchmark.images:,}"
@@ -197,7 +197,7 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
         "label_files": {path.relative_to(root).as_posix(): sha256(path) for path in labels.files},
         "columns": labels.columns,
         "ranges": {target: list(benchmark.ranges[target]) for target in benchmark.targets},
-        "rows_read": rows_read,
+        **labels.row_facts,
         "prompts_read": prompts_read,
         "images": len(samples),
         "prompts": int(samples["prompt"].nunique()),
@@ -207,7 +207,6 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
             target: {key: float(getattr(labels.frame[target], key)()) for key in ("min", "max", "mean", "std")}
             for target in benchmark.targets
         },
-        "excluded": labels.excluded,
         "defects": [asdict(defect) for defect in labels.defects],
     }
     return samples, card

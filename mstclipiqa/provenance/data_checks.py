@@ -114,7 +114,7 @@ def check_splits(folder: Folder, benchmark: str) -> None:
     if read is None or benchmark not in folder.samples:
         return
     splits, metadata = read
-    samples, _ = folder.samples[benchmark]
+    samples, card = folder.samples[benchmark]
     protocols = folder.config["protocols"]
     published = [name for name in protocols if name.startswith("file-")]
     unknown = [name for name in published if not (SPLIT_FILES / f"{name.removeprefix('file-')}.csv").is_file()]
@@ -123,9 +123,12 @@ def check_splits(folder: Folder, benchmark: str) -> None:
     given = [name for name in protocols if name not in unknown]
     stored = splits[~splits["protocol"].isin(unknown)]
     try:
-        again, leakage = split_samples(samples, given) if given else (stored, {})
+        again, leakage = split_samples(samples, given, card) if given else (stored, {})
     except InputError as error:
         folder.verdict.find(file, str(error))
+        return
+    except (TypeError, AttributeError) as error:  # whoever wrote the card may have written anything
+        folder.verdict.find(file, f"the card of its samples is of another shape ({type(error).__name__})")
         return
     said = metadata.get("protocols")
     if not isinstance(said, dict) or said | dict.fromkeys(unknown) != leakage | dict.fromkeys(unknown):

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from mstclipiqa.base.layout import SAMPLES, SPLITS
-from mstclipiqa.base.names import SELECTIONS, TARGETS
+from mstclipiqa.base.names import SELECTIONS, TARGETS, TEST, TRAIN, VAL
+from mstclipiqa.data.leakage import SAME_TEST
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of, span
 
@@ -148,43 +149,59 @@ def defects(results: Results) -> Table:
 # Splits, recipes
 
 
+#: What may leak, by the column that shows it.
+LEAKS = {
+    "Prompt in train": "test_images_with_prompt_in_train",
+    "Near prompt in train": "test_images_with_near_prompt_in_train",
+    "Bytes in train": "test_images_with_bytes_in_train",
+}
+
+
 def leakage(results: Results) -> Table:
-    """How many test images show a prompt that training has seen, by benchmark and protocol."""
-    full = pd.DataFrame(
-        [
-            {"benchmark": name, "protocol": protocol, **counts}
-            for name, splits in results.splits.items()
-            for protocol in ordered(results.manifest, "protocols")
-            for counts in splits["protocols"].get(protocol, [])
-        ],
-        columns=["benchmark", "protocol", "split", "train", "val", "test"]
-        + ["test_images_with_prompt_in_train", "test_prompts", "test_prompts_in_train"],
-    )
-    full["percent"] = 100 * full["test_images_with_prompt_in_train"] / full["test"]
-    shown = [
-        {
-            "Benchmark": results.title("benchmarks", name),
-            "Protocol": protocol,
-            "Splits": Cell(str(len(rows)), files=(SPLITS.path.format(benchmark=name),)),
-            "Train": span(rows["train"]),
-            "Val": span(rows["val"]),
-            "Test": span(rows["test"]),
-            "Leaking test images": span(rows["test_images_with_prompt_in_train"]),
-            "Share": span(rows["percent"], "{:.1f}") + " %",
-            "Test prompts in train": " of ".join(span(rows[key]) for key in ("test_prompts_in_train", "test_prompts")),
-        }
-        for (name, protocol), rows in full.groupby(["benchmark", "protocol"], sort=False)
+    """How many test images show a prompt, a nearly identical one or bytes that training has seen, by benchmark and
+    protocol; and which splits count as another. A protocol without a split of a benchmark has a row that says so."""
+    counted = [
+        {"benchmark": name, "protocol": protocol, **counts}
+        for name, splits in results.splits.items()
+        for protocol in ordered(results.manifest, "protocols")
+        for counts in splits["protocols"].get(protocol) or [{}]
     ]
-    columns = ["Benchmark", "Protocol", "Splits", "Train", "Val", "Test"]
-    columns += ["Leaking test images", "Share", "Test prompts in train"]
+    numbers = ["split", "counts_as", "train", "val", "test", *LEAKS.values(), "test_prompts", "test_prompts_in_train"]
+    full = pd.DataFrame(counted, columns=["benchmark", "protocol", *numbers]).astype(dict.fromkeys(numbers, "Int64"))
+    full["percent"] = 100 * full[LEAKS["Prompt in train"]] / full["test"]
+    shown, notes = [], []
+    for (name, protocol), rows in full.groupby(["benchmark", "protocol"], sort=False):
+        title = results.title("benchmarks", name)
+        row = {"Benchmark": title, "Protocol": protocol}
+        if rows["split"].isna().all():
+            shown.append(row | {"Splits": Cell("none", "of this benchmark")})
+            continue
+        again = rows[rows["split"] != rows["counts_as"]]
+        if len(again):
+            listed = ", ".join(f"{split.split} as {split.counts_as}" for split in again.itertuples())
+            least = f"at least {100 * SAME_TEST:.0f} % of the test images of an earlier one"
+            notes.append(f"{title}, {protocol}: splits with {least} count as it: {listed}.")
+        distinct = f"{len(rows) - len(again)} distinct" if len(again) else ""
+        shown.append(
+            row
+            | {"Splits": Cell(str(len(rows)), distinct, files=(SPLITS.path.format(benchmark=name),))}
+            | {role.capitalize(): span(rows[role]) for role in (TRAIN, VAL, TEST)}
+            | {column: span(rows[key]) for column, key in LEAKS.items()}
+            | {"Share": span(rows["percent"], "{:.1f}") + " %"}
+            | {"Test prompts in train": " of ".join(span(rows[f"test_prompts{part}"]) for part in ("_in_train", ""))}
+        )
+    columns = ["Benchmark", "Protocol", "Splits", "Train", "Val", "Test", "Prompt in train", "Share"]
+    columns += [*list(LEAKS)[1:], "Test prompts in train"]
     return Table(
         "leakage",
-        "Images in each role, and test images whose prompt training has seen; least to greatest over the "
-        "splits of a protocol. The number of splits links to the splits table.",
+        "Images in each role, and test images of which training has seen the prompt, another prompt that is nearly "
+        "identical, or the bytes; least to greatest over the splits of a protocol. The share is that of images with "
+        "their prompt in training. The number of splits links to the splits table.",
         full,
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),
         stub=2,
+        notes=notes,
     )
 
 

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import list_files, write_json, write_text
-from mstclipiqa.base.names import IMAGE_SUFFIXES
+from mstclipiqa.base.names import IMAGE_FORMATS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.base.text import find_fault, inert, printable
 from mstclipiqa.encoders.clip import Encoder, check_encoder, find_weights, load_encoder
@@ -252,9 +252,9 @@ def find_images(paths: Iterable[Path | str]) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            below = [file for file in list_files(path) if file.suffix.lower() in IMAGE_SUFFIXES]
+            below = [file for file in list_files(path) if file.suffix.lower() in IMAGE_FORMATS]
             if not below:
-                raise InputError(f"{path}: no image below it ({', '.join(sorted(IMAGE_SUFFIXES))})")
+                raise InputError(f"{path}: no image below it ({', '.join(sorted(IMAGE_FORMATS))})")
             found |= {file: file.relative_to(path).as_posix() for file in below}
         elif path.is_file():
             found[path] = path.name

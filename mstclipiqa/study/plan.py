@@ -15,6 +15,7 @@ from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import LEVELS, TEST, TRAIN
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.protocols import split_samples
+from mstclipiqa.data.samples import check_labels, normalise_prompt
 from mstclipiqa.encoders.clip import default_device, load_encoder
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.model.build import build_model
@@ -31,8 +32,9 @@ TRIAL = 64
 PREDICTION = 6
 
 
-def count_images(study: Study, results: Path) -> dict[str, pd.DataFrame]:
-    """By benchmark, its images and their prompts: from its samples table where there is one, else its label files.
+def read_samples(study: Study, results: Path) -> dict[str, tuple[pd.DataFrame, dict]]:
+    """By benchmark, its samples and their card: from its samples table where there is one, else from its label files.
+    Of these no bytes of images are known, so that each image is taken to have its own.
 
     A benchmark that is still to be drawn has none. Raises InputError for label files that cannot be read.
     """
@@ -40,18 +42,20 @@ def count_images(study: Study, results: Path) -> dict[str, pd.DataFrame]:
     for name in study.benchmarks:
         samples, folder = SAMPLES.at(results, benchmark=name), study.data_root / name
         if samples.is_file():
-            found[name] = SAMPLES.read(samples)[0]
+            found[name] = SAMPLES.read(samples)
         elif folder.is_dir():
-            frame = get_benchmark(name).read(folder).frame
-            found[name] = frame.assign(benchmark=name, prompt_group=frame["prompt"])
+            labels = get_benchmark(name).read(folder)
+            frame = check_labels(get_benchmark(name), labels)
+            groups = frame["prompt"].map(normalise_prompt)
+            found[name] = frame.assign(benchmark=name, prompt_group=groups, sha256=frame["image"]), labels.row_facts
     return found
 
 
-def count_steps(study: Study, samples: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def count_steps(study: Study, samples: dict[str, tuple[pd.DataFrame, dict]]) -> pd.DataFrame:
     """A row per job: its runs, its training steps and the predictions it stores. Nothing is trained."""
     rows = []
-    for name, frame in samples.items():
-        splits, _ = split_samples(frame, study.config["protocols"])
+    for name, (frame, card) in samples.items():
+        splits, _ = split_samples(frame, study.config["protocols"], card)
         counts = splits.groupby(["protocol", "split"])["role"].value_counts().unstack(fill_value=0)
         splits_of = counts.groupby("protocol").size()
         seeds = [len(seeds_of(study.config, splits_of[protocol])) for protocol, _ in counts.index]
@@ -110,9 +114,9 @@ def time_encoder(model: str, precision: str) -> float:
 def estimate(study: Study, results: Path) -> dict:
     """Jobs, runs, images, expected seconds on one core and disk of what the configuration asks for.
 
-    Raises InputError as `count_images` does.
+    Raises InputError as `read_samples` does.
     """
-    samples = count_images(study, results)
+    samples = read_samples(study, results)
     jobs = count_steps(study, samples)
     architecture = open_clip.get_model_config(study.config["encoders"]["coarse"]["model"].partition("@")[0])
     dim, width = architecture["embed_dim"], architecture["text_cfg"]["width"]
@@ -125,18 +129,19 @@ def estimate(study: Study, results: Path) -> dict:
         for row in jobs.itertuples()
     ]
     encoded = dict.fromkeys(study.config["encoders"], 0)
-    for name, frame in samples.items():
+    images = {name: len(frame) for name, (frame, _) in samples.items()}
+    for name, count in images.items():
         for encoder in study.encoders(name):
-            encoded[encoder] += len(frame)
+            encoded[encoder] += count
     for (name, recipe), encoders in study.views.items():
         for encoder in encoders:
-            encoded[encoder] += len(samples.get(name, ())) * study.recipes[recipe].views
+            encoded[encoder] += images.get(name, 0) * study.recipes[recipe].views
     precision, encoders = study.config["extraction"]["precision"], study.config["encoders"]
     speeds = {name: time_encoder(encoders[name]["model"], precision) for name, count in encoded.items() if count}
     return {
         "unknown": [name for name in study.benchmarks if name not in samples],
         "absent": study.absent,
-        "images": {name: len(frame) for name, frame in samples.items()},
+        "images": images,
         "jobs": jobs,
         "encoded": encoded,
         "images_per_second": {name: 1 / seconds for name, seconds in speeds.items()},

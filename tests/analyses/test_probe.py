@@ -39,8 +39,9 @@ def arguments(monkeypatch: pytest.MonkeyPatch) -> dict:
     monkeypatch.setattr(probe, "probe_scenes", lambda: few)
     rng, count = np.random.default_rng(0), 40
     prompts = [f"prompt {row % 10}" for row in range(count)]
+    images = [f"{row}.png" for row in range(count)]
     samples = pd.DataFrame(
-        {"benchmark": "toy", "image": [f"{row}.png" for row in range(count)], "sha256": "0", "prompt": prompts}
+        {"benchmark": "toy", "image": images, "row": range(count), "sha256": images, "prompt": prompts}
     ).assign(prompt_group=prompts, quality=rng.uniform(0, 5, count))
 
     def store() -> ImageFeatures:

@@ -16,7 +16,6 @@ from mstclipiqa.data.protocols import (
     PROTOCOLS,
     describe_protocol,
     get_protocol,
-    measure_leakage,
     split_samples,
     splits_from_samples,
 )
@@ -30,13 +29,18 @@ def make_samples(count, prompts, seed=0):
     """Images in label-file order; several share a prompt, unevenly."""
     group = np.random.default_rng(seed).integers(0, prompts, count)
     group[:prompts] = range(prompts)
+    images = [f"{row:05d}.png" for row in range(count)]
+    prompt_groups = [f"prompt {row}" for row in group]
     return pd.DataFrame(
-        {"image": [f"{row:05d}.png" for row in range(count)], "prompt_group": [f"prompt {row}" for row in group]}
-    )
+        {
+            "benchmark": "agiqa-3k", "image": images, "row": range(count), "sha256": images,
+            "prompt_group": prompt_groups,
+        }
+    )  # fmt: skip
 
 
-def split_of(samples, name, split=0):
-    table, _ = split_samples(samples, [name])
+def split_of(samples, name, split=0, card=None):
+    table, _ = split_samples(samples, [name], card)
     return table[table["split"] == split].set_index("image")["role"]
 
 
@@ -62,8 +66,123 @@ def test_lab_splits_are_the_public_loaders_shuffle(count, seed, numpy_state):
     assert set(np.flatnonzero(roles == TEST)) == set(rows[int(0.8 * count) :])
 
 
+@pytest.fixture
+def dropped():
+    """Eleven label rows, of which rows 3, 6 and 10 have no sample; the images are named after their rows."""
+    samples = make_samples(11, 3).drop([3, 6, 10]).reset_index(drop=True)
+    return samples, {"rows_read": 11, "excluded": {}}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_without_a_sample_are_shuffled_too(seed, dropped, numpy_state):
+    """One row less would be another permutation of the others."""
+    np.random.seed(seed)
+    rows = [f"{row:05d}.png" for row in range(11)]
+    np.random.shuffle(rows)
+    samples, card = dropped
+    role = split_of(samples, f"lab-seed{seed}", card=card)
+    assert set(role[role == TRAIN].index) == set(rows[:8]) & set(samples["image"])
+    assert set(role[role == TEST].index) == set(rows[8:]) & set(samples["image"])
+
+
+def test_the_released_code_splits_rows_without_a_sample_too(dropped):
+    samples, card = dropped
+    rows = [f"{row:05d}.png" for row in range(11)]
+    train, test = torch.utils.data.random_split(rows, [8, 3], torch.Generator().manual_seed(42))
+    role = split_of(samples, "released", card=card)
+    assert set(role[role == TRAIN].index) == set(train) & set(samples["image"])
+    assert set(role[role == TEST].index) == set(test) & set(samples["image"])
+
+
+@pytest.mark.parametrize("rows", [10, 0, -1, 10**9, "11", None, 11.0])
+@pytest.mark.parametrize("name", ["lab-seed1", "released", "loader"])
+def test_a_card_of_other_label_rows_is_refused(rows, name):
+    with pytest.raises(InputError, match="samples of agiqa-3k: their card says .* label rows, and one is of row 10"):
+        split_samples(make_samples(11, 3), [name], {"rows_read": rows})
+
+
 def test_agiqa_3k_is_split_2385_to_597():
     assert split_of(make_samples(2982, 300), "lab-seed1").value_counts().to_dict() == {TRAIN: 2385, TEST: 597}
+
+
+# The public loader of each benchmark
+
+
+@pytest.mark.parametrize("benchmark", ["agiqa-1k", "agiqa-3k", "aigciqa2023"])
+def test_most_loaders_shuffle_with_seed_1(benchmark):
+    samples = make_samples(60, 15).assign(benchmark=benchmark)
+    assert split_of(samples, "loader").equals(split_of(samples, "lab-seed1"))
+
+
+def test_the_loader_of_pku_aigiqa_4k_tests_every_fourth_label_row():
+    samples = make_samples(4000, 200).assign(benchmark="pku-aigiqa-4k")
+    roles = split_of(samples, "loader").to_numpy()
+    assert [i for i in range(4000) if roles[i] == TEST] == [i for i in range(4000) if i % 4 == 3]
+    kept = samples.drop([2, 3]).reset_index(drop=True)
+    roles = split_of(kept, "loader", card={"rows_read": 4000, "official_order": True})
+    assert set(roles[roles == TEST].index) == {f"{i:05d}.png" for i in range(7, 4000, 4)}
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "card"), [("aigiqa-20k", {}), ("my-set", {}), ("pku-aigiqa-4k", {"official_order": False})]
+)
+def test_no_split_is_invented_where_no_loader_or_not_its_label_file_is_known(benchmark, card):
+    samples = make_samples(60, 15).assign(benchmark=benchmark)
+    table, counts = split_samples(samples, ["loader", "random1"], card)
+    assert counts["loader"] == [] and set(table["protocol"]) == {"random1"}
+    with pytest.raises(InputError, match=f"^loader: no split of {benchmark}; choose another protocol$"):
+        split_samples(samples, ["loader"], card)
+
+
+# The real label files, with the loaders written out
+
+
+def split_real(real, name):
+    samples = real.usable.assign(prompt_group=real.usable["prompt"], sha256=real.usable["image"])
+    return split_of(samples.assign(benchmark=real.name), name, card=real.labels.row_facts)
+
+
+@pytest.fixture
+def agiqa_1k(real_labels):
+    return real_labels("agiqa-1k")
+
+
+@pytest.mark.parametrize(("seed", "dropped"), [(0, 0), (1, 0), (2, 0), (42, 0)])
+def test_agiqa_1k_is_split_as_by_the_laboratorys_loader(seed, dropped, agiqa_1k, shared_data, numpy_state):
+    """All 216 test images, but for those of the two label rows that contradict each other."""
+    sheet = pd.read_excel(shared_data / "agiqa-1k" / "AIGC_MOS_Zscore.xlsx")
+    rows = list(zip(sheet["Image"], sheet["Prompt"], sheet["MOS"], strict=True))
+    np.random.seed(seed)
+    np.random.shuffle(rows)
+    tested = [name for name, _, _ in rows[int(0.8 * len(rows)) :]]
+    assert len(tested) == 216
+    kept = [name for name in tested if name != "dreamStudio_8_9_1_1.jpg"]
+    role = split_real(agiqa_1k, f"lab-seed{seed}")
+    assert sorted(role[role == TEST].index) == sorted(kept)
+    assert len(tested) - len(kept) == dropped
+    if seed == 1:
+        assert split_real(agiqa_1k, "loader").equals(role)
+
+
+def test_agiqa_1k_is_split_as_by_the_released_code(agiqa_1k, shared_data):
+    names = pd.read_excel(shared_data / "agiqa-1k" / "AIGC_MOS_Zscore.xlsx")["Image"].tolist()
+    _, tested = torch.utils.data.random_split(names, [864, 216], torch.Generator().manual_seed(42))
+    role = split_real(agiqa_1k, "released")
+    assert set(role[role == TEST].index) == set(tested) - {"dreamStudio_8_9_1_1.jpg"}
+
+
+@pytest.mark.parametrize(("name", "file", "column", "count"), [
+    ("agiqa-3k", "data.csv", "name", 597), ("aigciqa2023", "all_set.csv", "image_name", 480),
+])  # fmt: skip
+def test_the_others_are_split_as_by_the_laboratorys_loader(
+    name, file, column, count, real_labels, shared_data, numpy_state
+):
+    rows = list(enumerate(pd.read_csv(shared_data / name / file)[column]))
+    np.random.seed(1)
+    np.random.shuffle(rows)
+    tested = {image if name == "agiqa-3k" else f"{row}.png" for row, image in rows[int(0.8 * len(rows)) :]}
+    role = split_real(real_labels(name), "lab-seed1")
+    assert set(role[role == TEST].index) == tested and len(tested) == count
 
 
 # By prompt
@@ -79,11 +198,28 @@ def test_grouped_splits_share_no_prompt_between_roles(prompts):
         assert sum(len(found) for found in groups) == prompts
 
 
-def test_grouped_splits_hold_out_a_fifth_of_the_prompts_and_a_fifth_of_the_rest():
+def test_grouped_splits_hold_out_a_fifth_of_the_images_and_a_fifth_of_the_rest():
     samples = make_samples(400, 100)
-    roles = split_of(samples, "grouped1")
-    groups = samples.set_index("image")["prompt_group"].groupby(roles).nunique()
-    assert groups.to_dict() == {TRAIN: 64, VAL: 16, TEST: 20}
+    for split in range(5):
+        roles = split_of(samples, "grouped5", split).value_counts()
+        assert roles.to_dict() == pytest.approx({TRAIN: 256, VAL: 64, TEST: 80}, abs=5)
+
+
+@pytest.mark.parametrize("sizes", [(9, 1, 1), (5, 5, 5), (40, 30, 20, 10), (90, *[1] * 10), (1, 1, 1), (60, 60, 1)])
+def test_however_unequal_the_prompts_every_role_has_images(sizes):
+    prompts = np.repeat([f"p{k}" for k in range(len(sizes))], sizes)
+    samples = make_samples(len(prompts), 1).assign(prompt_group=prompts)
+    for split in range(6):
+        roles = split_of(samples, "grouped6", split).to_numpy()
+        parts = [set(prompts[roles == role]) for role in (TRAIN, VAL, TEST)]
+        assert all(parts) and sum(map(len, parts)) == len(sizes)
+
+
+def test_a_prompt_of_more_images_than_a_test_set_stays_in_training_where_others_do():
+    prompts = np.repeat([f"p{k}" for k in range(51)], [50, *[1] * 50])
+    samples = make_samples(100, 1).assign(prompt_group=prompts)
+    for split in range(4):
+        assert split_of(samples, "grouped4", split).value_counts().to_dict() == {TRAIN: 64, VAL: 16, TEST: 20}
 
 
 def test_a_grouped_split_does_not_depend_on_how_many_there_are():
@@ -101,39 +237,12 @@ def test_a_grouped_split_does_not_depend_on_the_order_of_the_rows():
 
 @pytest.mark.parametrize("prompts", [1, 2])
 def test_too_few_prompts_are_refused(prompts):
-    with pytest.raises(InputError, match=f"{prompts} distinct prompts are too few") as error:
+    with pytest.raises(InputError, match=f"{prompts} clusters of like prompts are too few") as error:
         split_samples(make_samples(12, prompts), ["grouped1"])
     assert "\n" not in str(error.value)
 
 
-# Leakage
-
-
-@pytest.mark.parametrize("name", ["lab-seed1", "lab-seed42", "grouped3"])
-def test_leakage_is_what_a_count_by_hand_gives(name):
-    samples = make_samples(120, 45)
-    table, leakage = split_samples(samples, [name])
-    group = dict(zip(samples["image"], samples["prompt_group"], strict=True))
-    for counts in leakage[name]:
-        rows = table[table["split"] == counts["split"]]
-        images = {role: [row.image for row in rows.itertuples() if row.role == role] for role in (TRAIN, VAL, TEST)}
-        seen = {group[image] for image in images[TRAIN]}
-        leaked = [image for image in images[TEST] if group[image] in seen]
-        assert counts == {
-            "split": counts["split"],
-            **{role: len(images[role]) for role in images},
-            "test_images_with_prompt_in_train": len(leaked),
-            "test_prompts": len({group[image] for image in images[TEST]}),
-            "test_prompts_in_train": len({group[image] for image in leaked}),
-        }
-    assert any(counts["test_images_with_prompt_in_train"] for counts in leakage[name]) == (name != "grouped3")
-
-
-def test_a_prompt_seen_only_in_validation_is_no_leak():
-    roles = np.array([TRAIN, VAL, TEST, TEST], dtype=object)
-    counts = measure_leakage(pd.Series(["a", "b", "b", "a"]), roles)
-    assert counts["test_images_with_prompt_in_train"] == 1
-    assert (counts["test_prompts"], counts["test_prompts_in_train"]) == (2, 1)
+# Of the released code, and by image
 
 
 def test_released_split_is_torchs_random_split():
@@ -154,6 +263,8 @@ def test_random_splits_differ_and_do_not_depend_on_how_many_there_are():
 
 
 # Published splits
+
+ROLES = (TRAIN, TRAIN, VAL, TEST)
 
 
 @pytest.fixture
@@ -316,14 +427,14 @@ def test_several_protocols_stand_one_after_another():
 
 
 def test_the_step_writes_the_splits_and_says_what_leaks(tmp_path):
-    samples = table_of(SAMPLES, make_samples(60, 15).assign(benchmark="agiqa-3k"))
+    samples = table_of(SAMPLES, make_samples(60, 15))
     SAMPLES.write(tmp_path / "samples.parquet", samples, {"benchmark": "agiqa-3k", "title": "AGIQA-3K"})
     names = ["lab-seed1", "grouped2"]
     said = splits_from_samples(tmp_path / "splits.parquet", tmp_path / "samples.parquet", names)
-    table, leakage = split_samples(samples, names)
+    table, counts = split_samples(samples, names)
     written, metadata = read_table(tmp_path / "splits.parquet")
     pd.testing.assert_frame_equal(written, table, check_dtype=False)
-    assert metadata["benchmark"] == "agiqa-3k" and metadata["protocols"] == leakage
+    assert metadata["benchmark"] == "agiqa-3k" and metadata["protocols"] == counts
     held = {key: set(rows["image"]) for key, rows in table.groupby(["protocol", "split", "role"])}
     prompt = samples.set_index("image")["prompt_group"]
     for line, (name, split) in zip(said, [("lab-seed1", 0), ("grouped2", 0), ("grouped2", 1)], strict=True):
@@ -331,5 +442,18 @@ def test_the_step_writes_the_splits_and_says_what_leaks(tmp_path):
         leaking = sum(prompt[image] in set(prompt[list(train)]) for image in test)
         assert line == (
             f"AGIQA-3K, {name} split {split}: {len(train)} train, {len(val)} val, {len(test)} test; "
-            f"{leaking} test images have their prompt in training"
+            f"{leaking} test images have their prompt in training, 0 a nearly identical one, 0 their bytes"
         )
+
+
+def test_the_step_says_which_splits_count_as_others_and_what_has_none(tmp_path, published):
+    published(*(f"agiqa-3k,{image:05d}.png,{split},{role}" for split in (0, 1) for image, role in enumerate(ROLES)))
+    samples = table_of(SAMPLES, make_samples(4, 2).assign(benchmark="aigiqa-20k"))
+    path = tmp_path / "samples.parquet"
+    SAMPLES.write(path, samples, {"benchmark": "aigiqa-20k", "title": "AIGIQA-20K"})
+    said = splits_from_samples(tmp_path / "splits.parquet", path, ["random1", "file-ipce", "loader"])
+    assert said[1:] == [f"AIGIQA-20K, {name}: no split of this benchmark" for name in ("file-ipce", "loader")]
+    SAMPLES.write(path, samples.assign(benchmark="agiqa-3k"), {"benchmark": "agiqa-3k", "title": "AGIQA-3K"})
+    first, again = splits_from_samples(tmp_path / "splits.parquet", path, ["file-ipce"])
+    assert "counts as" not in first
+    assert again.endswith("; counts as split 0, which has at least 90 % of its test images")

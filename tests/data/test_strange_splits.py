@@ -12,7 +12,12 @@ from mstclipiqa.data.protocols import split_samples, splits_from_samples
 from mstclipiqa.data.samples import collect_samples
 
 IMAGES = ["a.png", "b.png", "c.png", "d.png"]
-SAMPLE_ROWS = pd.DataFrame({"benchmark": "agiqa-3k", "image": IMAGES, "prompt_group": ["p", "p", "q", "q"]})
+SAMPLE_ROWS = pd.DataFrame(
+    {
+        "benchmark": "agiqa-3k", "image": IMAGES, "row": range(4), "sha256": IMAGES,
+        "prompt_group": ["p", "p", "q", "q"],
+    }
+)  # fmt: skip
 WHOLE = "agiqa-3k,a.png,{0},train\nagiqa-3k,b.png,{0},test\n"
 
 
@@ -25,9 +30,9 @@ def published(tmp_path, monkeypatch):
     return lambda rows, encoding="utf-8": path.write_text("benchmark,image,split,role\n" + rows, encoding=encoding)
 
 
-def refusal(names=("file-mine",), samples=SAMPLE_ROWS, excluded=None) -> str:
+def refusal(names=("file-mine",), samples=SAMPLE_ROWS, card=None) -> str:
     with pytest.raises(InputError) as error:
-        split_samples(samples, list(names), excluded)
+        split_samples(samples, list(names), card)
     message = str(error.value)
     assert "\n" not in message and message.isprintable()
     return message
@@ -78,7 +83,7 @@ def test_an_image_that_stands_twice_is_named_with_its_split(published):
 def test_an_image_that_the_reader_excluded_is_not_called_unknown(published):
     published(WHOLE.format(0) + "agiqa-3k,x.png,0,train\n")
     assert refusal() == "config/splits/mine.csv: image 'x.png' is unknown (1 such rows); mend it"
-    assert refusal(excluded={"x.png": "rows that differ"}) == (
+    assert refusal(card={"excluded": {"x.png": "rows that differ"}}) == (
         "config/splits/mine.csv: image 'x.png' of split 0 is excluded by the reader (1 such rows), because of rows "
         "that differ; take it out"
     )

@@ -14,9 +14,11 @@ import pytest
 from PIL import Image
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import IMAGE_FORMATS
 from mstclipiqa.base.pixels import FORMATS, MOST_RATIO
-from mstclipiqa.data.samples import inspect_image
+from mstclipiqa.data.samples import find_images, inspect_image
 from mstclipiqa.encoders.images import read_image
+from mstclipiqa.scoring.scorer import find_images as find_scored
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 #: What `samples` asks of an image, and what `extract` and `score` do.
@@ -118,6 +120,17 @@ def test_what_benchmarks_have_is_read_as_pillow_reads_it(kind: str, tmp_path: Pa
 def test_every_format_of_the_rule_is_one_that_pillow_has():
     Image.init()
     assert set(FORMATS) <= set(Image.OPEN)
+    endings = Image.registered_extensions()
+    assert {ending: endings[ending] for ending in IMAGE_FORMATS} == IMAGE_FORMATS
+
+
+@pytest.mark.parametrize("ending", IMAGE_FORMATS)
+def test_an_image_of_any_format_that_is_read_is_found_too(ending: str, tmp_path: Path):
+    path = tmp_path / f"a{ending.upper()}"
+    Image.fromarray(PIXELS).save(path)
+    assert find_images(tmp_path, [path.name])[0] == {path.name: path}
+    assert list(find_scored([tmp_path])) == [path]
+    assert inspect_image(path)[0] == (30, 20)
 
 
 def test_whatever_a_reader_raises_is_one_line(tmp_path: Path, monkeypatch):

@@ -43,16 +43,31 @@ def test_prompts_that_are_grouped_otherwise_are_found(study: SmallStudy):
         return frame.assign(prompt_group=frame["image"])
 
     edit_table(study.results / SAMPLES, ungroup)
-    samples, _ = read_table(study.results / SAMPLES)
+    samples, card = read_table(study.results / SAMPLES)
 
     def split_again(_: pd.DataFrame, metadata: dict) -> pd.DataFrame:
-        splits, metadata["protocols"] = split_samples(samples, list(metadata["protocols"]))
+        splits, metadata["protocols"] = split_samples(samples, list(metadata["protocols"]), card)
         return splits
 
     edit_table(study.results / SPLITS, split_again)
     assert read_table(study.results / SPLITS)[1]["protocols"]["lab-seed1"][0]["test_prompts_in_train"] == 0
     rehash(study)
     assert_found(verify(study), SAMPLES, "prompt_group of", "not that of its prompt")
+
+
+@pytest.mark.parametrize("rows", [10**6, 3, "many", None])
+def test_splits_of_other_label_rows_than_the_card_counts_are_found(rows: object, study: SmallStudy):
+    """The shuffle of lab-seed1 is that of all label rows."""
+    edit_table(study.results / SAMPLES, lambda frame, card: card.update(rows_read=rows))
+    rehash(study)
+    assert_found(verify(study), SPLITS, "their card says", "label rows")
+
+
+def test_splits_shuffled_without_the_rows_that_have_no_sample_are_found(study: SmallStudy):
+    count = read_table(study.results / SAMPLES)[1]["rows_read"]
+    edit_table(study.results / SAMPLES, lambda frame, card: card.update(rows_read=count + 40))
+    rehash(study)
+    assert_found(verify(study), SPLITS, "its counts and leakage are not those of its splits")
 
 
 @pytest.mark.parametrize(

@@ -104,11 +104,23 @@ def edit_split(study: SmallStudy) -> None:
     edit_table(study.results / SPLITS, change)
 
 
-def edit_leakage(study: SmallStudy) -> None:
+def edit_leakage(study: SmallStudy, key: str = "test_prompts_in_train") -> None:
     def change(_: pd.DataFrame, metadata: dict) -> None:
-        metadata["protocols"]["lab-seed1"][0]["test_prompts_in_train"] = 0
+        metadata["protocols"]["lab-seed1"][0][key] += 1
 
     edit_table(study.results / SPLITS, change)
+
+
+def edit_near_leakage(study: SmallStudy) -> None:
+    edit_leakage(study, "test_images_with_near_prompt_in_train")
+
+
+def edit_same_bytes(study: SmallStudy) -> None:
+    edit_leakage(study, "test_images_with_bytes_in_train")
+
+
+def edit_counts_as(study: SmallStudy) -> None:
+    edit_leakage(study, "counts_as")
 
 
 def edit_interval(study: SmallStudy) -> None:
@@ -191,6 +203,9 @@ EDITS = {
     edit_training_label: (SAMPLES, [SAMPLES, "of quality of its MOS"]),
     edit_split: (SPLITS, [SPLITS, "role of lab-seed1, 0"]),
     edit_leakage: (SPLITS, [SPLITS, "leakage"]),
+    edit_near_leakage: (SPLITS, [SPLITS, "leakage"]),
+    edit_same_bytes: (SPLITS, [SPLITS, "leakage"]),
+    edit_counts_as: (SPLITS, [SPLITS, "leakage"]),
     edit_interval: ("intervals.parquet", ["intervals.parquet", "srcc_low of agiqa-3k"]),
     edit_p_value: ("comparisons.parquet", ["comparisons.parquet", "p_holm of agiqa-3k"]),
     edit_verdict: ("claims.json", ["claims.json", "verdict of"]),

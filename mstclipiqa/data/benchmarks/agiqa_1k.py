@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels
+from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels, shuffled_rows
 from mstclipiqa.data.label_files import find_label_file, read_sheet, require_label_file, to_numbers
 
 CROSS_CHECK = "AIGC_all.csv"
@@ -52,4 +52,6 @@ BENCHMARK = Benchmark(
     ranges={"quality": (0, 5)},
     read=read,
     images=1078,  # of 1,080: one name stands for two rows, one image for none
+    loader=shuffled_rows,
+    composed=True,  # 12 subjects, 15 attributes, 2 places, 2 styles
 )

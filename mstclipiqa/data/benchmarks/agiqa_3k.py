@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mstclipiqa.data.benchmarks.benchmark import Benchmark, Labels
+from mstclipiqa.data.benchmarks.benchmark import Benchmark, Labels, shuffled_rows
 from mstclipiqa.data.label_files import read_sheet, require_label_file, to_numbers
 
 #: An image is called {variant}_{prompt number}.jpg; a variant is a generator in one setting.
@@ -55,4 +55,5 @@ BENCHMARK = Benchmark(
     ranges={"quality": (0, 5), "correspondence": (0, 5)},
     read=read,
     images=2982,
+    loader=shuffled_rows,
 )

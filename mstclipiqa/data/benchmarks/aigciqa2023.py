@@ -14,7 +14,7 @@ from scipy.io import loadmat, whosmat
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files
 from mstclipiqa.base.names import TARGETS
-from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels
+from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels, shuffled_rows
 from mstclipiqa.data.label_files import (
     base_names,
     check_size,
@@ -173,4 +173,5 @@ BENCHMARK = Benchmark(
     ranges=dict.fromkeys(TARGETS, (0, 100)),
     read=read,
     images=2400,
+    loader=shuffled_rows,
 )

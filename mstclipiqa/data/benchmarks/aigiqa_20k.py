@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mstclipiqa.base.names import IMAGE_SUFFIXES
+from mstclipiqa.base.names import IMAGE_FORMATS
 from mstclipiqa.base.text import printable
 from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels
 from mstclipiqa.data.label_files import find_label_file, first_row, read_sheet, require_label_file, to_numbers
@@ -45,7 +45,7 @@ def read(root: Path) -> Labels:
 def _read_part(path: Path, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
     """One part and its header, which some copies lack: a first cell that names no image is a header."""
     first = first_row(path)
-    header = Path("".join(first[:1]).strip()).suffix.lower() not in IMAGE_SUFFIXES
+    header = Path("".join(first[:1]).strip()).suffix.lower() not in IMAGE_FORMATS
     return read_sheet(path, columns, header), first if header else []
 
 

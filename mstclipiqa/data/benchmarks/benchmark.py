@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.files import list_files
@@ -41,7 +42,8 @@ class Labels:
     MOS per target on the official scale, and `<target>_sd` where the SD over raters is published.
     `columns` says for each target which file, column and scale was read. `withheld` names images that the
     benchmark lists without MOS, so that their presence among the images is no surprise. `excluded` says of images that
-    have label rows why these are not used.
+    have label rows why these are not used. `official_order` is false where the rows are those of copies that stand in
+    another order than the official file, which the laboratory's loader reads.
     """
 
     frame: pd.DataFrame
@@ -50,6 +52,12 @@ class Labels:
     defects: list[Defect] = field(default_factory=list)
     withheld: list[str] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
+    official_order: bool = True
+
+    @property
+    def row_facts(self) -> dict:
+        """What the card of the samples says of all label rows, for the protocols that go by these."""
+        return {"rows_read": len(self.frame), "excluded": self.excluded, "official_order": self.official_order}
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,9 @@ class Benchmark:
 
     `ranges` maps each target to its nominal MOS range (low, high); `read` turns the folder
     `data_root/<name>/` into Labels and raises InputError where it cannot. `images` is how many images the published
-    label files name and this project uses; None where nothing is published.
+    label files name and this project uses; None where nothing is published. `loader` says which of n label rows, (n,)
+    bool, the public loader of the paper's laboratory tests; None where no loader is known. `composed` is whether each
+    prompt is a subject and some attributes, parted by commas, of which the prompts are all combinations.
     """
 
     name: str
@@ -68,11 +78,23 @@ class Benchmark:
     ranges: Mapping[str, tuple[float, float]]
     read: Callable[[Path], Labels]
     images: int | None = None
+    loader: Callable[[int], np.ndarray] | None = None
+    composed: bool = False
 
     @property
     def targets(self) -> tuple[str, ...]:
         """The rated targets, in the order of TARGETS."""
         return tuple(target for target in TARGETS if target in self.ranges)
+
+
+def shuffled_rows(rows: int, seed: int = 1) -> np.ndarray:
+    """Which of `rows` label rows (rows,) most of the laboratory's loaders test: those after the first 80 %, shuffled
+    with numpy's legacy generator. They fix `seed` at 1; its other tables are of 0, 2 and 42 (arXiv 2607.05605)."""
+    order = np.arange(rows)
+    np.random.RandomState(seed).shuffle(order)
+    tested = np.ones(rows, dtype=bool)
+    tested[order[: int(0.8 * rows)]] = False
+    return tested
 
 
 def is_synthetic(folder: Path) -> bool:
