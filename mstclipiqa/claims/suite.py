@@ -103,7 +103,8 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
     synthetic |= {card["benchmark"] for card in cards.values() if card["synthetic"]}
     counts = {
         (name, protocol): {
-            key: sum(split[key] for split in splits) for key in (TEST, "test_images_with_prompt_in_train")
+            key: sum(split[key] for split in splits if split["counts_as"] == split["split"])
+            for key in (TEST, "test_images_with_prompt_in_train")
         }
         for name in benchmarks
         for protocol, splits in read_table(SPLITS.at(results, benchmark=name))[1]["protocols"].items()

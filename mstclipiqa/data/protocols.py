@@ -272,8 +272,9 @@ def split_samples(
     """Every split of the named protocols, and what each one counts and leaks. `card` is that of the samples; without
     one, they are all label rows.
 
-    The table has a row per (protocol, split, image) with its role: train, val or test. The counts are those of
-    `Likeness.count`, and `counts_as` (`count_once`); a protocol without a split of the benchmark has none. Raises
+    The table has a row per (protocol, split, image) with its role: train, val or test; a split that is another again
+    (`count_once`) is left out, so that it is not run. The counts are those of `Likeness.count`, and `counts_as`, which
+    says what a split is again; a protocol without a split of the benchmark has none. Raises
     InputError for a split without training images or without test images, where no protocol has a split of the
     benchmark, and as the protocols do.
     """
@@ -283,6 +284,7 @@ def split_samples(
     for name in dict.fromkeys(names):
         protocol, argument = get_protocol(name)
         splits = list(protocol.splits(clustered, argument, card or {}))
+        counted = count_once(splits)
         for split, roles in enumerate(splits):
             for role in (TRAIN, TEST):
                 if not (roles == role).any():
@@ -290,10 +292,10 @@ def split_samples(
                         f"{name}: split {split} has no {role} images; every split needs {TRAIN} and {TEST}"
                     )
             table = pd.DataFrame({"protocol": name, "split": split, "image": samples["image"], "role": roles})
-            tables.append(table[table["role"] != UNUSED])
+            if counted[split] == split:
+                tables.append(table[table["role"] != UNUSED])
         counts[name] = [
-            {"split": split, **likeness.count(splits[split]), "counts_as": first}
-            for split, first in enumerate(count_once(splits))
+            {"split": split, **likeness.count(splits[split]), "counts_as": first} for split, first in enumerate(counted)
         ]
     if not tables:
         reasons = "; ".join([f"no split of {samples['benchmark'].iloc[0]}", *_list_published(names)])
@@ -325,7 +327,7 @@ def splits_from_samples(output: Path, samples: Path, names: Sequence[str]) -> li
 
 
 def _describe_split(count: dict[str, int]) -> str:
-    same = f"; counts as split {count['counts_as']}, which has at least {100 * SAME_TEST:.0f} % of its test images"
+    same = f"; not run: it is split {count['counts_as']} again ({100 * SAME_TEST:.0f} % or more of the test images)"
     return (
         f"{count['train']} train, {count['val']} val, {count['test']} test; "
         f"{count['test_images_with_prompt_in_train']} test images have their prompt in training, "

@@ -180,7 +180,7 @@ def leakage(results: Results) -> Table:
         if len(again):
             listed = ", ".join(f"{split.split} as {split.counts_as}" for split in again.itertuples())
             least = f"at least {100 * SAME_TEST:.0f} % of the test images of an earlier one"
-            notes.append(f"{title}, {protocol}: splits with {least} count as it: {listed}.")
+            notes.append(f"{title}, {protocol}: splits with {least} are that one again, and not run: {listed}.")
         distinct = f"{len(rows) - len(again)} distinct" if len(again) else ""
         shown.append(
             row

@@ -61,7 +61,8 @@ def count_steps(study: Study, samples: dict[str, tuple[pd.DataFrame, dict]]) -> 
         seeds = [len(seeds_of(study.config, splits_of[protocol])) for protocol, _ in counts.index]
         for job in (job for job in study.jobs if job.benchmark == name):
             recipe = study.recipes[job.recipe]
-            steps = sum(math.ceil(n / recipe.batch_size) * k for n, k in zip(counts[TRAIN], seeds, strict=True)) * recipe.epochs
+            batches = [math.ceil(n / recipe.batch_size) for n in counts[TRAIN]]
+            steps = int(np.dot(batches, seeds)) * recipe.epochs
             tested = int((counts[TEST] * seeds).sum()) * recipe.epochs
             rows.append((name, job.target, job.recipe, job.variant, sum(seeds), steps, tested))
     return pd.DataFrame(rows, columns=["benchmark", "target", "recipe", "variant", "runs", "steps", "evaluated"])

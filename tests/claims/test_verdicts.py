@@ -314,7 +314,7 @@ def results(tmp_path):
     encoders = {"coarse": OPENAI, "fine": OPENAI}
     write_table(root / file, pd.DataFrame({"image": ["a.png"]}), key | {"synthetic": False, "encoders": encoders})
     write_table(root / "agiqa-3k/samples.parquet", pd.DataFrame({"image": ["a.png"]}), {"synthetic": False})
-    counts = {"lab-seed1": [{"test": 4, "test_images_with_prompt_in_train": 3}]}
+    counts = {"lab-seed1": [{"split": 0, "counts_as": 0, "test": 4, "test_images_with_prompt_in_train": 3}]}
     write_table(root / "agiqa-3k/splits.parquet", pd.DataFrame({"image": ["a.png"]}), {"protocols": counts})
     return root
 

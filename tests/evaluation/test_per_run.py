@@ -167,7 +167,7 @@ def another_image(predictions):
         (another_image, ["grouped2, 1, 0, last: image 7.png has no prediction (1 such)"]),
         (lambda rows: rows[~of_run(rows)], ["the run grouped2, 1, 0, last is missing (1 such)"]),
         (lambda rows: rows[rows["split"] != 1], ["the run grouped2, 1, 0, ", " is missing (4 such)"]),
-        (lambda rows: rows[rows["protocol"] != "lab-seed1"], ["the run lab-seed1, 0, 0 is missing (2 such)"]),
+        (lambda rows: rows[rows["protocol"] != "lab-seed1"], ["the run lab-seed1, 0 is missing (1 such)"]),
         (lambda rows: rows[rows["seed"] == 0], ["3 runs, and 6 were trained"]),
         (lambda rows: rows.assign(split=rows["split"] + 1), ["is missing"]),
         (lambda rows: rows.assign(epoch=range(len(rows))), ["rows of several epochs"]),

@@ -24,8 +24,8 @@ def test_splits_that_count_as_another_and_protocols_without_a_split_are_shown(ma
     assert [str(cell) for cell in shown["Splits"]] == ["none of this benchmark", "3 1 distinct"]
     assert set(shown.loc["lab-seed1"][2:]) == {"—"}
     assert table.notes == [
-        "AGIQA-3K, grouped3: splits with at least 90 % of the test images of an earlier one count as it: "
-        "1 as 0, 2 as 0."
+        "AGIQA-3K, grouped3: splits with at least 90 % of the test images of an earlier one are that one "
+        "again, and not run: 1 as 0, 2 as 0."
     ]
     assert table.full["counts_as"].tolist()[1:] == [0, 0, 0] and "<NA>" not in table.csv() + table.markdown()
 
