@@ -7,7 +7,7 @@ run and finds where the paper contradicts itself, and on the measured ones (clai
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,12 @@ class Term:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum, and the rival or the target that it is held against."""
+    """A weighted sum, and the rival or the target that it is held against. `ahead` is the method that is claimed to do
+    better than that rival."""
 
     label: str
     terms: tuple[Term, ...]
+    ahead: str = ""
 
     @property
     def printed(self) -> float:
@@ -113,6 +115,11 @@ class Paper:
     def methods(self, table: str) -> list[str]:
         """Every method of a table, rivals included, in its order."""
         return list(dict.fromkeys(method for name, method, *_ in self.numbers if name == table))
+
+    def rivals(self, table: str, column: tuple[str, str], metric: str) -> list[str]:
+        """The methods of prior work that a table has a number of."""
+        methods = (method for method in self.methods(table) if self.variant(table, method) is None)
+        return [method for method in methods if self.value(table, method, column, metric) is not None]
 
     def columns(self, table: str) -> list[tuple[str, str]]:
         """The (benchmark, target) columns of a table in its order, averages included."""
@@ -256,20 +263,19 @@ def judge_printed_gain(claim: Claim) -> tuple[str, str]:
 
 
 def _ordering(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
-    """Claims that a method is above its rivals, per table, method, column and metric."""
+    """Claims that methods stand in ranks, per table, method of the first rank, column and metric."""
+    best, *lower = rule["ranks"]
     expanded = []
-    for table, first, metric in product(rule["tables"], rule["first"], METRICS):
-        over = rule["over"]
-        if over == "others":
-            over = [method for method in paper.methods(table) if paper.variant(table, method) is None]
+    for table, first, metric in product(rule["tables"], best, METRICS):
         for column in paper.columns(table):
+            ranks = [[first], *(paper.rivals(table, column, metric) if rank == "others" else rank for rank in lower)]
             contrasts = tuple(
-                _difference(paper, rival, metric, [(table, first, rival, column)])
-                for rival in over
-                if rule["over"] != "others" or paper.value(table, rival, column, metric) is not None
+                replace(_difference(paper, rival, metric, [(table, method, rival, column)]), ahead=method)
+                for above, below in pairwise(ranks)
+                for method, rival in product(above, below)
             )
             where = AVERAGE if column[0] == AVERAGE else "/".join(column)
-            name = _id(template.id, table, *([first] if len(rule["first"]) > 1 else []), where, metric)
+            name = _id(template.id, table, *([first] if len(best) > 1 else []), where, metric)
             claim = replace(
                 template, id=name, kind="ordering", unit="margin", metric=metric, contrasts=contrasts,
                 place=f"Table {table}", statement=_detailed(template, first, where, metric.upper()),
@@ -290,7 +296,7 @@ def _largest(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
             raise InputError(f"{template.id}: tables {', '.join(rule['tables'])} have no column of {rule['target']}")
         ours = _difference(paper, "", metric, pairs.pop(rule["target"]))
         contrasts = tuple(
-            Contrast(target, ours.terms + _difference(paper, "", metric, others, scale=-1).terms)
+            Contrast(target, ours.terms + _difference(paper, "", metric, others, scale=-1).terms, rule["target"])
             for target, others in pairs.items()
         )
         claim = replace(
@@ -303,11 +309,11 @@ def _largest(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
 
 def judge_printed_ordering(claim: Claim) -> tuple[str, str]:
     """Whether the printed numbers are in the claimed order, strictly."""
-    ahead = [f"{c.label} {-c.printed:.4f} above" for c in claim.contrasts if c.printed < -SLACK]
-    tied = [c.label for c in claim.contrasts if abs(c.printed) <= SLACK]
-    if not ahead and not tied:
+    above = [f"{c.label} {-c.printed:.4f} above {c.ahead}" for c in claim.contrasts if c.printed < -SLACK]
+    tied = [f"{c.label} equal to {c.ahead}" for c in claim.contrasts if abs(c.printed) <= SLACK]
+    if not above and not tied:
         return CONSISTENT, "the paper's own tables give it"
-    said = ", ".join([*ahead, *(f"{label} equal" for label in tied)])
+    said = ", ".join([*above, *tied])
     return CONTRADICTED, f"the paper's own tables say {said}"
 
 
