@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from config_files import CLAIMS, PAPER_TABLES
+from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS
 from config_files import RECIPES as RECIPE_FILES
 from PIL import Image
 from results_tables import table_of
@@ -316,7 +316,7 @@ def add_claims(root: Path) -> Path:
         intervals[f"{metric}_low"], intervals[f"{metric}_high"] = intervals[metric] - 0.02, intervals[metric] + 0.02
     INTERVALS.write(INTERVALS.at(root), table_of(INTERVALS, intervals.reset_index()), {})
     COMPARISONS.write(COMPARISONS.at(root), table_of(COMPARISONS), {})
-    write_json(CLAIMS_FILE.at(root), claims_document(CLAIMS, PAPER_TABLES, root, RECIPE_FILES))
+    write_json(CLAIMS_FILE.at(root), claims_document(CLAIMS, PAPER_TABLES, PRIOR_RESULTS, root, RECIPE_FILES))
     # Only the verdicts need them; the page is made without tables of intervals.
     INTERVALS.at(root).unlink()
     COMPARISONS.at(root).unlink()

@@ -16,7 +16,9 @@ import pandas as pd
 
 from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
 from mstclipiqa.base.errors import InputError, no_rights
+from mstclipiqa.claims.elsewhere import judge_another_split, judge_elsewhere
 from mstclipiqa.claims.rules import CONSISTENT, CONTRADICTED, SLACK, UNTESTABLE
+from mstclipiqa.data.prior_results import read_prior_results
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.model.variants import get_variant
 
@@ -93,10 +95,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Paper:
-    """claims.yaml and the printed numbers by (table, method, benchmark, target, metric)."""
+    """claims.yaml, the printed numbers by (table, method, benchmark, target, metric), and what others published."""
 
     document: dict
     numbers: dict[tuple[str, str, str, str, str], float]
+    prior: pd.DataFrame
     source: Path
 
     def value(self, table: str, method: str, column: tuple[str, str], metric: str) -> float | None:
@@ -138,12 +141,12 @@ class Paper:
         return Term(weight, printed, tuple((variant, *part, 1 / len(parts)) for part in parts) if variant else ())
 
 
-def load_claims(claims: Path | str, paper_tables: Path | str) -> list[Claim]:
+def load_claims(claims: Path | str, paper_tables: Path | str, prior_results: Path | str) -> list[Claim]:
     """Every claim: one for each printed number of the paper's own models, then those of the statements.
 
     Raises InputError for a document that its schema refuses, and for an unknown variant, method or protocol.
     """
-    paper = read_paper(claims, paper_tables)
+    paper = read_paper(claims, paper_tables, prior_results)
     expanded = _numbers(paper)
     for statement in paper.document["statements"]:
         ((kind, rule),) = statement["rule"].items()
@@ -156,8 +159,9 @@ def load_claims(claims: Path | str, paper_tables: Path | str) -> list[Claim]:
     return expanded
 
 
-def read_paper(claims: Path | str, paper_tables: Path | str) -> Paper:
-    """The claims' document and the printed numbers, checked against each other. Raises InputError."""
+def read_paper(claims: Path | str, paper_tables: Path | str, prior_results: Path | str) -> Paper:
+    """The claims' document and the printed numbers, checked against each other, and what others published. Raises
+    InputError."""
     document = read_yaml(claims)
     validate(document, CLAIMS_SCHEMA, claims)
     describe_protocol(document["like_for_like"])
@@ -171,7 +175,8 @@ def read_paper(claims: Path | str, paper_tables: Path | str) -> Paper:
         ) from None
     if printed.duplicated(PRINTED[:-1]).any() or not pd.api.types.is_float_dtype(printed["value"]):
         raise InputError(f"{paper_tables}: a number stands twice or is none; restore it")
-    paper = Paper(document, {tuple(row[:-1]): row[-1] for row in printed.itertuples(index=False)}, Path(paper_tables))
+    numbers = {tuple(row[:-1]): row[-1] for row in printed.itertuples(index=False)}
+    paper = Paper(document, numbers, read_prior_results(prior_results), Path(paper_tables))
     for table, entry in document["tables"].items():
         for method, variant in entry["methods"].items():
             get_variant(variant)
@@ -317,6 +322,38 @@ def judge_printed_ordering(claim: Claim) -> tuple[str, str]:
     return CONTRADICTED, f"the paper's own tables say {said}"
 
 
+def _elsewhere(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """Claims that the better of several methods is above all that others published, per table, column and metric."""
+    expanded = []
+    for table, metric in product(rule["tables"], METRICS):
+        for column in paper.columns(table):
+            printed = max(paper.number(table, method, column, metric) for method in rule["first"])
+            found = judge_elsewhere(
+                paper.prior, column, metric, printed, rule["first"], paper.document["like_for_like"]
+            )
+            expanded.append(_printed_margin(template, [table, "/".join(column)], metric, found))
+    return expanded
+
+
+def _another_split(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """Claims that a printed gain is more than another split could make, per method, column and metric."""
+    table, rival = rule["table"], rule["over"]
+    expanded = []
+    for method, column, metric in product(rule["first"], paper.columns(table), METRICS):
+        gain = _difference(paper, rival, metric, [(table, method, rival, column)]).printed
+        found = judge_another_split(paper.prior, column, metric, rival, gain)
+        expanded.append(_printed_margin(template, [method, "/".join(column)], metric, found))
+    return expanded
+
+
+def _printed_margin(template: Claim, details: list[str], metric: str, found: tuple) -> Claim:
+    """A claim of a margin that published numbers alone decide."""
+    return replace(
+        template, id=_id(template.id, *details, metric), kind="arithmetic", unit="margin", metric=metric, found=found,
+        statement=_detailed(template, *details, metric.upper()),
+    )  # fmt: skip
+
+
 def _averages(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
     """Claims that printed averages are the means of the printed columns."""
     expanded = []
@@ -389,5 +426,6 @@ def _untestable(template: Claim, rule: str, paper: Paper) -> list[Claim]:
 #: By the kind of a rule: (template, rule, paper) -> claims. A rule is what the document has: a mapping, or a text.
 EXPAND: dict[str, Callable[[Claim, Any, Paper], list[Claim]]] = {
     "gain": _gain, "ordering": _ordering, "largest": _largest, "averages": _averages, "repeats": _repeats,
-    "arithmetic": _arithmetic, "parameters": _parameters, "untestable": _untestable,
+    "elsewhere": _elsewhere, "another_split": _another_split, "arithmetic": _arithmetic, "parameters": _parameters,
+    "untestable": _untestable,
 }  # fmt: skip

@@ -14,6 +14,7 @@ from mstclipiqa.base.layout import COMPARISONS, INTERVALS, SAMPLES, SPLITS
 from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.names import LEVELS
 from mstclipiqa.claims.paper import DIM, Claim, Contrast, load_claims, read_paper
+from mstclipiqa.claims.readings import try_readings
 from mstclipiqa.claims.rules import (
     MINIATURE,
     NOT_REPRODUCED,
@@ -257,25 +258,34 @@ def _interval(
 
 
 def claims_from_results(
-    output: Path, claims: Path | str, paper_tables: Path | str, results: Path, recipes: Path | str
+    output: Path,
+    claims: Path | str,
+    paper_tables: Path | str,
+    prior_results: Path | str,
+    results: Path,
+    recipes: Path | str,
 ) -> str:
     """As `claims_document`, into the JSON file `output`; returns how many claims have which verdict, in a line."""
-    document = claims_document(claims, paper_tables, results, recipes)
+    document = claims_document(claims, paper_tables, prior_results, results, recipes)
     write_json(output, document)
     counts = Counter(row["verdict"] for row in document["claims"] if row["like_for_like"])
     shown = ", ".join(f"{counts[verdict]} {verdict}" for verdict in RULES)
     return f"Verdicts under {document['like_for_like']}: {shown}"
 
 
-def claims_document(claims: Path | str, paper_tables: Path | str, results: Path, recipes: Path | str) -> dict:
+def claims_document(
+    claims: Path | str, paper_tables: Path | str, prior_results: Path | str, results: Path, recipes: Path | str
+) -> dict:
     """What claims.json holds: the rows, and what their verdicts rest on. Raises InputError as its parts do."""
-    document = read_paper(claims, paper_tables).document
+    paper = read_paper(claims, paper_tables, prior_results)
+    document, expanded = paper.document, load_claims(claims, paper_tables, prior_results)
     suite = read_suite(Path(results), recipes)
-    rows = decide(load_claims(claims, paper_tables), document, suite)
+    rows = decide(expanded, document, suite)
     keys = ("source", "like_for_like", "rules", "margins")
     return {key: document[key] for key in keys} | {
         "selection": describe_protocol(document["like_for_like"])["selection"],
         "recipes": {name: recipe.title for name, recipe in suite.recipes.items()},
         "verdicts": [{"verdict": verdict, "rule": rule} for verdict, rule in RULES.items()],
         "claims": rows,
+        "readings": try_readings(paper, expanded),
     }

@@ -10,6 +10,7 @@ import pandas as pd
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import CLAIMS
 from mstclipiqa.base.names import SELECTIONS
+from mstclipiqa.report.readings import readings
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -38,6 +39,7 @@ def read_claims(results: Results) -> dict | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         rules = {entry["verdict"]: entry["rule"] for entry in document["verdicts"]}
+        document["readings"]
         return document | {"claims": pd.DataFrame(document["claims"]), "verdicts": rules}
     except FileNotFoundError:
         return None
@@ -58,6 +60,7 @@ def claim_tables(results: Results) -> dict[str, Table]:
         "verdicts": verdicts(results, document),
         "contradictions": _printed("claims_contradicted", "Where the paper’s own numbers say otherwise.", contradicted),
         "arithmetic": _printed("claims_arithmetic", "Every claim decided on printed numbers.", rows[offline]),
+        "readings": readings(results, document),
         "untestable": _statements(rows[untestable]),
     }
     for group, of_group in rows[~offline & ~untestable].groupby("group", sort=False):

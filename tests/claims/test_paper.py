@@ -6,7 +6,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 import yaml
-from config_files import CLAIMS, PAPER_TABLES
+from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.claims.paper import load_claims
@@ -20,7 +20,7 @@ COLUMNS_VII = [
 
 
 def found_by_id(paper_tables):
-    return {claim.id: claim.found for claim in load_claims(CLAIMS, paper_tables)}
+    return {claim.id: claim.found for claim in load_claims(CLAIMS, paper_tables, PRIOR_RESULTS)}
 
 
 def test_every_printed_number_of_the_papers_own_models_is_a_claim(claims):
@@ -158,5 +158,5 @@ def test_a_mistake_is_one_line(tmp_path, change, words):
     change(document)
     (tmp_path / "claims.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(InputError, match=words) as error:
-        load_claims(tmp_path / "claims.yaml", PAPER_TABLES)
+        load_claims(tmp_path / "claims.yaml", PAPER_TABLES, PRIOR_RESULTS)
     assert "\n" not in str(error.value)

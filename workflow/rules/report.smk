@@ -50,6 +50,7 @@ rule claims:
         metrics=at(layout.METRICS),
         claims=CONFIG / "claims.yaml",
         paper_tables=CONFIG / "paper_tables.csv",
+        prior_results=CONFIG / "prior_results.csv",
     output:
         at(layout.CLAIMS),
     log:
@@ -62,7 +63,8 @@ rule claims:
         code=fingerprint("mstclipiqa.claims.verdicts", data=["model/fusions", "base/schemas"]),
     shell:
         "python -m mstclipiqa claims --results {params.results:q} --claims {input.claims:q}"
-        " --paper-tables {input.paper_tables:q} --recipes {params.recipes:q} --out {output:q} 2>&1 | tee {log:q}"
+        " --paper-tables {input.paper_tables:q} --prior-results {input.prior_results:q} --recipes {params.recipes:q}"
+        " --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule manifest:
@@ -93,6 +95,7 @@ rule report:
         verdicts=at(layout.CLAIMS),
         claims=CONFIG / "claims.yaml",
         paper_tables=CONFIG / "paper_tables.csv",
+        prior_results=CONFIG / "prior_results.csv",
         # The page shows drawn images beside the largest errors, and no others.
         images=expand(f"{DATA}/{{benchmark}}", benchmark=study.benchmarks) if study.drawn else [],
     output:
@@ -122,4 +125,4 @@ rule report:
         code=fingerprint("mstclipiqa.report", data=["report/templates", "base/schemas/claims.schema.yaml"]),
     shell:
         "python -m mstclipiqa report --results {params.results:q} --paper-tables {input.paper_tables:q}"
-        " --claims {input.claims:q} --out {params.reports:q} 2>&1 | tee {log:q}"
+        " --claims {input.claims:q} --prior-results {input.prior_results:q} --out {params.reports:q} 2>&1 | tee {log:q}"
