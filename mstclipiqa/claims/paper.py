@@ -1,12 +1,11 @@
 """The paper's claims: config/claims.yaml and the printed numbers -> claims, and what the printed numbers alone decide.
 
-A claim about numbers is a set of contrasts: weighted sums of numbers that the paper prints for a method and that runs
-measure for the variant that stands for it. The same contrasts are decided twice: on the printed numbers, which needs no
-run and finds where the paper contradicts itself, and on the measured ones (claims/verdicts).
+The contrasts of a claim are decided twice: on the printed numbers, which needs no run and finds where the paper
+contradicts itself, and on the measured ones (claims/verdicts).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 
 from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
 from mstclipiqa.base.errors import InputError, no_rights
+from mstclipiqa.claims.claim import AVERAGE, METRICS, POINTS_ROUNDING, ROUNDING, Claim, Contrast, Paper
 from mstclipiqa.claims.elsewhere import judge_another_split, judge_elsewhere
 from mstclipiqa.claims.rules import CONSISTENT, CONTRADICTED, SLACK, UNTESTABLE
 from mstclipiqa.data.prior_results import read_prior_results
@@ -24,121 +24,10 @@ from mstclipiqa.model.variants import get_variant
 
 CLAIMS_SCHEMA = SCHEMAS / "claims.schema.yaml"
 
-METRICS = ("srcc", "plcc")
 PRINTED = ["table", "method", "benchmark", "target", "metric", "value"]
-
-#: A printed correlation is off by up to half of its last digit, a printed gain (in points) too.
-ROUNDING = 0.5e-4
-POINTS_ROUNDING = 0.5e-2
-
-AVERAGE = "average"
-#: The paper's features and prompt states: ViT-B's embedding size and text width.
-DIM = 512
-
-
-@dataclass(frozen=True)
-class Term:
-    """A printed number with its weight, and the (variant, benchmark, target, share) whose runs stand for it: none for
-    a rival of prior work, several for an average."""
-
-    weight: float
-    printed: float
-    runs: tuple[tuple[str, str, str, float], ...]
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A weighted sum, and the rival or the target that it is held against. `ahead` is the method that is claimed to do
-    better than that rival."""
-
-    label: str
-    terms: tuple[Term, ...]
-    ahead: str = ""
-
-    @property
-    def printed(self) -> float:
-        """Its value on the paper's printed numbers."""
-        return sum(term.weight * term.printed for term in self.terms)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim. `kind` is number, gain, ordering, parameters, arithmetic or untestable.
-
-    The least of its `contrasts` is what is claimed to be `claimed`, or above 0 where that is None. `found` is
-    (measured, verdict, reason) of a claim that no run is needed for.
-    """
-
-    id: str
-    kind: str
-    group: str
-    place: str
-    statement: str
-    reading: str
-    unit: str
-    claimed: float | None = None
-    metric: str = ""
-    margin: float = 0.0
-    contrasts: tuple[Contrast, ...] = ()
-    count: dict = field(default_factory=dict)
-    found: tuple[float | None, str, str] | None = None
-
-    @property
-    def number(self) -> float:
-        """What is claimed, of a claim of a number."""
-        assert self.claimed is not None, f"{self.id} claims no number"
-        return self.claimed
 
 
 # The claims
-
-
-@dataclass(frozen=True)
-class Paper:
-    """claims.yaml, the printed numbers by (table, method, benchmark, target, metric), and what others published."""
-
-    document: dict
-    numbers: dict[tuple[str, str, str, str, str], float]
-    prior: pd.DataFrame
-    source: Path
-
-    def value(self, table: str, method: str, column: tuple[str, str], metric: str) -> float | None:
-        return self.numbers.get((table, method, *column, metric))
-
-    def number(self, table: str, method: str, column: tuple[str, str], metric: str) -> float:
-        """As `value`. Raises InputError where the number is not printed."""
-        printed = self.value(table, method, column, metric)
-        if printed is None:
-            raise InputError(f"{self.source}: no number for {table}, {method}, {'/'.join(column)}, {metric}")
-        return printed
-
-    def variant(self, table: str, method: str) -> str | None:
-        return self.document["tables"].get(table, {}).get("methods", {}).get(method)
-
-    def methods(self, table: str) -> list[str]:
-        """Every method of a table, rivals included, in its order."""
-        return list(dict.fromkeys(method for name, method, *_ in self.numbers if name == table))
-
-    def rivals(self, table: str, column: tuple[str, str], metric: str) -> list[str]:
-        """The methods of prior work that a table has a number of."""
-        methods = (method for method in self.methods(table) if self.variant(table, method) is None)
-        return [method for method in methods if self.value(table, method, column, metric) is not None]
-
-    def columns(self, table: str) -> list[tuple[str, str]]:
-        """The (benchmark, target) columns of a table in its order, averages included."""
-        return list(dict.fromkeys((b, t) for name, _, b, t, _ in self.numbers if name == table))
-
-    def parts(self, table: str, column: tuple[str, str]) -> list[tuple[str, str]]:
-        """The columns that a column is the average of, or itself."""
-        if column[0] != AVERAGE:
-            return [column]
-        return [tuple(part.split("/")) for part in self.document["tables"][table]["average"]]
-
-    def term(self, weight: float, table: str, method: str, column: tuple[str, str], metric: str) -> Term:
-        """Raises InputError where the number is not printed."""
-        printed = self.number(table, method, column, metric)
-        variant, parts = self.variant(table, method), self.parts(table, column)
-        return Term(weight, printed, tuple((variant, *part, 1 / len(parts)) for part in parts) if variant else ())
 
 
 def load_claims(claims: Path | str, paper_tables: Path | str, prior_results: Path | str) -> list[Claim]:
@@ -354,6 +243,41 @@ def _printed_margin(template: Claim, details: list[str], metric: str, found: tup
     )  # fmt: skip
 
 
+def _zero_shot(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """The printed numbers of a rival that is not trained, per column and metric."""
+    table, method = rule["table"], rule["method"]
+    return [
+        _mechanism(
+            replace(
+                template, id=_id(template.id, "/".join(column), metric), metric=metric, place=f"Table {table}",
+                statement=_detailed(template, "/".join(column), metric.upper()),
+                claimed=paper.number(table, method, column, metric), margin=paper.document["margins"][metric],
+            ),
+            rule | {"column": column},
+        )
+        for column, metric in product(paper.columns(table), METRICS)
+    ]  # fmt: skip
+
+
+def _mechanism(template: Claim, rule: dict) -> Claim:
+    return replace(template, kind="mechanism", rule={template.kind: rule}, unit=UNITS[template.kind])
+
+
+def _mechanisms(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """A claim that what is measured beside the runs decides, per benchmark where the rule names several."""
+    for variant in rule.keys() & {"variant", "of", "over"}:
+        get_variant(rule[variant])
+    if "benchmarks" not in rule:
+        return [_mechanism(template, rule)]
+    return [
+        _mechanism(
+            replace(template, id=_id(template.id, name), statement=_detailed(template, name)),
+            rule | {"benchmark": name},
+        )
+        for name in rule["benchmarks"]
+    ]
+
+
 def _averages(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
     """Claims that printed averages are the means of the printed columns."""
     expanded = []
@@ -423,9 +347,16 @@ def _untestable(template: Claim, rule: str, paper: Paper) -> list[Claim]:
     return [replace(template, found=(None, UNTESTABLE, rule))]
 
 
+#: In what the quantity of a mechanism is, by the kind of its rule.
+UNITS = {
+    "zero_shot": "correlation", "readout": "margin", "blind": "share", "adaptive": "margin", "overhead": "per cent",
+    "kinds": "difference",
+}  # fmt: skip
+
 #: By the kind of a rule: (template, rule, paper) -> claims. A rule is what the document has: a mapping, or a text.
 EXPAND: dict[str, Callable[[Claim, Any, Paper], list[Claim]]] = {
     "gain": _gain, "ordering": _ordering, "largest": _largest, "averages": _averages, "repeats": _repeats,
     "elsewhere": _elsewhere, "another_split": _another_split, "arithmetic": _arithmetic, "parameters": _parameters,
+    "zero_shot": _zero_shot, **dict.fromkeys(["readout", "blind", "adaptive", "overhead", "kinds"], _mechanisms),
     "untestable": _untestable,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from itertools import combinations, product
 
 import numpy as np
 
-from mstclipiqa.claims.paper import AVERAGE, METRICS, POINTS_ROUNDING, Claim, Paper
+from mstclipiqa.claims.claim import AVERAGE, METRICS, POINTS_ROUNDING, Claim, Paper
 from mstclipiqa.claims.rules import CONTRADICTED, SLACK
 
 #: By how a gain is summed up: the fewest benchmarks of which it is a reading of its own, and (ours, rival's) -> gain.

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from mstclipiqa.base.files import read_table, write_json
 from mstclipiqa.base.layout import COMPARISONS, INTERVALS, SAMPLES, SPLITS
 from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.names import LEVELS
-from mstclipiqa.claims.paper import DIM, Claim, Contrast, load_claims, read_paper
+from mstclipiqa.claims.claim import DIM, Claim, Contrast
+from mstclipiqa.claims.mechanisms import Evidence, judge_mechanism, read_evidence
+from mstclipiqa.claims.paper import load_claims, read_paper
 from mstclipiqa.claims.readings import try_readings
 from mstclipiqa.claims.rules import (
     MINIATURE,
@@ -50,7 +52,7 @@ class Suite:
     (benchmark, target, recipe, variant, protocol), with the `file` of their predictions; `pairs` the (low, high) of
     SRCC differences in comparisons.parquet by (benchmark, target, recipe, protocol, variant, against), none where
     undefined; `encoders` the identities behind each file; `leakage` the (leaking, all) test images by (benchmark,
-    protocol)."""
+    protocol); `evidence` what was measured beside the runs."""
 
     cells: dict[tuple, dict]
     pairs: dict[tuple, tuple[float, float]]
@@ -58,6 +60,7 @@ class Suite:
     leakage: dict[tuple[str, str], tuple[int, int]]
     synthetic: frozenset[str]
     recipes: dict[str, Recipe]
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def protocols(self) -> list[str]:
@@ -118,6 +121,7 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
         leakage=leakage,
         synthetic=frozenset(synthetic),
         recipes={path.stem: load_recipe(path) for path in paths},
+        evidence=read_evidence(results),
     )
 
 
@@ -130,6 +134,8 @@ def decide(claims: list[Claim], document: dict, suite: Suite) -> list[dict]:
             rows.append(_row(claim, measured=measured, verdict=verdict, reason=reason))
         elif claim.count:
             rows += [_count(claim, recipe) for recipe in suite.recipes.values()]
+        elif claim.rule:
+            rows += [_row(claim, **found) for found in judge_mechanism(claim, document, suite)]
         else:
             rows += _measure(claim, document, suite)
     return rows

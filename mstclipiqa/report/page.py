@@ -17,6 +17,7 @@ from mstclipiqa.report import (
     data_tables,
     efficiency,
     figures,
+    mechanisms,
     probe_tables,
     results_tables,
     statistics,
@@ -96,9 +97,9 @@ def make_tables(results: Results) -> dict[str, Table]:
     ):
         made[make.__name__] = make(results)
     optional = (atlas.atlas, largest_errors, efficiency.efficiency, *controls.TABLES, *statistics.TABLES)
-    found = {make.__name__: make(results) for make in optional}
+    made |= {make.__name__: table for make in optional if (table := make(results)) is not None}
     made |= ablations.tables(results)
-    return made | {name: table for name, table in found.items() if table is not None} | claims.claim_tables(results)
+    return made | claims.claim_tables(results) | mechanisms.mechanism_tables(results)
 
 
 def make_figures(results: Results) -> dict[str, figures.Figure]:

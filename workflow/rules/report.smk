@@ -2,6 +2,7 @@
 
 RUNS = here(job.path for job in study.jobs)
 STATISTICS = [at(entry) for entry in (layout.INTERVALS, layout.COMPARISONS, layout.GENERATORS)]
+PROBES = here(entry.path.format(recipe=name) for name in study.probed for entry in (layout.READOUT, layout.GATES))
 
 
 rule evaluate:
@@ -42,9 +43,11 @@ rule compare:
 
 rule claims:
     input:
-        of_benchmarks(layout.SAMPLES, layout.SPLITS),
+        of_benchmarks(layout.SAMPLES, layout.SPLITS, layout.BASELINES),
         RUNS,
         STATISTICS,
+        at(layout.EFFICIENCY),
+        PROBES,
         # Also those that are not run: parameters are counted under every recipe.
         sorted(RECIPES.glob("*.yaml")),
         metrics=at(layout.METRICS),
