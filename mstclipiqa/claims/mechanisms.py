@@ -212,7 +212,8 @@ def judge_at_most(most: float, measured: float, low: float, high: float) -> tupl
 
 
 def _judge_overhead(rule: dict, recipe: str, document: dict, suite: "Suite") -> Found:
-    """One variant is to cost at most a share more than another."""
+    """One variant is to cost little more than another. How much is little is not said: up to a share anyone would call
+    it so, above another nobody would, and between them nothing is decided."""
     if (found := suite.evidence.find(EFFICIENCY)) is None:
         return _missing("a table of costs")
     path, table, metadata = found
@@ -221,12 +222,14 @@ def _judge_overhead(rule: dict, recipe: str, document: dict, suite: "Suite") -> 
         if variant not in of_recipe:
             return _missing(f"variant {variant} of {recipe}")
     more = 100 * (float(of_recipe[rule["of"]] / of_recipe[rule["over"]]) - 1)
-    close = more <= 100 * rule["most"] + SLACK
+    little, much = (100 * rule[bound] for bound in ("little", "much"))
     # What is counted depends on the encoders' sizes, not on their weights, nor on any image.
     theirs = all(label.startswith(document["encoders"]["model"]) for label in metadata["encoders"].values())
-    verdict = REPRODUCED if close else NOT_REPRODUCED
-    counted = f"{of_recipe[rule['of']]:,.10g} for {of_recipe[rule['over']]:,.10g}"
-    return _decided(theirs, {"measured": more, "files": [path]}, (verdict, f"{counted} counted"))
+    verdict = REPRODUCED if more <= little + SLACK else NOT_REPRODUCED if more > much else INCONCLUSIVE
+    shown = f"{of_recipe[rule['of']]:,.10g} for {of_recipe[rule['over']]:,.10g} counted"
+    if verdict == INCONCLUSIVE:
+        shown += f"; between {little:g} and {much:g} % more, where what is little is a matter of words"
+    return _decided(theirs, {"measured": more, "files": [path]}, (verdict, shown))
 
 
 # Kinds of generators

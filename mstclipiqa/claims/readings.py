@@ -21,7 +21,7 @@ WAYS: dict[str, tuple[int, Callable[[np.ndarray, np.ndarray], float]]] = {
     "per cent, median of ratios": (3, lambda ours, theirs: 100 * np.median(ours / theirs - 1)),
     "per cent, ratio of means": (2, lambda ours, theirs: 100 * (ours.mean() / theirs.mean() - 1)),
 }
-#: So far to either side of a figure readings are counted, to say how many lie in its rounding by chance.
+#: So far to either side of a figure readings are counted, to say how many give it by chance.
 WINDOW = 0.5
 
 
@@ -41,9 +41,9 @@ def try_readings(paper: Paper, claims: list[Claim]) -> list[dict]:
     """Of every stated gain that its table contradicts, what its readings give: a row per gain and metric. `claims` are
     the paper's, with what is found of its printed numbers.
 
-    `tried` counts them, `hits` are those that round to the figure, `by_chance` is how many would if the readings within
-    WINDOW of it were spread evenly, `nearest` is the closest of all. `named_tried` and `named_hits` count those of the
-    model and the rival that the sentence names.
+    `tried` counts them, `hits` are those within half of the figure's last digit, `by_chance` is how many would be if
+    the readings within WINDOW of it were spread evenly, `nearest` is the closest of all. `named_tried` and `named_hits`
+    count those of the model and the rival that the sentence names.
     """
     contradicted = {claim.id for claim in claims if claim.found and claim.found[1] == CONTRADICTED}
     return [

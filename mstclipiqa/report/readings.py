@@ -37,9 +37,9 @@ def readings(results: Results, document: dict) -> Table:
         notes=[
             "A reading takes one of the paper’s models, a rival of the table, some of its benchmarks, and a way: "
             "points or per cent of the rival, mean or median, mean of ratios or ratio of means. It gives the figure if "
-            "it rounds to it.",
+            "it lies within half of its last digit.",
             "By chance: the readings within half a point of the figure, spread evenly, of which one in a hundred "
-            "rounds to it. Readings of overlapping benchmarks are alike, so hits come in clusters. Where many are "
+            "gives it. Readings of overlapping benchmarks are alike, so hits come in clusters. Where many are "
             "tried a hit says little.",
             "As named: readings of the model and the rival that the sentence names. The closest of them is shown where "
             "one gives the figure, otherwise the closest of all.",

@@ -151,11 +151,14 @@ def costs(ours, base, encoders="ViT-B-32-quickgelu, weights openai"):
     return {EFFICIENCY.path: (table_of(EFFICIENCY, rows), {"encoders": {"coarse": encoders}})}
 
 
-@pytest.mark.parametrize(("ours", "expected"), [(44.0, REPRODUCED), (44.1, NOT_REPRODUCED)])
-def test_little_is_at_most_a_tenth_more_and_counts_are_exact(judge, ours, expected):
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [(42.0, REPRODUCED), (42.1, INCONCLUSIVE), (60.0, INCONCLUSIVE), (60.1, NOT_REPRODUCED), (30.0, REPRODUCED)],
+)
+def test_what_is_little_is_a_matter_of_words_only_between_two_bounds(judge, ours, expected):
     row = judge("overhead-operations", costs(ours, 40.0), synthetic=["agiqa-3k"])  # no image is looked at
     assert (row["verdict"], row["measured"]) == (expected, pytest.approx(100 * (ours / 40 - 1)))
-    assert (row["low"], row["reason"]) == (None, f"{ours:g} for 40 counted")
+    assert row["low"] is None and row["reason"].startswith(f"{ours:g} for 40 counted")
     assert judge("overhead-trained", costs(ours, 40.0))["verdict"] == expected
 
 

@@ -22,7 +22,7 @@ def test_what_the_probe_measured_stands_beside_its_claim(make_results):
     assert (content["Measured"].text, content["Recipe"]) == ("+0.0500", "Main text, Released code")
     assert content["Verdict"].text == "inconclusive"
     assert distortion["Measured"].text == "+0.3000" and distortion["Verdict"].text == "reproduced"
-    assert distortion["Measured"].files[0] == "probe/released_code/readout.parquet"
+    assert distortion["Measured"].files[0] == "probe/main_text/readout.parquet"
     assert blind["Measured"].text.startswith("-0.0") and blind["Verdict"].text == "inconclusive"
     # Recipes that the suite leaves out have no row.
     assert "Converged (ours)" not in {row["Recipe"] for row in rows}
