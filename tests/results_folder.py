@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from config_files import CLAIMS, PAPER_TABLES
+from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS
 from config_files import RECIPES as RECIPE_FILES
 from PIL import Image
 from results_tables import table_of
@@ -320,7 +320,7 @@ def add_claims(root: Path) -> Path:
     intervals = metrics.groupby(GROUP).agg(srcc=("srcc", "mean"), plcc=("plcc", "mean"), runs=("n", "size"))
     INTERVALS.write(INTERVALS.at(root), table_of(INTERVALS, intervals.reset_index()), {})
     COMPARISONS.write(COMPARISONS.at(root), table_of(COMPARISONS), {})
-    write_json(CLAIMS_FILE.at(root), claims_document(CLAIMS, PAPER_TABLES, root, RECIPE_FILES))
+    write_json(CLAIMS_FILE.at(root), claims_document(CLAIMS, PAPER_TABLES, PRIOR_RESULTS, root, RECIPE_FILES))
     # Only the verdicts need them; the page is made without tables of intervals.
     METRICS.write(METRICS.at(root), metrics, {})
     INTERVALS.at(root).unlink()

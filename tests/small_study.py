@@ -122,8 +122,8 @@ def build(folder: Path) -> SmallStudy:
     run("evaluate", *runs, "--results", results, "--out", metrics)
     run("compare", "--metrics", metrics, "--results", results, "--out", results)
     run(
-        "claims", "--results", results, "--claims", study.config / "claims.yaml", "--paper-tables", printed, *recipes,
-        "--out", results / "claims.json",
+        "claims", "--results", results, "--claims", study.config / "claims.yaml", "--paper-tables", printed,
+        "--prior-results", study.config / "prior_results.csv", *recipes, "--out", results / "claims.json",
     )  # fmt: skip
     run("manifest", "--config", json.dumps(config), *recipes, "--results", results, "--out", results / "manifest.json")
     return study
@@ -133,7 +133,7 @@ def _configure(study: SmallStudy) -> dict:
     """Write the study's config/, and give its configuration."""
     source, recipes = REPOSITORY / "config", study.config / "recipes"
     recipes.mkdir(parents=True)
-    for name in ("claims.yaml", "paper_tables.csv", "recipes/released_code.yaml"):
+    for name in ("claims.yaml", "paper_tables.csv", "prior_results.csv", "recipes/released_code.yaml"):
         shutil.copy(source / name, study.config / name)
     for name, values in RECIPES.items():
         values = {"epochs": 1, "gate_hidden": 8, **values}

@@ -378,6 +378,7 @@ def split_file(rows: str, header: str = "benchmark,image,split,role\n") -> Make:
 def judging(here: Place) -> Words:
     here.study()
     common = ["--claims", "config/claims.yaml", "--paper-tables", "config/paper_tables.csv"]
+    common += ["--prior-results", "config/prior_results.csv"]
     return ["claims", "--results", RESULTS, *common, "--out", "out/claims.json"]
 
 
@@ -708,6 +709,14 @@ BAD: list[Bad] = [
         CLAIMS,
         "paper_tables.csv without rows",
         written("config/paper_tables.csv", "table,method,benchmark,target,metric,value\n", judging),
+    ),
+    Bad(
+        CLAIMS,
+        "prior_results.csv with a word for a number",
+        replaced("config/prior_results.csv", "0.8200,0.8578", "high,0.8578", judging),
+    ),
+    Bad(
+        CLAIMS, "prior_results.csv without a column", replaced("config/prior_results.csv", "standing", "rank", judging)
     ),
     Bad(
         CLAIMS, "sources.yaml misspelt", replaced("config/sources.yaml", "licence: MIT\n", "license: MIT\n", acquiring)

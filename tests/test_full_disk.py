@@ -133,7 +133,8 @@ STAGES: dict[str, Stage] = {
     ],
     "claims": lambda study, out: [
         "claims", "--results", study.results, "--claims", study.config / "claims.yaml",
-        "--paper-tables", study.config / "paper_tables.csv", "--recipes", study.config / "recipes",
+        "--paper-tables", study.config / "paper_tables.csv",
+        "--prior-results", study.config / "prior_results.csv", "--recipes", study.config / "recipes",
         "--out", out / "claims.json",
     ],
     "report": lambda study, out: ["report", "--results", study.results, "--out", out],

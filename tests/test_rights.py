@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from config_files import CLAIMS, PRIOR_RESULTS
 from PIL import Image
 
 from mstclipiqa.base.archives import extract
@@ -17,13 +18,12 @@ from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.claims.paper import read_paper
 from mstclipiqa.data import protocols
 from mstclipiqa.data.label_files import read_sheet
+from mstclipiqa.data.prior_results import read_prior_results
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.images import read_image
 from mstclipiqa.encoders.stores import read_store, write_store
 from mstclipiqa.scoring.released import load_released
 from mstclipiqa.scoring.scorer import read_prompts
-
-REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -66,7 +66,8 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], object]]]
     "a store": ("a.safetensors", lambda path: write_store(path, {"a": np.ones(1)}, {}), read_store),
     "a label file": ("a.csv", make_text, lambda path: read_sheet(path, ["image"])),
     "prompts": ("a.csv", make_text, read_prompts),
-    "printed numbers": ("a.csv", make_text, lambda path: read_paper(REPOSITORY / "config" / "claims.yaml", path)),
+    "printed numbers": ("a.csv", make_text, lambda path: read_paper(CLAIMS, path, PRIOR_RESULTS)),
+    "published results": ("a.csv", make_text, read_prior_results),
     "a split file": ("a.csv", make_text, published),
     "a document": ("a.yaml", make_text, read_yaml),
     "an image": ("a.png", make_image, read_image),

@@ -7,7 +7,7 @@ from math import nan
 import pandas as pd
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.claims.paper import Claim, Contrast
+from mstclipiqa.claims.claim import Claim, Contrast
 from mstclipiqa.claims.rules import SLACK
 from mstclipiqa.claims.suite import Suite
 from mstclipiqa.evaluation.noise import IMAGES, Noise, noise_between_seeds, noise_of_one_run

@@ -1,13 +1,12 @@
 """The paper's claims: config/claims.yaml and the printed numbers -> claims, and what the printed numbers alone decide.
 
-A claim about numbers is a set of contrasts: weighted sums of numbers that the paper prints for a method and that runs
-measure for the variant that stands for it. The same contrasts are decided twice: on the printed numbers, which needs no
-run and finds where the paper contradicts itself, and on the measured ones (claims/verdicts).
+The contrasts of a claim are decided twice: on the printed numbers, which needs no run and finds where the paper
+contradicts itself, and on the measured ones (claims/verdicts).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from itertools import product
+from dataclasses import replace
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -16,127 +15,27 @@ import pandas as pd
 
 from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
 from mstclipiqa.base.errors import InputError, no_rights
+from mstclipiqa.claims.claim import AVERAGE, METRICS, POINTS_ROUNDING, ROUNDING, Claim, Contrast, Paper
+from mstclipiqa.claims.elsewhere import judge_another_split, judge_elsewhere
 from mstclipiqa.claims.rules import CONSISTENT, CONTRADICTED, SLACK, UNTESTABLE
+from mstclipiqa.data.prior_results import read_prior_results
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.model.variants import get_variant
 
 CLAIMS_SCHEMA = SCHEMAS / "claims.schema.yaml"
 
-METRICS = ("srcc", "plcc")
 PRINTED = ["table", "method", "benchmark", "target", "metric", "value"]
-
-#: A printed correlation is off by up to half of its last digit, a printed gain (in points) too.
-ROUNDING = 0.5e-4
-POINTS_ROUNDING = 0.5e-2
-
-AVERAGE = "average"
-#: The paper's features and prompt states: ViT-B's embedding size and text width.
-DIM = 512
-
-
-@dataclass(frozen=True)
-class Term:
-    """A printed number with its weight, and the (variant, benchmark, target, share) whose runs stand for it: none for
-    a rival of prior work, several for an average."""
-
-    weight: float
-    printed: float
-    runs: tuple[tuple[str, str, str, float], ...]
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A weighted sum, and the rival or the target that it is held against."""
-
-    label: str
-    terms: tuple[Term, ...]
-
-    @property
-    def printed(self) -> float:
-        """Its value on the paper's printed numbers."""
-        return sum(term.weight * term.printed for term in self.terms)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim. `kind` is number, gain, ordering, parameters, arithmetic or untestable.
-
-    The least of its `contrasts` is what is claimed to be `claimed`, or above 0 where that is None. `found` is
-    (measured, verdict, reason) of a claim that no run is needed for.
-    """
-
-    id: str
-    kind: str
-    group: str
-    place: str
-    statement: str
-    reading: str
-    unit: str
-    claimed: float | None = None
-    metric: str = ""
-    margin: float = 0.0
-    contrasts: tuple[Contrast, ...] = ()
-    count: dict = field(default_factory=dict)
-    found: tuple[float | None, str, str] | None = None
-
-    @property
-    def number(self) -> float:
-        """What is claimed, of a claim of a number."""
-        assert self.claimed is not None, f"{self.id} claims no number"
-        return self.claimed
 
 
 # The claims
 
 
-@dataclass(frozen=True)
-class Paper:
-    """claims.yaml and the printed numbers by (table, method, benchmark, target, metric)."""
-
-    document: dict
-    numbers: dict[tuple[str, str, str, str, str], float]
-    source: Path
-
-    def value(self, table: str, method: str, column: tuple[str, str], metric: str) -> float | None:
-        return self.numbers.get((table, method, *column, metric))
-
-    def number(self, table: str, method: str, column: tuple[str, str], metric: str) -> float:
-        """As `value`. Raises InputError where the number is not printed."""
-        printed = self.value(table, method, column, metric)
-        if printed is None:
-            raise InputError(f"{self.source}: no number for {table}, {method}, {'/'.join(column)}, {metric}")
-        return printed
-
-    def variant(self, table: str, method: str) -> str | None:
-        return self.document["tables"].get(table, {}).get("methods", {}).get(method)
-
-    def methods(self, table: str) -> list[str]:
-        """Every method of a table, rivals included, in its order."""
-        return list(dict.fromkeys(method for name, method, *_ in self.numbers if name == table))
-
-    def columns(self, table: str) -> list[tuple[str, str]]:
-        """The (benchmark, target) columns of a table in its order, averages included."""
-        return list(dict.fromkeys((b, t) for name, _, b, t, _ in self.numbers if name == table))
-
-    def parts(self, table: str, column: tuple[str, str]) -> list[tuple[str, str]]:
-        """The columns that a column is the average of, or itself."""
-        if column[0] != AVERAGE:
-            return [column]
-        return [tuple(part.split("/")) for part in self.document["tables"][table]["average"]]
-
-    def term(self, weight: float, table: str, method: str, column: tuple[str, str], metric: str) -> Term:
-        """Raises InputError where the number is not printed."""
-        printed = self.number(table, method, column, metric)
-        variant, parts = self.variant(table, method), self.parts(table, column)
-        return Term(weight, printed, tuple((variant, *part, 1 / len(parts)) for part in parts) if variant else ())
-
-
-def load_claims(claims: Path | str, paper_tables: Path | str) -> list[Claim]:
+def load_claims(claims: Path | str, paper_tables: Path | str, prior_results: Path | str) -> list[Claim]:
     """Every claim: one for each printed number of the paper's own models, then those of the statements.
 
     Raises InputError for a document that its schema refuses, and for an unknown variant, method or protocol.
     """
-    paper = read_paper(claims, paper_tables)
+    paper = read_paper(claims, paper_tables, prior_results)
     expanded = _numbers(paper)
     for statement in paper.document["statements"]:
         ((kind, rule),) = statement["rule"].items()
@@ -149,8 +48,9 @@ def load_claims(claims: Path | str, paper_tables: Path | str) -> list[Claim]:
     return expanded
 
 
-def read_paper(claims: Path | str, paper_tables: Path | str) -> Paper:
-    """The claims' document and the printed numbers, checked against each other. Raises InputError."""
+def read_paper(claims: Path | str, paper_tables: Path | str, prior_results: Path | str) -> Paper:
+    """The claims' document and the printed numbers, checked against each other, and what others published. Raises
+    InputError."""
     document = read_yaml(claims)
     validate(document, CLAIMS_SCHEMA, claims)
     describe_protocol(document["like_for_like"]["protocol"])
@@ -164,7 +64,8 @@ def read_paper(claims: Path | str, paper_tables: Path | str) -> Paper:
         ) from None
     if printed.duplicated(PRINTED[:-1]).any() or not pd.api.types.is_float_dtype(printed["value"]):
         raise InputError(f"{paper_tables}: a number stands twice or is none; restore it")
-    paper = Paper(document, {tuple(row[:-1]): row[-1] for row in printed.itertuples(index=False)}, Path(paper_tables))
+    numbers = {tuple(row[:-1]): row[-1] for row in printed.itertuples(index=False)}
+    paper = Paper(document, numbers, read_prior_results(prior_results), Path(paper_tables))
     for table, entry in document["tables"].items():
         for method, variant in entry["methods"].items():
             get_variant(variant)
@@ -256,20 +157,19 @@ def judge_printed_gain(claim: Claim) -> tuple[str, str]:
 
 
 def _ordering(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
-    """Claims that a method is above its rivals, per table, method, column and metric."""
+    """Claims that methods stand in ranks, per table, method of the first rank, column and metric."""
+    best, *lower = rule["ranks"]
     expanded = []
-    for table, first, metric in product(rule["tables"], rule["first"], METRICS):
-        over = rule["over"]
-        if over == "others":
-            over = [method for method in paper.methods(table) if paper.variant(table, method) is None]
+    for table, first, metric in product(rule["tables"], best, METRICS):
         for column in paper.columns(table):
+            ranks = [[first], *(paper.rivals(table, column, metric) if rank == "others" else rank for rank in lower)]
             contrasts = tuple(
-                _difference(paper, rival, metric, [(table, first, rival, column)])
-                for rival in over
-                if rule["over"] != "others" or paper.value(table, rival, column, metric) is not None
+                replace(_difference(paper, rival, metric, [(table, method, rival, column)]), ahead=method)
+                for above, below in pairwise(ranks)
+                for method, rival in product(above, below)
             )
             where = AVERAGE if column[0] == AVERAGE else "/".join(column)
-            name = _id(template.id, table, *([first] if len(rule["first"]) > 1 else []), where, metric)
+            name = _id(template.id, table, *([first] if len(best) > 1 else []), where, metric)
             claim = replace(
                 template, id=name, kind="ordering", unit="margin", metric=metric, contrasts=contrasts,
                 place=f"Table {table}", statement=_detailed(template, first, where, metric.upper()),
@@ -290,7 +190,7 @@ def _largest(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
             raise InputError(f"{template.id}: tables {', '.join(rule['tables'])} have no column of {rule['target']}")
         ours = _difference(paper, "", metric, pairs.pop(rule["target"]))
         contrasts = tuple(
-            Contrast(target, ours.terms + _difference(paper, "", metric, others, scale=-1).terms)
+            Contrast(target, ours.terms + _difference(paper, "", metric, others, scale=-1).terms, rule["target"])
             for target, others in pairs.items()
         )
         claim = replace(
@@ -303,12 +203,79 @@ def _largest(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
 
 def judge_printed_ordering(claim: Claim) -> tuple[str, str]:
     """Whether the printed numbers are in the claimed order, strictly."""
-    ahead = [f"{c.label} {-c.printed:.4f} above" for c in claim.contrasts if c.printed < -SLACK]
-    tied = [c.label for c in claim.contrasts if abs(c.printed) <= SLACK]
-    if not ahead and not tied:
+    above = [f"{c.label} {-c.printed:.4f} above {c.ahead}" for c in claim.contrasts if c.printed < -SLACK]
+    tied = [f"{c.label} equal to {c.ahead}" for c in claim.contrasts if abs(c.printed) <= SLACK]
+    if not above and not tied:
         return CONSISTENT, "the paper's own tables give it"
-    said = ", ".join([*ahead, *(f"{label} equal" for label in tied)])
+    said = ", ".join([*above, *tied])
     return CONTRADICTED, f"the paper's own tables say {said}"
+
+
+def _elsewhere(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """Claims that the better of several methods is above all that others published, per table, column and metric."""
+    expanded = []
+    for table, metric in product(rule["tables"], METRICS):
+        for column in paper.columns(table):
+            printed = max(paper.number(table, method, column, metric) for method in rule["first"])
+            found = judge_elsewhere(
+                paper.prior, column, metric, printed, rule["first"], paper.document["like_for_like"]["protocol"]
+            )
+            expanded.append(_printed_margin(template, [table, "/".join(column)], metric, found))
+    return expanded
+
+
+def _another_split(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """Claims that a printed gain is more than another split could make, per method, column and metric."""
+    table, rival = rule["table"], rule["over"]
+    expanded = []
+    for method, column, metric in product(rule["first"], paper.columns(table), METRICS):
+        gain = _difference(paper, rival, metric, [(table, method, rival, column)]).printed
+        found = judge_another_split(paper.prior, column, metric, rival, gain)
+        expanded.append(_printed_margin(template, [method, "/".join(column)], metric, found))
+    return expanded
+
+
+def _printed_margin(template: Claim, details: list[str], metric: str, found: tuple) -> Claim:
+    """A claim of a margin that published numbers alone decide."""
+    return replace(
+        template, id=_id(template.id, *details, metric), kind="arithmetic", unit="margin", metric=metric, found=found,
+        statement=_detailed(template, *details, metric.upper()),
+    )  # fmt: skip
+
+
+def _zero_shot(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """The printed numbers of a rival that is not trained, per column and metric."""
+    table, method = rule["table"], rule["method"]
+    return [
+        _mechanism(
+            replace(
+                template, id=_id(template.id, "/".join(column), metric), metric=metric, place=f"Table {table}",
+                statement=_detailed(template, "/".join(column), metric.upper()),
+                claimed=paper.number(table, method, column, metric), margin=paper.document["margins"][metric],
+            ),
+            rule | {"column": column},
+        )
+        for column, metric in product(paper.columns(table), METRICS)
+    ]  # fmt: skip
+
+
+def _mechanism(template: Claim, rule: dict) -> Claim:
+    return replace(template, kind="mechanism", rule={template.kind: rule}, unit=UNITS[template.kind])
+
+
+def _mechanisms(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
+    """A claim that what is measured beside the runs decides, per benchmark where the rule names several."""
+    for variant in rule.keys() & {"variant", "of", "over"}:
+        get_variant(rule[variant])
+    if "benchmarks" not in rule:
+        return [_mechanism(template, rule)]
+    return [
+        _mechanism(
+            replace(template, id=_id(template.id, name), statement=_detailed(template, name)),
+            rule | {"benchmark": name},
+        )
+        for name in rule["benchmarks"]
+    ]
 
 
 def _averages(template: Claim, rule: dict, paper: Paper) -> list[Claim]:
@@ -380,8 +347,16 @@ def _untestable(template: Claim, rule: str, paper: Paper) -> list[Claim]:
     return [replace(template, found=(None, UNTESTABLE, rule))]
 
 
+#: In what the quantity of a mechanism is, by the kind of its rule.
+UNITS = {
+    "zero_shot": "correlation", "readout": "margin", "blind": "share", "adaptive": "margin", "overhead": "per cent",
+    "kinds": "difference",
+}  # fmt: skip
+
 #: By the kind of a rule: (template, rule, paper) -> claims. A rule is what the document has: a mapping, or a text.
 EXPAND: dict[str, Callable[[Claim, Any, Paper], list[Claim]]] = {
     "gain": _gain, "ordering": _ordering, "largest": _largest, "averages": _averages, "repeats": _repeats,
-    "arithmetic": _arithmetic, "parameters": _parameters, "untestable": _untestable,
+    "elsewhere": _elsewhere, "another_split": _another_split, "arithmetic": _arithmetic, "parameters": _parameters,
+    "zero_shot": _zero_shot, **dict.fromkeys(["readout", "blind", "adaptive", "overhead", "kinds"], _mechanisms),
+    "untestable": _untestable,
 }  # fmt: skip

@@ -58,6 +58,15 @@ def judge_gain(
     return verdict, reason
 
 
+def judge_above(measured: float, low: float, high: float) -> tuple[str, str]:
+    """The verdict on a quantity that is claimed to be above 0, by its 95 % interval."""
+    if low > 0:
+        return REPRODUCED, "above 0 with the whole interval"
+    if high < 0:
+        return NOT_REPRODUCED, "below 0 with the whole interval"
+    return INCONCLUSIVE, f"{measured:+.4f}; the interval has both signs"
+
+
 def judge_ordering(measured: float, above: float, below: float, detectable: float) -> tuple[str, str]:
     """The verdict on a margin that is claimed to be above 0, from two-sided p, adjusted over its table, that it is
     `above` and that it is `below`. NaN where the noise is unknown."""

@@ -1,7 +1,7 @@
 """What a suite measured, as the claims are held against it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -9,7 +9,18 @@ import pandas as pd
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table
-from mstclipiqa.base.layout import COMPARISONS, INTERVALS, SAMPLES, SPLITS
+from mstclipiqa.base.layout import (
+    BASELINES,
+    COMPARISONS,
+    EFFICIENCY,
+    GATES,
+    GENERATORS,
+    INTERVALS,
+    READOUT,
+    SAMPLES,
+    SPLITS,
+    ResultsFile,
+)
 from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.names import TEST
 from mstclipiqa.data.protocols import describe_protocol
@@ -18,6 +29,9 @@ from mstclipiqa.model.recipes import Recipe, load_recipe
 
 #: What names a cell: all runs whose mean is one number, by the main selection of their protocol.
 CELL = ["benchmark", "target", "recipe", "variant", "protocol"]
+
+#: What mechanisms are judged by.
+EVIDENCE = (BASELINES, EFFICIENCY, GATES, GENERATORS, READOUT)
 
 
 @dataclass(frozen=True)
@@ -31,11 +45,23 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What was measured beside the runs: the tables below a results folder by their path there, (rows, metadata)."""
+
+    tables: Mapping[str, tuple[pd.DataFrame, dict]] = field(default_factory=dict)
+
+    def find(self, entry: ResultsFile, **names: str) -> tuple[str, pd.DataFrame, dict] | None:
+        """The path, rows and metadata of a table; None where the suite lacks it."""
+        path = entry.path.format(**names)
+        return (path, *self.tables[path]) if path in self.tables else None
+
+
+@dataclass(frozen=True)
 class Suite:
     """What a suite measured: its `cells` by CELL; by CELL, another variant and a metric, what the difference between
     the two may move by (`pairs`): from the images tested alone, and from all that varies; the identities of the
     `encoders` behind each file; and by (benchmark, protocol) the sums over splits of the `counts` of test images and of
-    leaking ones."""
+    leaking ones; and the `evidence` of what was measured beside the runs."""
 
     cells: dict[tuple, Cell]
     pairs: dict[tuple, tuple[Noise, Noise]]
@@ -43,6 +69,7 @@ class Suite:
     counts: dict[tuple[str, str], dict[str, int]]
     synthetic: frozenset[str]
     recipes: dict[str, Recipe]
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def protocols(self) -> list[str]:
@@ -117,7 +144,14 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
         counts=counts,
         synthetic=frozenset(synthetic),
         recipes={path.stem: load_recipe(path) for path in paths},
+        evidence=read_evidence(results),
     )
+
+
+def read_evidence(results: Path) -> Evidence:
+    """What a results folder has of the tables that mechanisms are judged by. Raises InputError where one is none."""
+    found = [(e, path) for e in EVIDENCE for path in sorted(results.glob(e.path.format(benchmark="*", recipe="*")))]
+    return Evidence({path.relative_to(results).as_posix(): entry.read(path) for entry, path in found})
 
 
 def _main_selections(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,11 @@ import numpy as np
 
 from mstclipiqa.base.files import write_json
 from mstclipiqa.base.names import LEVELS
+from mstclipiqa.claims.claim import DIM, Claim
 from mstclipiqa.claims.estimates import Design, estimate_claim
-from mstclipiqa.claims.paper import DIM, Claim, load_claims, read_paper
+from mstclipiqa.claims.mechanisms import are_the_papers, judge_mechanism
+from mstclipiqa.claims.paper import load_claims, read_paper
+from mstclipiqa.claims.readings import try_readings
 from mstclipiqa.claims.rules import (
     MINIATURE,
     NOT_REPRODUCED,
@@ -33,13 +36,17 @@ def decide(claims: list[Claim], document: dict, suite: Suite) -> list[dict]:
 
     One row of every claim `counts`: the one that is most like its source. The others stand beside it.
     """
-    rows = []
+    rows: list[dict] = []
+    like = document["like_for_like"]
     for claim in claims:
         if claim.found is not None:
             measured, verdict, reason = claim.found
             rows.append(_row(claim, measured=measured, verdict=verdict, reason=reason, counts=True))
         elif claim.count:
             rows += [_count(claim, recipe, document) for recipe in suite.recipes.values()]
+        elif claim.rule:
+            for found in judge_mechanism(claim, document, suite):
+                rows.append(_row(claim, counts=found.get("recipe", like["recipe"]) == like["recipe"], **found))
         else:
             rows += _measure(claim, document, suite)
     _adjust(rows)
@@ -147,36 +154,39 @@ def _estimate(claim: Claim, needed: list[tuple], design: Design, encoders: dict,
     }
     if claim.kind == "ordering" and not math.isnan(estimate.above):
         found |= {"p_above": estimate.above, "p_below": estimate.below}
-    identities = [identity for file in files for identity in suite.encoders[file]]
-    theirs = all(
-        identity["pretrained"]
-        and identity["weights"] == encoders["weights"]
-        and identity["model"].startswith(encoders["model"])
-        for identity in identities
-    )
+    theirs = are_the_papers((identity for file in files for identity in suite.encoders[file]), encoders)
     return found if theirs else found | {"verdict": UNTESTABLE, "reason": SMALL_PAIR}
 
 
 def claims_from_results(
-    output: Path, claims: Path | str, paper_tables: Path | str, results: Path, recipes: Path | str
+    output: Path,
+    claims: Path | str,
+    paper_tables: Path | str,
+    prior_results: Path | str,
+    results: Path,
+    recipes: Path | str,
 ) -> str:
     """As `claims_document`, into the JSON file `output`; returns how many claims have which verdict, in a line."""
-    document = claims_document(claims, paper_tables, results, recipes)
+    document = claims_document(claims, paper_tables, prior_results, results, recipes)
     write_json(output, document)
     counts = Counter(row["verdict"] for row in document["claims"] if row["counts"])
     shown = ", ".join(f"{counts[verdict]} {verdict}" for verdict in RULES)
     return f"{sum(counts.values())} claims: {shown}"
 
 
-def claims_document(claims: Path | str, paper_tables: Path | str, results: Path, recipes: Path | str) -> dict:
+def claims_document(
+    claims: Path | str, paper_tables: Path | str, prior_results: Path | str, results: Path, recipes: Path | str
+) -> dict:
     """What claims.json holds: the rows, and what their verdicts rest on. Raises InputError as its parts do."""
-    document = read_paper(claims, paper_tables).document
+    paper = read_paper(claims, paper_tables, prior_results)
+    document, expanded = paper.document, load_claims(claims, paper_tables, prior_results)
     suite = read_suite(Path(results), recipes)
-    rows = decide(load_claims(claims, paper_tables), document, suite)
+    rows = decide(expanded, document, suite)
     keys = ("source", "like_for_like", "rules", "margins")
     return {key: document[key] for key in keys} | {
         "selection": describe_protocol(document["like_for_like"]["protocol"])["selection"],
         "recipes": {name: recipe.title for name, recipe in suite.recipes.items()},
         "verdicts": [{"verdict": verdict, "rule": rule} for verdict, rule in RULES.items()],
         "claims": rows,
+        "readings": try_readings(paper, expanded),
     }

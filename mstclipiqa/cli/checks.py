@@ -43,7 +43,7 @@ def controls() -> "Controls":
 @click.option("--data-root", type=FOLDER, help="Folder with a folder per benchmark, to hold the inputs against too.")
 @click.option(
     "--config", type=click.Path(path_type=Path), default="config",
-    help="Folder of claims.yaml, paper_tables.csv and recipes/, to decide the verdicts again.",
+    help="Folder of claims.yaml, paper_tables.csv, prior_results.csv and recipes/, to decide the verdicts again.",
 )  # fmt: skip
 @click.option("--signed-by", "keys", type=READ, help="Public SSH key, or allowed signers, that a bundle is to be by.")
 def verify(results: Path, data_root: Path | None, config: Path, keys: Path | None) -> None:

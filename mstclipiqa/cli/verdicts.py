@@ -35,13 +35,14 @@ def compare(metrics: Path, results: Path, out: Path) -> None:
 @options.results
 @click.option("--claims", "path", type=READ, default="config/claims.yaml", help="The paper's claims.")
 @click.option("--paper-tables", type=READ, default="config/paper_tables.csv", help="The paper's printed numbers.")
+@click.option("--prior-results", type=READ, default="config/prior_results.csv", help="What others have published.")
 @options.recipes
 @click.option("--out", type=WRITE, required=True, help="Verdicts (JSON) to write.")
-def claims(results: Path, path: Path, paper_tables: Path, recipes: Path, out: Path) -> None:
+def claims(results: Path, path: Path, paper_tables: Path, prior_results: Path, recipes: Path, out: Path) -> None:
     """Hold every claim of the paper against the runs of a suite: one verdict per claim, recipe and protocol."""
     from mstclipiqa.claims.verdicts import claims_from_results
 
-    echo(claims_from_results(out, path, paper_tables, results, recipes))
+    echo(claims_from_results(out, path, paper_tables, prior_results, results, recipes))
 
 
 @click.command()
@@ -59,8 +60,11 @@ def manifest(config: str, recipes: Path, planned: str | None, results: Path, out
 @options.results
 @click.option("--paper-tables", type=READ, help="The paper's printed numbers; without them, none is shown.")
 @click.option("--claims", type=READ, help="The paper's claims; without them, no ablation table of the paper.")
+@click.option("--prior-results", type=READ, help="What others have published; without it, no atlas.")
 @click.option("--out", type=WRITE, required=True, help="Folder for index.html, tables/ and figures/.")
-def report(results: Path, paper_tables: Path | None, claims: Path | None, out: Path) -> None:
+def report(
+    results: Path, paper_tables: Path | None, claims: Path | None, prior_results: Path | None, out: Path
+) -> None:
     """Write the tables, the figures and the page of a suite whose results are its manifest's.
 
     The gains that the paper states are shown where both its printed numbers and its claims are given.
@@ -69,5 +73,5 @@ def report(results: Path, paper_tables: Path | None, claims: Path | None, out: P
     from mstclipiqa.report import write_report
 
     refuse_edited(results)
-    write_report(results, out, paper_tables, claims)
+    write_report(results, out, paper_tables, claims, prior_results)
     echo(f"The page: {out / 'index.html'}")

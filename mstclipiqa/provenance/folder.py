@@ -26,6 +26,9 @@ MOST_CELLS = 200_000_000
 
 SCHEMA = SCHEMAS / "manifest.schema.yaml"
 
+#: What verdicts and page take from the folder config/: the claims, the printed numbers, what others published.
+PAPER_FILES = ("claims.yaml", "paper_tables.csv", "prior_results.csv")
+
 AGAIN = "delete it and run the workflow again"
 RESTORE = "restore it, or delete it and run the workflow again"
 
@@ -107,6 +110,12 @@ class Folder:
         self.stores: set[str] = set()  # those that hold
         self.readable: list[Job] = []
         self.metrics = pd.DataFrame()
+
+    @property
+    def paper_files(self) -> list[Path]:
+        """The PAPER_FILES, in their order; none where one is missing."""
+        files = [self.config_folder / name for name in PAPER_FILES] if self.config_folder else []
+        return files if all(file.is_file() for file in files) else []
 
     @property
     def present(self) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from mstclipiqa.provenance.folder import Folder
+from mstclipiqa.provenance.folder import PAPER_FILES, Folder
 from mstclipiqa.report.page import PAGE, compose_report, make_figures, make_tables
 from mstclipiqa.report.results import read_results
 from mstclipiqa.report.table import Cell, Table
@@ -44,14 +44,12 @@ def check_report(folder: Folder, reports: Path, lock: Mapping[str, str]) -> None
     """The files in the folder `reports` are those that the results of `folder` give. `lock` says which versions of
     packages they were made with."""
     there = {path.relative_to(reports).as_posix(): path for path in sorted(reports.rglob("*")) if path.is_file()}
-    place, verdict, config = f"reports/{folder.config['suite']}", folder.verdict, folder.config_folder
+    place, verdict, sources = f"reports/{folder.config['suite']}", folder.verdict, folder.paper_files
     if PAGE not in there:
         verdict.find(f"{place}/{PAGE}", "is missing: a bundle has a page", AGAIN)
-    sources = [config / name for name in ("paper_tables.csv", "claims.yaml")] if config else []
-    at_hand = bool(sources) and all(source.is_file() for source in sources)
-    if not at_hand:
-        verdict.notes.append("the report: paper_tables.csv and claims.yaml are not at hand")
-    if not at_hand or verdict.findings:  # of results that do not hold nothing can be made
+    if not sources:
+        verdict.notes.append(f"the report: one of {', '.join(PAPER_FILES)} is not at hand")
+    if not sources or verdict.findings:  # of results that do not hold nothing can be made
         for name in sorted(there):
             if not PLACES.fullmatch(name):
                 verdict.find(f"{place}/{name}", "no part of a report", AGAIN)
@@ -85,7 +83,8 @@ def check_report(folder: Folder, reports: Path, lock: Mapping[str, str]) -> None
 
 def _make_again(folder: Folder, sources: list[Path], reports: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Every file of the report, and those that would differ if all pictures were at hand, which then are blank."""
-    results = read_results(folder.root, sources[0], sources[1], images=folder.data_root)
+    claims, printed, prior = sources
+    results = read_results(folder.root, printed, claims, prior, images=folder.data_root)
     tables, figures = make_tables(results), make_figures(results)
     link = f"../../results/{folder.root.name}"
     made = compose_report(results, tables, figures, link)

@@ -19,7 +19,7 @@ from mstclipiqa.evaluation.per_run import evaluate_runs
 from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import FIT_TOLERANCE, find_difference, is_loose_fit, kinds, show
-from mstclipiqa.provenance.folder import AGAIN, RESTORE, Folder
+from mstclipiqa.provenance.folder import AGAIN, PAPER_FILES, RESTORE, Folder
 from mstclipiqa.study.study import Job, seeds_of
 
 
@@ -172,12 +172,12 @@ def check_claims(folder: Folder) -> None:
     path = folder.root / CLAIMS.path
     if folder.verdict.findings:
         return
-    config = folder.config_folder
-    if config is None or not all((config / name).is_file() for name in ("claims.yaml", "paper_tables.csv")):
-        folder.verdict.notes.append("verdicts: claims.yaml and paper_tables.csv are not at hand")
+    if not folder.paper_files:
+        folder.verdict.notes.append(f"verdicts: one of {', '.join(PAPER_FILES)} is not at hand")
         return
-    claims, tables = config / "claims.yaml", config / "paper_tables.csv"
-    again = json.loads(json.dumps(claims_document(claims, tables, folder.root, config / "recipes")))
+    claims, printed, prior = folder.paper_files
+    decided = claims_document(claims, printed, prior, folder.root, claims.with_name("recipes"))
+    again = json.loads(json.dumps(decided))
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -32,10 +32,9 @@ def verify_results(
 ) -> Verdict:
     """Hold a suite's results folder against its manifest, and its numbers against its predictions.
 
-    `data_root` is the folder with a folder per benchmark, for inputs; `config` the folder with claims.yaml,
-    paper_tables.csv and recipes/, for verdicts and recipes. Outputs for which `left_out` is true may be missing.
-    `controls` compute rivals and costs again. Raises InputError where there is no readable manifest, as nothing can be
-    said then.
+    `data_root` is the folder with a folder per benchmark, for inputs; `config` the folder with
+    PAPER_FILES and recipes/, for verdicts and recipes. Outputs for which `left_out` is true may be missing. `controls`
+    compute rivals and costs again. Raises InputError where there is no readable manifest, as nothing can be said then.
     """
     return verify_folder(Folder(results.resolve(), data_root, config, left_out), controls)
 

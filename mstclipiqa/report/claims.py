@@ -10,6 +10,7 @@ import pandas as pd
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import CLAIMS
 from mstclipiqa.base.names import SELECTIONS
+from mstclipiqa.report.readings import readings
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -20,9 +21,13 @@ FORMATS = {
     "parameters": "{:,.0f}",
     "count": "{:,.0f}",
     "number": "{:.1f}",
+    "difference": "{:+.4f}",
+    "share": "{:.3f}",
+    "per cent": "{:+.1f} %",
 }
 CONTRADICTED = "contradicted"
 UNDECIDED = ("untestable", "not run")
+MECHANISM = "mechanism"  # their table is in report/mechanisms
 
 #: The column of the verdicts that count.
 COUNTED = "Claims"
@@ -41,6 +46,7 @@ def read_claims(results: Results) -> dict | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         rules = {entry["verdict"]: entry["rule"] for entry in document["verdicts"]}
+        document["readings"]
         return document | {"claims": pd.DataFrame(document["claims"]), "verdicts": rules}
     except FileNotFoundError:
         return None
@@ -61,9 +67,10 @@ def claim_tables(results: Results) -> dict[str, Table]:
         "verdicts": verdicts(results, document),
         "contradictions": _printed("claims_contradicted", "Where the paper’s own numbers say otherwise.", contradicted),
         "arithmetic": _printed("claims_arithmetic", "Every claim decided on printed numbers.", rows[offline]),
+        "readings": readings(results, document),
         "untestable": _statements(rows[untestable]),
     }
-    for group, of_group in rows[~offline & ~untestable].groupby("group", sort=False):
+    for group, of_group in rows[~offline & ~untestable & (rows["kind"] != MECHANISM)].groupby("group", sort=False):
         table = _group(results, document, group, of_group)
         made[table.name] = table
     shown = rows.drop(columns=["statement", "reading"]).astype(object).where(rows.notna(), "")
@@ -134,7 +141,7 @@ def _power(rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def _value(row: dict, name: str) -> str:
+def number(row: dict, name: str) -> str:
     """A number of a row in its unit; an ordering claims a margin above 0."""
     if pd.isna(row[name]):
         return "> 0" if name == "claimed" and row["unit"] == "margin" else DASH
@@ -147,8 +154,8 @@ def _printed(name: str, caption: str, rows: pd.DataFrame) -> Table:
         {
             "Place": row["place"],
             "Claim": row["statement"],
-            "Claimed": _value(row, "claimed"),
-            "Printed numbers give": _value(row, "measured"),
+            "Claimed": number(row, "claimed"),
+            "Printed numbers give": number(row, "measured"),
             "Verdict": Cell(row["verdict"], row["reason"]),
         }
         for row in rows.to_dict("records")
@@ -182,14 +189,14 @@ def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> 
     shown = []
     for (_, protocol), of_claim in rows.groupby(["id", "protocol"], sort=False):
         row = of_claim.iloc[0].to_dict()
-        cells = {("", "Claim"): row["statement"], ("", "Claimed"): _value(row, "claimed")}
+        cells = {("", "Claim"): row["statement"], ("", "Claimed"): number(row, "claimed")}
         if protocol:
             cells["", "Protocol"] = Cell(protocol, SELECTIONS[row["selection"]])
         leakage = of_claim["leakage"].dropna()
         cells["", "Leakage"] = f"{100 * leakage.iloc[0]:.1f} %" if len(leakage) else DASH
         for row in of_claim.to_dict("records"):
             if row["recipe"] in recipes:
-                cells[recipes[row["recipe"]], "Measured"] = _measured(row)
+                cells[recipes[row["recipe"]], "Measured"] = measured(row)
                 cells[recipes[row["recipe"]], "Verdict"] = row["verdict"]
         shown.append(cells)
     columns = [("", "Claim"), ("", "Claimed")]
@@ -197,7 +204,7 @@ def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> 
     columns += [(title, name) for title in recipes.values() for name in ("Measured", "Verdict")]
     undecided = rows[rows["verdict"].isin(UNDECIDED)]
     reasons = undecided[["verdict", "reason"]].drop_duplicates().itertuples(index=False)
-    number = rows["id"].nunique()
+    count = rows["id"].nunique()
     return ClaimTable(
         f"claims_{re.sub(r'[^a-z0-9]+', '_', group.lower()).strip('_')}",
         f"{group}. Measured: mean over runs and 95 % interval; the number links to the predictions. Leakage: share of "
@@ -206,16 +213,17 @@ def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> 
         frame_of(shown, columns),
         numeric=tuple(column for column in columns if column[1] in ("Claimed", "Leakage", "Measured")),
         notes=[*rows["reading"].unique(), *(f"{verdict}: {reason}." for verdict, reason in reasons)],
-        title=f"{group} ({number} claim{'s' * (number > 1)})",
+        title=f"{group} ({count} claim{'s' * (count > 1)})",
     )
 
 
-def _measured(row: dict) -> Cell:
+def measured(row: dict) -> Cell:
+    """What a row of claims.json measured, with its interval, its runs and links to its files."""
     if pd.isna(row["measured"]):
         return Cell(DASH)
-    interval = "" if pd.isna(row["low"]) else f"[{_value(row, 'low')}, {_value(row, 'high')}]"
+    interval = "" if pd.isna(row["low"]) else f"[{number(row, 'low')}, {number(row, 'high')}]"
     if not pd.isna(row["detectable"]) and row["kind"] in ("ordering", "gain"):
-        interval = f"{interval}, could show {_value(row, 'detectable').lstrip('+')},"
+        interval = f"{interval}, could show {number(row, 'detectable').lstrip('+')},"
     runs = f"{row['runs']} run{'s' * (row['runs'] > 1)}" if row["runs"] else ""
-    text = _value(row, "measured")
+    text = number(row, "measured")
     return Cell(text, " ".join(filter(None, [interval, runs])), tuple(filter(None, row["files"].split("; "))))

@@ -11,11 +11,13 @@ from mstclipiqa.base.files import atomic
 from mstclipiqa.base.names import TARGETS
 from mstclipiqa.report import (
     ablations,
+    atlas,
     claims,
     controls,
     data_tables,
     efficiency,
     figures,
+    mechanisms,
     probe_tables,
     results_tables,
     statistics,
@@ -31,15 +33,22 @@ from mstclipiqa.report.table import Table, plain
 PAGE = "index.html"
 
 
-def write_report(results: Path, out: Path, paper_tables: Path | None = None, claims: Path | None = None) -> None:
+def write_report(
+    results: Path,
+    out: Path,
+    paper_tables: Path | None = None,
+    claims: Path | None = None,
+    prior_results: Path | None = None,
+) -> None:
     """Write the report of `results/<suite>/` into `out`.
 
     It is a page, a summary, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG). `paper_tables` are the paper's
-    printed numbers, `claims` its claims; what is left out without them, see report/paper. Everything is computed before
+    printed numbers, `claims` its claims, `prior_results` what others published; what is left out without them, see
+    report/paper. Everything is computed before
     the first file is touched. The old page is removed first and the new one written last, so the files beside a page
     are always its own. Raises InputError where the results are incomplete.
     """
-    read = read_results(Path(results), paper_tables, claims)
+    read = read_results(Path(results), paper_tables, claims, prior_results)
     files = compose_report(read, make_tables(read), make_figures(read), os.path.relpath(results, out))
 
     out = Path(out)
@@ -87,10 +96,10 @@ def make_tables(results: Results) -> dict[str, Table]:
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
     ):
         made[make.__name__] = make(results)
-    optional = (largest_errors, efficiency.efficiency, *controls.TABLES, *statistics.TABLES)
-    found = {make.__name__: make(results) for make in optional}
+    optional = (atlas.atlas, largest_errors, efficiency.efficiency, *controls.TABLES, *statistics.TABLES)
+    made |= {make.__name__: table for make in optional if (table := make(results)) is not None}
     made |= ablations.tables(results)
-    return made | {name: table for name, table in found.items() if table is not None} | claims.claim_tables(results)
+    return made | claims.claim_tables(results) | mechanisms.mechanism_tables(results)
 
 
 def make_figures(results: Results) -> dict[str, figures.Figure]:

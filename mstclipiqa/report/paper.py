@@ -8,6 +8,7 @@ import pandas as pd
 from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.names import MODELS, TARGETS
+from mstclipiqa.data.prior_results import COLUMNS, read_prior_results
 
 PAPER = "arXiv 2606.16799v1"
 #: The model of prior work that the paper states its gains over.
@@ -18,14 +19,17 @@ PRINTED = ["table", "method", "benchmark", "target", "metric", "value"]
 
 @dataclass(frozen=True)
 class Paper:
-    """`printed` holds the numbers of paper_tables.csv, `claims` the document claims.yaml. Each may be empty.
+    """`printed` holds the numbers of paper_tables.csv, `claims` the document claims.yaml, `prior` the rows of
+    prior_results.csv. Each may be empty.
 
     Without the printed numbers, no row shows them and tables of results have the benchmarks that were run. Without the
-    claims, the ablation tables of the paper are left out. The gains that the paper states need both.
+    claims, the ablation tables of the paper are left out, and without the rows of others the atlas. The gains that the
+    paper states need both.
     """
 
     printed: pd.DataFrame
     claims: dict
+    prior: pd.DataFrame
 
     def table_of(self, target: str) -> tuple[str, list[str]]:
         """The paper's table of this target alone, and its benchmarks in order; ("", []) without printed numbers."""
@@ -63,12 +67,16 @@ class Paper:
         }
 
 
-def read_paper(paper_tables: Path | None = None, claims: Path | None = None) -> Paper:
-    """What is given of paper_tables.csv and claims.yaml. Raises InputError where one is missing or malformed."""
+def read_paper(
+    paper_tables: Path | None = None, claims: Path | None = None, prior_results: Path | None = None
+) -> Paper:
+    """What is given of paper_tables.csv, claims.yaml and prior_results.csv. Raises InputError where one is missing or
+    malformed."""
     document = read_yaml(claims) if claims else {}
     if claims:
         validate(document, SCHEMAS / "claims.schema.yaml", claims)
-    return Paper(_read_printed(paper_tables), document)
+    prior = read_prior_results(prior_results) if prior_results else pd.DataFrame(columns=COLUMNS)
+    return Paper(_read_printed(paper_tables), document, prior)
 
 
 def _read_printed(path: Path | None) -> pd.DataFrame:

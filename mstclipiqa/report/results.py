@@ -164,10 +164,14 @@ def ordered(manifest: dict, kind: str) -> list[str]:
 
 
 def read_results(
-    root: Path, paper_tables: Path | None = None, claims: Path | None = None, images: Path | None = None
+    root: Path,
+    paper_tables: Path | None = None,
+    claims: Path | None = None,
+    prior_results: Path | None = None,
+    images: Path | None = None,
 ) -> Results:
-    """Read `results/<suite>/`, and of the paper what is given: its printed numbers, its claims. Pictures are looked for
-    in the folder `images`, or else in the configuration's data folder.
+    """Read `results/<suite>/`, and of the paper what is given: its printed numbers, its claims, what others published.
+    Pictures are looked for in the folder `images`, or else in the configuration's data folder.
 
     Raises InputError where a file is missing or unreadable, or where metrics and manifest disagree.
     """
@@ -186,7 +190,7 @@ def read_results(
         baselines=_read_baselines(root, present),
         probes={name: _read_probe(root, name) for name in _probed(root, manifest)},
         statistics=_read_statistics(root, metrics),
-        paper=read_paper(paper_tables, claims),
+        paper=read_paper(paper_tables, claims, prior_results),
         images=images,
     )
 

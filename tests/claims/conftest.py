@@ -1,5 +1,5 @@
 import pytest
-from config_files import CLAIMS, PAPER_TABLES, RECIPES
+from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS, RECIPES
 
 from mstclipiqa.claims.paper import load_claims, read_paper
 from mstclipiqa.model.recipes import load_recipe
@@ -7,12 +7,12 @@ from mstclipiqa.model.recipes import load_recipe
 
 @pytest.fixture(scope="module")
 def claims():
-    return {claim.id: claim for claim in load_claims(CLAIMS, PAPER_TABLES)}
+    return {claim.id: claim for claim in load_claims(CLAIMS, PAPER_TABLES, PRIOR_RESULTS)}
 
 
 @pytest.fixture(scope="module")
 def document():
-    return read_paper(CLAIMS, PAPER_TABLES).document
+    return read_paper(CLAIMS, PAPER_TABLES, PRIOR_RESULTS).document
 
 
 @pytest.fixture(scope="module")

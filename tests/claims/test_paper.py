@@ -6,11 +6,21 @@ from collections import Counter
 import pandas as pd
 import pytest
 import yaml
-from config_files import CLAIMS, PAPER_TABLES
+from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.claims.paper import load_claims
 from mstclipiqa.claims.rules import CONSISTENT, CONTRADICTED, UNTESTABLE
+
+COLUMNS_VII = [
+    f"{column}/{metric}"
+    for column in ("agiqa-1k/quality", "agiqa-3k/correspondence", "aigciqa2023/authenticity")
+    for metric in ("srcc", "plcc")
+]
+
+
+def found_by_id(paper_tables):
+    return {claim.id: claim.found for claim in load_claims(CLAIMS, paper_tables, PRIOR_RESULTS)}
 
 
 def test_every_printed_number_of_the_papers_own_models_is_a_claim(claims):
@@ -63,15 +73,40 @@ def test_the_orderings_that_the_papers_own_tables_contradict(claims):
         if claim.unit == "margin" and claim.found and claim.found[1] == CONTRADICTED
     }
     assert found == {
-        "gff-best/II/agiqa-1k/quality/srcc": "Linear Interpolation 0.0041 above",
-        "one-tower-better/III/agiqa-3k/quality/srcc": "MSTFE-1 0.0015 above",
-        "one-tower-better/III/agiqa-3k/quality/plcc": "MSTFE-1 0.0007 above",
-        "state-of-the-art/IV/MST-CLIPIQA*/aigciqa2023/quality/srcc": "LIQE equal",
-        "state-of-the-art/IV/MST-CLIPIQA*/aigciqa2023/quality/plcc": "LIQE 0.0020 above",
-        "state-of-the-art/V/MST-CLIPIQA/aigciqa2023/correspondence/srcc": "AMFF-Net (quoted) 0.0053 above",
-        "state-of-the-art/V/MST-CLIPIQA/aigciqa2023/correspondence/plcc": "AMFF-Net (quoted) 0.0023 above",
-        "state-of-the-art/V/MST-CLIPIQA*/aigciqa2023/correspondence/srcc": "AMFF-Net (quoted) 0.0020 above",
+        "gff-best/II/agiqa-1k/quality/srcc": "Linear Interpolation 0.0041 above GFF",
+        "one-tower-better/III/agiqa-3k/quality/srcc": "MSTFE-1 0.0015 above MSTFE-2",
+        "one-tower-better/III/agiqa-3k/quality/plcc": "MSTFE-1 0.0007 above MSTFE-2",
+        "state-of-the-art/IV/MST-CLIPIQA*/aigciqa2023/quality/srcc": "LIQE equal to MST-CLIPIQA*",
+        "state-of-the-art/IV/MST-CLIPIQA*/aigciqa2023/quality/plcc": "LIQE 0.0020 above MST-CLIPIQA*",
+        "state-of-the-art/V/MST-CLIPIQA/aigciqa2023/correspondence/srcc": "AMFF-Net (quoted) 0.0053 above MST-CLIPIQA",
+        "state-of-the-art/V/MST-CLIPIQA/aigciqa2023/correspondence/plcc": "AMFF-Net (quoted) 0.0023 above MST-CLIPIQA",
+        "state-of-the-art/V/MST-CLIPIQA*/aigciqa2023/correspondence/srcc": (
+            "AMFF-Net (quoted) 0.0020 above MST-CLIPIQA*"
+        ),
     }
+
+
+def test_each_part_must_help(tmp_path):
+    """One stream 0.80, two 0.76, one with the prompt 0.79, both 0.86: neither part helps alone."""
+    found = found_by_id(PAPER_TABLES)
+    assert {found[f"both-parts-help/VII/{column}/printed"][1] for column in COLUMNS_VII} == {CONSISTENT}
+    table = pd.read_csv(PAPER_TABLES)
+    planted = {
+        "single stream, no prompt": 0.80,
+        "MSTFE": 0.76,
+        "cross-attention": 0.79,
+        "MSTFE + cross-attention": 0.86,
+    }
+    ablation = table["table"] == "VII"
+    table.loc[ablation, "value"] = table.loc[ablation, "method"].map(planted)
+    table.to_csv(tmp_path / "tables.csv", index=False)
+    found = found_by_id(tmp_path / "tables.csv")
+    for column in COLUMNS_VII:
+        assert found[f"both-parts-help/VII/{column}/printed"][1:] == (
+            CONTRADICTED,
+            "the paper's own tables say single stream, no prompt 0.0400 above MSTFE, "
+            "single stream, no prompt 0.0100 above cross-attention",
+        )
 
 
 def test_averages_are_recomputed_where_their_parts_are_printed(claims):
@@ -93,12 +128,12 @@ def test_a_misprint_would_be_found(tmp_path):
     )
     table.loc[table.query("table == 'III' and benchmark == 'average'").index[0], "value"] += 0.0002
     table.to_csv(tmp_path / "tables.csv", index=False)
-    found = {claim.id: claim.found for claim in load_claims(CLAIMS, tmp_path / "tables.csv")}
+    found = found_by_id(tmp_path / "tables.csv")
     assert found["repeats"][1:] == (
         CONTRADICTED, "the paper's own tables differ: mst-clipiqa/agiqa-1k/quality/srcc",
     )  # fmt: skip
     assert found["averages/III/MSTFE-1/srcc"][1] == CONTRADICTED
-    assert {claim.id: claim.found for claim in load_claims(CLAIMS, PAPER_TABLES)}["repeats"][1] == CONSISTENT
+    assert found_by_id(PAPER_TABLES)["repeats"][1] == CONSISTENT
 
 
 @pytest.mark.parametrize(
@@ -123,5 +158,5 @@ def test_a_mistake_is_one_line(tmp_path, change, words):
     change(document)
     (tmp_path / "claims.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(InputError, match=words) as error:
-        load_claims(tmp_path / "claims.yaml", PAPER_TABLES)
+        load_claims(tmp_path / "claims.yaml", PAPER_TABLES, PRIOR_RESULTS)
     assert "\n" not in str(error.value)

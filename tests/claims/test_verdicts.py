@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from config_files import CLAIMS, PAPER_TABLES, RECIPES
+from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS, RECIPES
 from results_tables import table_of
 from scipy import stats
 
@@ -320,9 +320,8 @@ def results(tmp_path):
 
 
 def test_the_document_is_json_and_the_same_again(results):
-    first, second = (
-        json.dumps(claims_document(CLAIMS, PAPER_TABLES, results, RECIPES), allow_nan=False) for _ in range(2)
-    )
+    documents = [claims_document(CLAIMS, PAPER_TABLES, PRIOR_RESULTS, results, RECIPES) for _ in range(2)]
+    first, second = (json.dumps(document, allow_nan=False) for document in documents)
     assert first == second
     document = json.loads(first)
     (row,) = [r for r in document["claims"] if r["id"] == QUALITY and r["recipe"] == "released_code"]
@@ -337,11 +336,11 @@ def test_the_document_is_json_and_the_same_again(results):
 def test_a_missing_file_is_named(results, file):
     (results / file).unlink()
     with pytest.raises(InputError, match=f"{file}: no such file"):
-        claims_document(CLAIMS, PAPER_TABLES, results, RECIPES)
+        claims_document(CLAIMS, PAPER_TABLES, PRIOR_RESULTS, results, RECIPES)
 
 
 def test_intervals_of_other_runs_are_refused(results):
     metrics = pd.read_parquet(results / "metrics.parquet").assign(variant="mlp")
     write_table(results / "metrics.parquet", metrics, {})
     with pytest.raises(InputError, match=r"agiqa-3k/quality/released_code/mst-clipiqa/lab-seed1 is not in metrics"):
-        claims_document(CLAIMS, PAPER_TABLES, results, RECIPES)
+        claims_document(CLAIMS, PAPER_TABLES, PRIOR_RESULTS, results, RECIPES)

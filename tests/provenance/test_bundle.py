@@ -37,6 +37,7 @@ def study(small_study: SmallStudy, tmp_path_factory: pytest.TempPathFactory) -> 
     """With its report."""
     study = small_study.copy(tmp_path_factory.mktemp("reported") / "study")
     paper = ["--paper-tables", study.config / "paper_tables.csv", "--claims", study.config / "claims.yaml"]
+    paper += ["--prior-results", study.config / "prior_results.csv"]
     run("report", "--results", study.results, *paper, "--out", study.reports)
     return study
 

@@ -30,7 +30,7 @@ def test_the_page_begins_with_the_claims(make_results, tmp_path):
     write_report(results, out, PAPER_TABLES, CLAIMS)
     page = Page(out / "index.html")
     assert page.all("section")[0]["id"] == "claims"
-    assert "357 claims, each counted once." in page.text
+    assert "409 claims, each counted once." in page.text
     assert "the paper's own tables say +1.50 over LIQE" in page.text
     assert not any("open" in folded for folded in page.all("details"))
     assert "Table IV: quality (20 claims)" in page.text

@@ -23,7 +23,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
 def test_the_summary_has_verdicts_numbers_and_leakage(make_results):
     root = add_claims(make_results())
     text = summary_of(root)
-    assert rows(text, "The paper’s claims")[1][:2] == ["consistent", "85"]
+    assert rows(text, "The paper’s claims")[1][:2] == ["consistent", "93"]
     metrics = read_results(root).metrics
     one = metrics.query(
         "target == 'quality' and protocol == 'lab-seed1' and selection == 'best-on-test'"

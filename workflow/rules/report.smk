@@ -2,6 +2,7 @@
 
 RUNS = here(job.path for job in study.jobs)
 STATISTICS = [at(entry) for entry in (layout.INTERVALS, layout.COMPARISONS, layout.GENERATORS)]
+PROBES = here(entry.path.format(recipe=name) for name in study.probed for entry in (layout.READOUT, layout.GATES))
 
 
 rule evaluate:
@@ -42,14 +43,17 @@ rule compare:
 
 rule claims:
     input:
-        of_benchmarks(layout.SAMPLES, layout.SPLITS),
+        of_benchmarks(layout.SAMPLES, layout.SPLITS, layout.BASELINES),
         RUNS,
         STATISTICS,
+        at(layout.EFFICIENCY),
+        PROBES,
         # Also those that are not run: parameters are counted under every recipe.
         sorted(RECIPES.glob("*.yaml")),
         metrics=at(layout.METRICS),
         claims=CONFIG / "claims.yaml",
         paper_tables=CONFIG / "paper_tables.csv",
+        prior_results=CONFIG / "prior_results.csv",
     output:
         at(layout.CLAIMS),
     log:
@@ -62,7 +66,8 @@ rule claims:
         code=fingerprint("mstclipiqa.claims.verdicts", data=["model/fusions", "base/schemas"]),
     shell:
         "python -m mstclipiqa claims --results {params.results:q} --claims {input.claims:q}"
-        " --paper-tables {input.paper_tables:q} --recipes {params.recipes:q} --out {output:q} 2>&1 | tee {log:q}"
+        " --paper-tables {input.paper_tables:q} --prior-results {input.prior_results:q} --recipes {params.recipes:q}"
+        " --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule manifest:
@@ -93,6 +98,7 @@ rule report:
         verdicts=at(layout.CLAIMS),
         claims=CONFIG / "claims.yaml",
         paper_tables=CONFIG / "paper_tables.csv",
+        prior_results=CONFIG / "prior_results.csv",
         # The page shows drawn images beside the largest errors, and no others.
         images=expand(f"{DATA}/{{benchmark}}", benchmark=study.benchmarks) if study.drawn else [],
     output:
@@ -122,4 +128,4 @@ rule report:
         code=fingerprint("mstclipiqa.report", data=["report/templates", "base/schemas/claims.schema.yaml"]),
     shell:
         "python -m mstclipiqa report --results {params.results:q} --paper-tables {input.paper_tables:q}"
-        " --claims {input.claims:q} --out {params.reports:q} 2>&1 | tee {log:q}"
+        " --claims {input.claims:q} --prior-results {input.prior_results:q} --out {params.reports:q} 2>&1 | tee {log:q}"
