@@ -52,4 +52,6 @@ BENCHMARK = Benchmark(
     ranges={"quality": (0, 5)},
     read=read,
     images=1078,  # of 1,080: one name stands for two rows, one image for none
+    open_labels=True,
+    attribution="Zhang et al., AGIQA-1K (arXiv:2303.12618), MIT; labels of https://github.com/lcysyzxdxc/AGIQA-1k-Database",
 )

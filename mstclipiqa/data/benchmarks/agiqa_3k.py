@@ -55,4 +55,9 @@ BENCHMARK = Benchmark(
     ranges={"quality": (0, 5), "correspondence": (0, 5)},
     read=read,
     images=2982,
+    open_labels=True,
+    attribution=(
+        "Li et al., AGIQA-3K (arXiv:2306.04717), MIT; labels of https://github.com/lcysyzxdxc/AGIQA-3k-Database; a "
+        "copy of the images at Hugging Face is tagged CC-BY-SA-4.0"
+    ),
 )

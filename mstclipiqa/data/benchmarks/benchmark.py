@@ -58,7 +58,8 @@ class Benchmark:
 
     `ranges` maps each target to its nominal MOS range (low, high); `read` turns the folder
     `data_root/<name>/` into Labels and raises InputError where it cannot. `images` is how many images the published
-    label files name and this project uses; None where nothing is published.
+    label files name and this project uses; None where nothing is published. `open_labels` says that the licence lets
+    labels and prompts be passed on, beside an `attribution`; a feature pack holds them only then.
     """
 
     name: str
@@ -68,6 +69,8 @@ class Benchmark:
     ranges: Mapping[str, tuple[float, float]]
     read: Callable[[Path], Labels]
     images: int | None = None
+    open_labels: bool = False
+    attribution: str = ""
 
     @property
     def targets(self) -> tuple[str, ...]:
