@@ -16,6 +16,7 @@ from mstclipiqa.report import (
     data_tables,
     efficiency,
     figures,
+    packs,
     probe_tables,
     results_tables,
     statistics,
@@ -87,7 +88,7 @@ def make_tables(results: Results) -> dict[str, Table]:
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
     ):
         made[make.__name__] = make(results)
-    optional = (largest_errors, efficiency.efficiency, *controls.TABLES, *statistics.TABLES)
+    optional = (largest_errors, efficiency.efficiency, *packs.TABLES, *controls.TABLES, *statistics.TABLES)
     found = {make.__name__: make(results) for make in optional}
     made |= ablations.tables(results)
     return made | {name: table for name, table in found.items() if table is not None} | claims.claim_tables(results)

@@ -26,6 +26,11 @@ def training_options(wildcards):
     return " ".join(f"--{option} {path}" for option, path in files.items())
 
 
+def encoder_named(name):
+    """An encoder of the configuration as MODEL WEIGHTS, for options that take both at once."""
+    return f"{config['encoders'][name]['model']} {quote(config['encoders'][name]['weights'])}"
+
+
 def filling(entry, names, **known):
     """The options that name encoders of the configuration and the store that each fills."""
     encoders = {name: config["encoders"][name] for name in names}
@@ -39,6 +44,11 @@ def filling_prompts(benchmark):
     """The option that names the text encoder and the store of a benchmark's prompts."""
     encoder = config["encoders"][config["text_encoder"]]
     return f"--text-encoder {encoder['model']} {quote(encoder['weights'])} {at(layout.PROMPTS, benchmark=benchmark)}"
+
+
+def statistics_of(benchmark):
+    """The statistics of a benchmark's images; none of a pack's, which has no images."""
+    return [] if benchmark in study.packed else [at(layout.STATISTICS, benchmark=benchmark)]
 
 
 def files_of(jobs):
