@@ -37,6 +37,12 @@ def pack_file(benchmark: str, source: str) -> Path | None:
     return FOLDER / f"{benchmark}.zip" if source == SHIPPED else Path(source)
 
 
+def is_missing(benchmark: str, source: str) -> bool:
+    """Whether a source is a file that is not there."""
+    file = pack_file(benchmark, source)
+    return file is not None and not file.is_file()
+
+
 def find_pack(benchmark: str, source: str, cache: Path, offline: bool = False) -> Path:
     """The pack's file; that of an address is downloaded into the cache, where it is not there.
 

@@ -14,11 +14,14 @@ import torch
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import LEVELS, TEST, TRAIN
 from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.data.pack_sources import pack_file
+from mstclipiqa.data.packs import read_pack
 from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.encoders.clip import default_device, load_encoder
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.model.build import build_model
 from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.study.packing import samples_of
 from mstclipiqa.study.study import Study
 from mstclipiqa.training.dataset import Dataset
 from mstclipiqa.training.process import prepare_process
@@ -32,15 +35,20 @@ PREDICTION = 6
 
 
 def count_images(study: Study, results: Path) -> dict[str, pd.DataFrame]:
-    """By benchmark, its images and their prompts: from its samples table where there is one, else its label files.
+    """By benchmark, its images and their prompts: from its samples table where there is one, else its pack or its label
+    files.
 
-    A benchmark that is still to be drawn has none. Raises InputError for label files that cannot be read.
+    A benchmark that is still to be drawn or downloaded has none. Raises InputError for label files and packs that
+    cannot be read.
     """
     found = {}
     for name in study.benchmarks:
         samples, folder = SAMPLES.at(results, benchmark=name), study.data_root / name
+        file = pack_file(name, study.packs[name]) if name in study.packed else None
         if samples.is_file():
             found[name] = SAMPLES.read(samples)[0]
+        elif file and (pack := read_pack(file)).has_labels:
+            found[name] = samples_of(file, pack, None)[0]
         elif folder.is_dir():
             frame = get_benchmark(name).read(folder).frame
             found[name] = frame.assign(benchmark=name, prompt_group=frame["prompt"])
@@ -126,7 +134,7 @@ def estimate(study: Study, results: Path) -> dict:
     ]
     encoded = dict.fromkeys(study.config["encoders"], 0)
     for name, frame in samples.items():
-        for encoder in study.encoders(name):
+        for encoder in study.encoders(name) if name not in study.packed else ():
             encoded[encoder] += len(frame)
     for (name, recipe), encoders in study.views.items():
         for encoder in encoders:
@@ -136,6 +144,7 @@ def estimate(study: Study, results: Path) -> dict:
     return {
         "unknown": [name for name in study.benchmarks if name not in samples],
         "absent": study.absent,
+        "packed": study.packed,
         "images": {name: len(frame) for name, frame in samples.items()},
         "jobs": jobs,
         "encoded": encoded,
@@ -153,7 +162,10 @@ def describe(cost: dict) -> Iterator[str]:
     for name, reason in cost["absent"].items():
         yield f"{name}: left out, {reason}"
     for name in cost["unknown"]:
-        yield f"{name}: not counted, it is still to be drawn; draw it with snakemake --cores all --until samples"
+        if name in cost["packed"]:
+            yield f"{name}: not counted, its pack is not at hand, or has no labels"
+        else:
+            yield f"{name}: not counted, it is still to be drawn; draw it with snakemake --cores all --until samples"
     jobs = cost["jobs"]
     if not len(jobs):
         return
@@ -165,6 +177,8 @@ def describe(cost: dict) -> Iterator[str]:
     yield (
         f"encode {sum(cost['encoded'].values()):,} images and views on {cost['device']}: "
         f"{cost['extraction_seconds'] / 3600:.2f} h (images/s, tried here without decoding: {speeds})"
+        if speeds
+        else "encode nothing: all features come from packs"
     )
     yield (
         f"train {jobs['runs'].sum():,} runs in {len(jobs)} jobs: {hours:.2f} core hours, {hours / cores:.2f} h on "

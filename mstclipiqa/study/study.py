@@ -29,7 +29,7 @@ from mstclipiqa.base.layout import (
 )
 from mstclipiqa.base.names import MODELS, QUALITY, TARGETS
 from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
-from mstclipiqa.data.pack_sources import pack_file
+from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.model.variants import TWO_TOWERS, get_variant
@@ -268,15 +268,15 @@ class Study:
         for name in (*selected, *self.packs):
             get_benchmark(name)
         absent = {name: "not selected in this configuration" for name in BENCHMARKS if name not in selected}
-        files = {name: pack_file(name, self.packs[name]) for name in selected if name in self.packs}
-        for name, file in files.items():
-            if file and not file.is_file():
+        for name in (name for name in selected if name in self.packs):
+            if is_missing(name, self.packs[name]):
                 if self.config["when_missing"] == "stop":
                     raise InputError(
-                        f"packs: {name}: no file {file}; name its file or address, or set when_missing: skip"
+                        f"packs: {name}: no file {pack_file(name, self.packs[name])}; name its file or address, or set "
+                        "when_missing: skip"
                     )
                 absent[name] = f"no pack {self.packs[name]}"
-        from_images = [name for name in selected if name not in files]
+        from_images = [name for name in selected if name not in self.packs]
         if self.drawn and from_images:
             return absent
         if from_images and not self.data_root.is_dir():
