@@ -37,7 +37,7 @@ STORED, ROUNDING = "float16", 2.0**-11
 #: The members beside the arrays, in their order.
 README, CARD, TABLE = "README.md", "card.json", "samples.csv"
 
-#: Bytes that a pack may have. AIGIQA-20K's by OpenAI's pair would have about 400 MB, nearly all of them token states.
+#: Bytes that a pack may have. AIGIQA-20K's by OpenAI's pair would have 567 MB, most of them token states.
 MOST_BYTES = 2**31
 
 #: What is said of an image, and of its labels where they are passed on, before the MOS and their SDs.
