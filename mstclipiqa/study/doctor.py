@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256
-from mstclipiqa.data.acquisition import State, inspect_folder, list_sources
+from mstclipiqa.data.acquisition import State, inspect_folder, list_sources, published_hashes
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import find_pack, is_address, is_missing
 from mstclipiqa.data.packs import read_pack
@@ -72,7 +72,7 @@ def diagnose(
             if (root / name).is_dir() and name not in packs:
                 states[name] = inspect_folder(get_benchmark(name), root / name, _facts(sources, name))
     findings = [
-        _describe_pack(name, packs[name], cache, offline, config["when_missing"])
+        _describe_pack(name, packs[name], cache, offline, config["when_missing"], _facts(sources, name))
         if name in packs
         else Finding("Benchmarks", name, OK, f"drawn by the workflow into {root / name}")
         if drawn
@@ -94,7 +94,7 @@ def _from_images(study: Study, packs: Mapping) -> list[str]:
     return [name for name in study.benchmarks if name not in packs]
 
 
-def _describe_pack(name: str, source: str, cache: Path, offline: bool, when_missing: str) -> Finding:
+def _describe_pack(name: str, source: str, cache: Path, offline: bool, when_missing: str, facts: Mapping) -> Finding:
     """A benchmark's feature pack, looked through where it is at hand."""
     absent = ABSENT if when_missing == "skip" else MISSING
     try:
@@ -111,6 +111,11 @@ def _describe_pack(name: str, source: str, cache: Path, offline: bool, when_miss
     text = (
         f"from the pack {file}: {len(pack.samples):,} images, features of {features}; licence: {pack.card['licence']}"
     )
+    published, labels = published_hashes(facts), pack.card["label_files"]
+    others = [file for file in labels if labels[file] not in published.get(Path(file).name, {labels[file]})]
+    if others and not (pack.card["labels"] or {}).get("synthetic"):
+        text += f"; made with {', '.join(others)} of OTHER BYTES THAN PUBLISHED"
+        return Finding("Benchmarks", name, CHECK, text, ("numbers of other labels are not the benchmark's",))
     if pack.has_labels:
         return Finding("Benchmarks", name, OK, text)
     files = ", ".join(pack.card["label_files"])

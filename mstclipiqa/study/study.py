@@ -144,7 +144,7 @@ class Study:
     def texts_packed(self) -> str | None:
         """The benchmark from whose pack the texts of levels and zero-shot rivals come: the first where no encoder is
         needed for any other; else None."""
-        return self.packed[0] if self.packed == self.benchmarks else None
+        return self.packed[0] if self.packed and self.packed == self.benchmarks else None
 
     @property
     def recipes_digest(self) -> str:

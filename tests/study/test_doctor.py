@@ -16,7 +16,7 @@ from mstclipiqa.data.acquisition import read_sources
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.encoders.clip import check_encoder
 from mstclipiqa.study import doctor
-from mstclipiqa.study.doctor import ABSENT, MISSING, OK, Finding, diagnose, find_weights, render
+from mstclipiqa.study.doctor import ABSENT, CHECK, MISSING, OK, Finding, diagnose, find_weights, render
 from mstclipiqa.study.study import Study
 from mstclipiqa.synthetic.miniature import draw_benchmark
 
@@ -230,7 +230,10 @@ def of_pack(root: Path, source: object, offline: bool = False) -> list[Finding]:
 def test_a_pack_is_looked_through_and_needs_no_encoder(tmp_path: Path):
     pack = make_pack(tmp_path / "pack.zip")
     found = of_pack(tmp_path, pack)
-    assert of(found, "agiqa-3k").status == OK and f"from the pack {pack}: 6 images" in of(found, "agiqa-3k").text
+    assert of(found, "agiqa-3k").status == CHECK and f"from the pack {pack}: 6 images" in of(found, "agiqa-3k").text
+    assert "data.csv of OTHER BYTES THAN PUBLISHED" in of(found, "agiqa-3k").text
+    shipped = of(of_pack(tmp_path, "shipped"), "agiqa-3k")
+    assert shipped.status == OK and "2,982 images" in shipped.text
     assert of(found, "all").part == "Encoders" and "not needed" in of(found, "all").text
     pack.write_bytes(pack.read_bytes()[:-1])
     cut = of(of_pack(tmp_path, pack), "agiqa-3k")

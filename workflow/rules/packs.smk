@@ -28,7 +28,8 @@ def unpacked_texts(benchmark):
 def unpack_options(benchmark):
     """What is asked of a pack, as options of the command."""
     encoders = filling(layout.FEATURES, study.encoders(benchmark), benchmark=benchmark)
-    labels = f"--labels {quote(str(DATA / benchmark))}" if (DATA / benchmark).is_dir() else ""
+    needed = not get_benchmark(benchmark).open_labels and (DATA / benchmark).is_dir()
+    labels = f"--labels {quote(str(DATA / benchmark))}" if needed else ""
     return " ".join([encoders, filling_prompts(benchmark), *unpacked_texts(benchmark).values(), labels])
 
 
