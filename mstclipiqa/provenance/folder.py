@@ -110,9 +110,9 @@ class Folder:
 
     @property
     def present(self) -> list[str]:
-        """The benchmarks that the manifest says took part."""
-        entries = self.manifest["benchmarks"]
-        return [name for name in BENCHMARKS if entries.get(name, {}).get("status") == "present"]
+        """The benchmarks that the manifest says took part, in the configuration's order, as the study has them."""
+        entries, names = self.manifest["benchmarks"], dict.fromkeys([*self.config["benchmarks"], *BENCHMARKS])
+        return [name for name in names if name in BENCHMARKS and entries.get(name, {}).get("status") == "present"]
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -153,7 +153,7 @@ class Folder:
     def identity(self, role: str, text: bool = False, benchmark: str = "") -> dict | None:
         """The identity of an encoder as files hold it, those of a benchmark's pack where it has one; of its text tower,
         which is never rounded, with `text`."""
-        packed = self.is_packed(benchmark)
+        packed = benchmark != "" and self.is_packed(benchmark)
         known = self.manifest["benchmarks"][benchmark].get("encoders", {}) if packed else self.manifest["encoders"]
         identity = known.get(role)
         if not identity:
