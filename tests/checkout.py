@@ -60,8 +60,8 @@ def copy_checkout(folder: Path) -> Checkout:
     return Checkout(folder)
 
 
-def read_manifest(checkout: Checkout) -> dict:
-    return json.loads((checkout.folder / "results/reduced/manifest.json").read_text())
+def read_manifest(checkout: Checkout, suite: str = "reduced") -> dict:
+    return json.loads((checkout.folder / "results" / suite / "manifest.json").read_text())
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -18,6 +18,7 @@ from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.claims.paper import read_paper
 from mstclipiqa.data import protocols
 from mstclipiqa.data.label_files import read_sheet
+from mstclipiqa.data.packs import read_pack
 from mstclipiqa.data.prior_results import read_prior_results
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.images import read_image
@@ -72,6 +73,7 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], object]]]
     "a document": ("a.yaml", make_text, read_yaml),
     "an image": ("a.png", make_image, read_image),
     "an image that is known": ("a.png", make_image, lambda path: read_image(path, "0" * 64)),
+    "a pack": ("a.zip", make_text, read_pack),
     "an archive": ("a.zip", make_text, lambda path: extract(path, path.parent / "out", ["*"])),
     "a checkpoint": ("a.pth", lambda path: torch.save({}, path), load_released),
     "weights": ("a.pt", lambda path: torch.save({}, path), lambda path: load_encoder("mst-small-32", str(path))),

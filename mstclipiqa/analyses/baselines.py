@@ -1,6 +1,6 @@
 """What the heads are held against: ridge regression on features, zero-shot scores, and means over groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,13 @@ SOURCES: dict[str, dict[str, slice | list[int]]] = {
 Predictor = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
+def lacking(stores: Iterable[str]) -> list[str]:
+    """The SOURCES that read from other stores than these: those on statistics, where there are no images."""
+    return [source for source, parts in SOURCES.items() if not parts.keys() <= set(stores)]
+
+
 def ridge_predictors(stores: dict[str, ImageFeatures]) -> dict[str, Predictor]:
-    """Ridge regression on each of SOURCES; `stores` are coarse, fine and statistics."""
+    """Ridge regression on each of SOURCES that the `stores` allow: coarse, fine and, of images, statistics."""
 
     def on(features: np.ndarray) -> Predictor:
         return lambda train, test, mos: ridge(features[train], mos[train], features[test])
@@ -43,6 +48,7 @@ def ridge_predictors(stores: dict[str, ImageFeatures]) -> dict[str, Predictor]:
             np.concatenate([stores[name].features[:, columns] for name, columns in parts.items()], axis=1).astype(float)
         )
         for source, parts in SOURCES.items()
+        if parts.keys() <= stores.keys()
     }
 
 
@@ -129,27 +135,28 @@ def score_predictors(
 @dataclass(frozen=True)
 class BaselineFiles:
     """The files that the rivals are computed from; `paired` are the features of the encoder whose text tower encoded
-    `prompts` and the zero-shot `texts`."""
+    `prompts` and the zero-shot `texts`. A benchmark without images has no `statistics`."""
 
     samples: Path
     splits: Path
     coarse: Path
     fine: Path
-    statistics: Path
     prompts: Path
     texts: Path
     paired: Path
+    statistics: Path | None = None
 
 
 def score_files(files: BaselineFiles) -> tuple[pd.DataFrame, dict]:
     """As `score_predictors`, from files: the table, and what it rests on and leaves out, which its metadata say."""
     samples, card = SAMPLES.read(files.samples)
-    stores = {name: load_features(getattr(files, name)) for name in ("coarse", "fine", "statistics", "paired")}
+    places = {"coarse": files.coarse, "fine": files.fine, "statistics": files.statistics, "paired": files.paired}
+    stores = {name: load_features(path) for name, path in places.items() if path}
     predictors = all_predictors(samples, stores, load_texts(files.prompts), load_texts(files.texts))
     rows, left_out = score_predictors(predictors, samples, SPLITS.read(files.splits)[0], list(card["ranges"]))
     metadata = {"benchmark": card["benchmark"], "synthetic": card["synthetic"], "penalty": PENALTY}
-    encoders = {name: store.metadata["encoder"] for name, store in stores.items()}
-    return rows, metadata | {"encoders": encoders, "left_out": left_out}
+    metadata["encoders"] = {name: store.metadata["encoder"] for name, store in stores.items()}
+    return rows, metadata | {"left_out": left_out, "need_images": lacking(stores)}
 
 
 def baselines_from_files(output: Path, files: BaselineFiles) -> list[str]:
@@ -165,4 +172,4 @@ def baselines_from_files(output: Path, files: BaselineFiles) -> list[str]:
     for entry in metadata["left_out"]:
         where = f"{title} {entry['target']}, {entry['protocol']}, {len(entry['splits'])} splits"
         lines.append(f"{where}, {entry['source']}: left out, the same for every test image")
-    return lines
+    return lines + [f"{title}, {source}: left out, needs the images" for source in metadata["need_images"]]

@@ -121,10 +121,11 @@ def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.D
 
 
 def efficiency_from_study(study: Study, output: Path, timings: Path) -> None:
-    """Measure a study's models with its encoders; write what is counted to `output`, what is timed to `timings`."""
-    precision = study.config["extraction"]["precision"]
+    """Measure a study's models with its encoders; write what is counted to `output`, what is timed to `timings`. Where
+    every benchmark comes from a pack, weights are drawn: they change neither, and may not be at hand."""
+    precision, drawn = study.config["extraction"]["precision"], study.texts_packed is not None
     encoders = {
-        name: load_encoder(encoder["model"], encoder["weights"], precision=precision)
+        name: load_encoder(encoder["model"], "random:0" if drawn else encoder["weights"], precision=precision)
         for name, encoder in study.config["encoders"].items()
     }
     counted, timed, metadata = measure_efficiency(study, encoders)

@@ -14,7 +14,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
@@ -42,6 +42,9 @@ MEMBERS, RATIO, MINIMUM = 100_000, 100, 2**28
 HEADERS = 200 * MEMBERS
 
 CHUNK = 2**20
+
+#: Bytes of a zip's parts beside names and contents, and the flag of a name in UTF-8.
+LOCAL, CENTRAL, END, UTF8 = 30, 46, 22, 1 << 11
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,47 @@ def extract(archive: Path, folder: Path, keep: Sequence[str] = ("*",), known: Se
                 if out.tell() != member.size:
                     raise InputError(f"{archive}: {name} is cut off; replace the archive")
     return Extraction(len(missing), len(targets) - len(missing), left)
+
+
+def read_stored(archive: Path, most: int) -> dict[str, bytes]:
+    """The members of a zip that stores them as they are, one after another, and holds nothing else: bytes by name.
+
+    So nothing unpacks to more than the file has, and no member is hidden. Raises InputError for any other zip, for two
+    members of one name, for a file of more than `most` bytes (below 4 GiB), and as `extract` does for a damaged one.
+    """
+    if not archive.is_file():
+        raise InputError(f"{archive}: no such file")
+    size, at, members = archive.stat().st_size, 0, dict[str, bytes]()
+    if size > most:
+        raise InputError(f"{archive}: {size:,} bytes, more than the {most:,} that such a file may have")
+    with _reading(archive):
+        if kind(archive) != "zip":
+            raise InputError(f"{archive}: no zip; get it again from its source")
+        with opened_zip(archive) as opened:
+            for info in opened.infolist():
+                name = info.orig_filename
+                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~UTF8 or info.file_size > size:
+                    raise InputError(f"{archive}: {name[:60]!r} is compressed or encrypted, or claims more bytes than "
+                                     "the file has; get it again from its source")  # fmt: skip
+                length = len(os.fsencode(name))
+                if name in members or info.header_offset != at or info.extra or info.comment:
+                    raise InputError(f"{archive}: {name[:60]!r} is there twice, or something lies beside it; get the "
+                                     "file again from its source")  # fmt: skip
+                members[name] = opened.read(info)
+                at += LOCAL + length + info.file_size
+            directory = sum(CENTRAL + len(os.fsencode(name)) for name in members)
+            if opened.start_dir != at or size != at + directory + END:
+                raise InputError(f"{archive}: something lies between its members; get it again from its source")
+    return members
+
+
+def write_stored(path: Path, members: Mapping[str, bytes]) -> None:
+    """Write a zip as `read_stored` reads it, atomically: equal members in equal order give equal bytes, anywhere."""
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name)  # of 1980, whenever it is written
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            archive.writestr(info, content)
 
 
 @contextlib.contextmanager

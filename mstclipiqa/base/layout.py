@@ -237,6 +237,8 @@ TIMED = ResultsFile(
 EXTRACTION = ResultsFile("timings/extract/{benchmark}-{encoders}.tsv", "snakemake", "seconds of one extraction")
 HEAD = ResultsFile("heads/{benchmark}-{target}-{recipe}-{variant}.safetensors", "train-head", "a trained model")
 
+PACK = ResultsFile("packs/{benchmark}.zip", "pack", "the benchmark's features and labels as one file, without images")
+
 #: Folders of notes on how the results came about, drawn data among them.
 NOTES = ("logs", "timings", "data")
 

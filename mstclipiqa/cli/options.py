@@ -82,15 +82,19 @@ json_configuration = together(
     click.option("--planned", help="Digest of the recipes that the run was planned with."),
 )
 
-#: Where benchmarks come from and are kept.
-acquisition = together(
-    click.option("--sources", type=READ, default="config/sources.yaml", help="Where the files come from."),
+#: Where what is downloaded is kept.
+downloads = together(
     click.option(
         "--cache", type=WRITE, envvar="MSTCLIPIQA_CACHE", default=Path("~/.cache/mstclipiqa").expanduser,
         show_default="~/.cache/mstclipiqa", help="Where downloads are kept; may be shared. [$MSTCLIPIQA_CACHE]",
     ),
     click.option("--offline", is_flag=True, envvar="MSTCLIPIQA_OFFLINE", help="Use no network. [$MSTCLIPIQA_OFFLINE]"),
 )  # fmt: skip
+
+#: Where benchmarks come from and are kept.
+acquisition = together(
+    click.option("--sources", type=READ, default="config/sources.yaml", help="Where the files come from."), downloads
+)
 
 
 def read_configuration(config: Path, data_root: Path | None) -> dict:

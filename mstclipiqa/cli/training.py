@@ -49,7 +49,7 @@ def train(
 @options.samples
 @options.splits
 @options.stores
-@click.option("--statistics", type=READ, required=True, help="Image statistics, written by `mstclipiqa measure`.")
+@click.option("--statistics", type=READ, help="Image statistics, written by `mstclipiqa measure`; none without images.")
 @click.option("--texts", type=READ, required=True, help="Text store, written by `mstclipiqa encode-texts --zero-shot`.")
 @click.option("--paired", type=READ, required=True, help="Features of the encoder whose text tower read these texts.")
 @options.table

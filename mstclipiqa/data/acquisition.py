@@ -80,7 +80,7 @@ def _address(source: Mapping) -> str:
 
 def inspect_folder(benchmark: Benchmark, folder: Path, facts: Mapping) -> State:
     """What a benchmark's folder has, by the benchmark's own reader of labels; images are counted, not opened."""
-    published = _published_hashes(facts)
+    published = published_hashes(facts)
     found = {path.name for path in list_files(folder) if path.suffix.lower() in IMAGE_FORMATS}
     synthetic = is_synthetic(folder)
     try:
@@ -94,7 +94,7 @@ def inspect_folder(benchmark: Benchmark, folder: Path, facts: Mapping) -> State:
     return State(None, len(names), len(found & names), files, synthetic, benchmark.images)
 
 
-def _published_hashes(facts: Mapping) -> dict[str, set[str]]:
+def published_hashes(facts: Mapping) -> dict[str, set[str]]:
     """The hex SHA-256 that a label file may have, by its name, where those of all its sources are known."""
     entries = (entry for entry in facts["files"] if entry["kind"] == "labels")
     hashes = {entry["name"]: {source.get("sha256") for source in entry["sources"]} for entry in entries}
@@ -180,7 +180,7 @@ def _unpack(archive: Path, folder: Path, facts: Mapping) -> None:
     of which the mark would be left behind.
     """
     known = {path.name for path in list_files(folder) if path.suffix.lower() not in IMAGE_FORMATS}
-    published = {name: hashes for name, hashes in _published_hashes(facts).items() if name not in known}
+    published = {name: hashes for name, hashes in published_hashes(facts).items() if name not in known}
     for name, found in hash_members(archive, [*published, SYNTHETIC_MARK]).items():
         hashes = published.get(Path(name).name, set())
         if not hashes:

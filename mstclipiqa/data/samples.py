@@ -135,8 +135,43 @@ def normalise_prompt(prompt: str) -> str:
     return " ".join(prompt.casefold().split())
 
 
-def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dict]:
-    """Labels and images of one benchmark as a samples table and its card.
+def look_at_images(root: Path, names: pd.Series, labels: Labels) -> pd.DataFrame:
+    """Path (relative to `root`), sha256, width and height of the named images, a row each; what is odd about them, and
+    images that no label row names, are recorded with the labels."""
+    paths, others = find_images(root, names)
+    listed = {*labels.frame["image"].str.strip(), *labels.withheld}
+    unlabelled = [name for name in others if name not in listed]
+    if unlabelled:
+        labels.defects.append(Defect.of("images without a label row", unlabelled, "not used"))
+    sizes, odd = [], defaultdict(list)
+    for name in names:
+        size, oddities = inspect_image(paths[name])
+        sizes.append(size)
+        for oddity in oddities.items():
+            odd[oddity].append(name)
+    labels.defects += [Defect.of(what, listed, rule) for (what, rule), listed in sorted(odd.items())]
+    return pd.DataFrame(
+        {
+            "path": [paths[name].relative_to(root).as_posix() for name in names],
+            "sha256": [sha256(paths[name]) for name in names],
+            "width": [width for width, _ in sizes],
+            "height": [height for _, height in sizes],
+        }
+    )
+
+
+def match_images(names: pd.Series, images: pd.DataFrame) -> pd.DataFrame:
+    """As `look_at_images`, of images that are known already: image, sha256, width, height, in the labels' order.
+    Raises InputError where these are others than the labels name."""
+    if names.tolist() != images["image"].tolist():
+        other = sorted(set(names) ^ set(images["image"])) or ["their order"]
+        raise InputError(f"labels of other images than the features are of ({len(other)} differ, e.g. {other[0]})")
+    return images.assign(path=images["image"])
+
+
+def collect_samples(benchmark: Benchmark, root: Path, images: pd.DataFrame | None = None) -> tuple[pd.DataFrame, dict]:
+    """Labels and images of one benchmark as a samples table and its card. `images` are known already (see
+    `match_images`) where only labels are in the folder.
 
     The table has one row per usable image in label-file order: benchmark, image, row (0-based, in the label
     file), path (relative to `root`), sha256, width, height, prompt, prompt_group, generator, and per target
@@ -154,27 +189,13 @@ def collect_samples(benchmark: Benchmark, root: Path) -> tuple[pd.DataFrame, dic
     if not synthetic and benchmark.images not in (None, len(frame)):
         what = f"images with labels, where the published labels have {benchmark.images:,}"
         labels.defects.append(Defect(what, len(frame), "used, BUT THESE ARE NOT THE PUBLISHED LABELS"))
-    paths, others = find_images(root, frame["image"])
-    listed = {*labels.frame["image"].str.strip(), *labels.withheld}
-    unlabelled = [name for name in others if name not in listed]
-    if unlabelled:
-        labels.defects.append(Defect.of("images without a label row", unlabelled, "not used"))
-    sizes, odd = [], defaultdict(list)
-    for name in frame["image"]:
-        size, oddities = inspect_image(paths[name])
-        sizes.append(size)
-        for oddity in oddities.items():
-            odd[oddity].append(name)
-    labels.defects += [Defect.of(what, names, rule) for (what, rule), names in sorted(odd.items())]
+    facts = look_at_images(root, frame["image"], labels) if images is None else match_images(frame["image"], images)
     samples = pd.DataFrame(
         {
             "benchmark": benchmark.name,
             "image": frame["image"],
             "row": frame["row"],
-            "path": [paths[name].relative_to(root).as_posix() for name in frame["image"]],
-            "sha256": [sha256(paths[name]) for name in frame["image"]],
-            "width": [width for width, _ in sizes],
-            "height": [height for _, height in sizes],
+            **{column: facts[column].tolist() for column in ("path", "sha256", "width", "height")},
             "prompt": frame["prompt"],
             "prompt_group": frame["prompt"].map(normalise_prompt),
             "generator": frame["generator"].astype(str),

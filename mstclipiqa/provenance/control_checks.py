@@ -116,7 +116,8 @@ def _check_baselines(folder: Folder, benchmark: str, controls: Controls | None) 
         return
     stores = {role: FEATURES.path.format(encoder=role, **names) for role in ("coarse", "fine")}
     stores["paired"] = FEATURES.path.format(encoder=folder.config["text_encoder"], **names)
-    entries = {"statistics": STATISTICS, "prompts": PROMPTS, "texts": ZERO_SHOT}
+    entries = {"prompts": PROMPTS, "texts": ZERO_SHOT}
+    entries |= {} if folder.is_packed(benchmark) else {"statistics": STATISTICS}
     stores |= {name: entry.path.format(**names) for name, entry in entries.items()}
     if controls is None or not set(stores.values()) <= folder.stores:
         folder.verdict.notes.append(
@@ -169,6 +170,8 @@ def _check_efficiency(folder: Folder, study: Study, controls: Controls | None) -
         return
     labels = {name: identity.get("label") for name, identity in folder.manifest["encoders"].items()}
     said = read[1].get("encoders")
+    if study.texts_packed and isinstance(said, dict):  # counted on drawn weights, which do not matter
+        labels, said = ({name: str(label).partition(",")[0] for name, label in one.items()} for one in (labels, said))
     if not isinstance(said, dict) or {name: said.get(name) for name in labels} != labels:
         folder.verdict.find(EFFICIENCY.path, "counted with other encoders than the manifest's")
     if controls is None or not folder.same_code:
@@ -295,7 +298,8 @@ def _check_probe(folder: Folder, study: Study, recipe: str) -> None:
     if read is None or read_gates is None:
         return
     (readout, metadata), (gates, other) = read, read_gates
-    benchmark = study.rated[0]
+    benchmark = study.probed_benchmark
+    assert benchmark, "a recipe is probed on one"
     splits = folder.splits[benchmark]
     protocol = splits["protocol"].iloc[0]
     expected = {

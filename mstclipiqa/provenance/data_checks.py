@@ -48,7 +48,9 @@ def check_samples(folder: Folder, benchmark: str) -> None:
             folder.verdict.find(file, f"{difference} is not what its card says")
     folder.samples[benchmark] = samples, card
     folder.verdict.counts["samples"] += len(samples)
-    if folder.data_root is not None:
+    if ("pack" in card) != folder.is_packed(benchmark):
+        folder.verdict.find(file, "not from where the configuration says, a pack or the benchmark's own files")
+    elif folder.data_root is not None and not folder.is_packed(benchmark):
         _check_inputs(folder, benchmark, inputs, folder.data_root / benchmark)
 
 
@@ -185,7 +187,7 @@ def _check_prompts(folder: Folder, file: str, benchmark: str, name: str) -> str 
         return f"truncates other prompts than the {counted} that the manifest counts"
     if texts.metadata["texts"] != list(dict.fromkeys(folder.samples[benchmark][0]["prompt"])):
         return "of other images or prompts than the samples table"
-    return _wrong_texts(folder, texts, folder.config["text_encoder"])
+    return _wrong_texts(folder, texts, folder.config["text_encoder"], benchmark)
 
 
 def _check_level_texts(folder: Folder, file: str, name: str) -> str | None:
@@ -197,8 +199,8 @@ def _check_level_texts(folder: Folder, file: str, name: str) -> str | None:
     return _wrong_texts(folder, texts, "fine" if recipe != name else folder.config["text_encoder"])
 
 
-def _wrong_texts(folder: Folder, texts: TextFeatures, role: str) -> str | None:
-    identity = folder.identity(role, text=True)
+def _wrong_texts(folder: Folder, texts: TextFeatures, role: str, benchmark: str = "") -> str | None:
+    identity = folder.identity(role, text=True, benchmark=benchmark)
     if identity is None or texts.metadata["encoder"] != identity:
         return f"by another encoder than the manifest's {role}"
     sizes = {"tokens": (texts.tokens, identity["text_width"]), "pooled": (texts.pooled, identity["dim"])}
@@ -215,7 +217,7 @@ def _check_images(folder: Folder, file: str, benchmark: str, name: str) -> str |
             return "of other statistics than this version's"
         return _wrong_values("features", store.features, (len(NAMES),))
     role = next((role for role in folder.manifest["encoders"] if name == role or name.startswith(f"{role}-")), None)
-    if not role or store.metadata["encoder"] != folder.identity(role):
+    if not role or store.metadata["encoder"] != folder.identity(role, benchmark=benchmark):
         return f"by another encoder than the manifest's {role or name}"
     recipe = folder.manifest["recipes"].get(name.removeprefix(f"{role}-")) if name != role else None
     shape = (recipe["values"]["views"],) if recipe else ()

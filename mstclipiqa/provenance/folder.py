@@ -119,9 +119,9 @@ class Folder:
 
     @property
     def present(self) -> list[str]:
-        """The benchmarks that the manifest says took part."""
-        entries = self.manifest["benchmarks"]
-        return [name for name in BENCHMARKS if entries.get(name, {}).get("status") == "present"]
+        """The benchmarks that the manifest says took part, in the configuration's order, as the study has them."""
+        entries, names = self.manifest["benchmarks"], dict.fromkeys([*self.config["benchmarks"], *BENCHMARKS])
+        return [name for name in names if name in BENCHMARKS and entries.get(name, {}).get("status") == "present"]
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -155,15 +155,22 @@ class Folder:
         else:
             self.verdict.notes.append(f"{what} otherwise than this version, which is another")
 
-    def identity(self, role: str, text: bool = False) -> dict | None:
-        """The identity of an encoder as files hold it; of its text tower, which is never rounded, with `text`."""
-        identity = self.manifest["encoders"].get(role)
+    def is_packed(self, benchmark: str) -> bool:
+        """Whether the features of a benchmark come from a pack."""
+        return benchmark in self.config.get("packs", {})
+
+    def identity(self, role: str, text: bool = False, benchmark: str = "") -> dict | None:
+        """The identity of an encoder as files hold it, those of a benchmark's pack where it has one; of its text tower,
+        which is never rounded, with `text`."""
+        packed = benchmark != "" and self.is_packed(benchmark)
+        known = self.manifest["benchmarks"][benchmark].get("encoders", {}) if packed else self.manifest["encoders"]
+        identity = known.get(role)
         if not identity:
             return None
         identity = {key: value for key, value in identity.items() if key != "name"}
         precision = identity.get("precision")
         if text and precision not in (None, "float32"):
-            label = str(identity.get("label")).removesuffix(f", {precision}")
+            label = str(identity.get("label")).replace(f", {precision}", "", 1)
             identity |= {"precision": "float32", "label": label}
         return identity
 

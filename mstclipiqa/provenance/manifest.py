@@ -5,6 +5,7 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -49,7 +50,7 @@ def write_manifest(output: Path, study: Study, results: Path) -> None:
 
 def build_manifest(study: Study, results: Path) -> dict:
     """Describe the suite whose results lie under `results`; every hash is computed from the files now."""
-    benchmarks: dict[str, dict[str, str | int]] = {name: {"title": get_benchmark(name).title} for name in BENCHMARKS}
+    benchmarks: dict[str, dict[str, Any]] = {name: {"title": get_benchmark(name).title} for name in BENCHMARKS}
     for name, reason in study.absent.items():
         benchmarks[name] |= {"status": "absent", "reason": reason}
     inputs: dict[str, str] = {}
@@ -57,10 +58,16 @@ def build_manifest(study: Study, results: Path) -> dict:
         _, card = SAMPLES.read(SAMPLES.at(results, benchmark=name))
         truncated = load_texts(PROMPTS.at(results, benchmark=name)).metadata["truncated"]
         benchmarks[name] |= {"status": "present", "prompts_truncated": len(truncated)}
+        if name in study.packed:  # by which encoders, with which versions, whoever packed it
+            benchmarks[name]["encoders"] = {
+                role: load_features(FEATURES.at(results, benchmark=name, encoder=role)).metadata["encoder"]
+                for role in study.encoders(name)
+            }
         inputs |= {f"{name}/{path}": value for path, value in card["label_files"].items()}
     stores = {
         encoder: FEATURES.at(results, benchmark=name, encoder=encoder)
-        for name in reversed(study.benchmarks)
+        # what is encoded here comes before what a pack has
+        for name in [*study.packed, *(name for name in reversed(study.benchmarks) if name not in study.packed)]
         for encoder in study.encoders(name)
     }
     outputs = [*study.outputs, *(name for name in study.controls if (results / name).exists())]

@@ -67,8 +67,9 @@ def _check_benchmarks(folder: Folder) -> None:
         entry, title = held[name], BENCHMARKS[name].title
         if entry["title"] != title:
             find(MANIFEST.path, f"the title of benchmark {name} is {show(entry['title'])}, not {title}")
-        selected = name in config["benchmarks"]
-        reason = f"no folder {Path(config['data_root']) / name}" if selected else "not selected in this configuration"
+        source = config.get("packs", {}).get(name)
+        reason = f"no pack {source}" if source else f"no folder {Path(config['data_root']) / name}"
+        reason = reason if name in config["benchmarks"] else "not selected in this configuration"
         if entry["status"] == "absent" and entry.get("reason") != reason:
             find(MANIFEST.path, f"{name} is absent for {show(entry.get('reason'))}; the configuration says {reason}")
 
@@ -91,7 +92,9 @@ def _check_texts(folder: Folder, variants: list[str]) -> None:
 def _check_encoders(folder: Folder) -> None:
     """The encoders are those of the configuration, in its precision, and each that is needed is there."""
     config, find = folder.config, folder.verdict.find
-    for role, identity in folder.manifest["encoders"].items():
+    packed = [entry.get("encoders", {}) for entry in folder.manifest["benchmarks"].values()]
+    described = [(role, {"name": role, **identity}) for encoders in packed for role, identity in encoders.items()]
+    for role, identity in [*folder.manifest["encoders"].items(), *described]:
         asked = config["encoders"].get(role, {"model": None, "weights": ""})
         said = {"model": identity.get("model"), "weights": identity.get("weights")}
         # weights in a file are known by its name

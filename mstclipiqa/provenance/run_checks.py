@@ -83,8 +83,11 @@ def _is_of(folder: Folder, job: Job, metadata: dict) -> bool:
     fine = get_variant(job.variant).fine_encoder(values.get("fine_stream"))
     expected = {name: getattr(job, name) for name in JOB} | {
         "synthetic": folder.samples[job.benchmark][1].get("synthetic"),
-        "encoders": {"coarse": folder.identity("coarse"), "fine": folder.identity(fine)},
-        "text_encoder": folder.identity(folder.config["text_encoder"], text=True),
+        "encoders": {
+            "coarse": folder.identity("coarse", benchmark=job.benchmark),
+            "fine": folder.identity(fine, benchmark=job.benchmark),
+        },
+        "text_encoder": folder.identity(folder.config["text_encoder"], text=True, benchmark=job.benchmark),
     }
     differing = [key for key, value in expected.items() if metadata.get(key) != value]
     for key in differing:

@@ -4,8 +4,9 @@ Found out: a file that was changed, cut or lost, and one that the manifest does 
 the data folder does not give, or whose prompts are grouped otherwise; splits that their protocol does not give;
 features of other images, of another shape or not finite; predictions of another job, recipe, encoder, seed or code, of
 other images than those the split tests, or beside other MOS; metrics, intervals, paired tests, tables by generator,
-verdicts, rivals, parameters and operations that come out otherwise; curves and transfer that a run of the suite
-contradicts; titles, descriptions and readings that are not this version's.
+verdicts, rivals, parameters and operations that come out otherwise; features that are not their pack's, or not what
+its encoders give of images that are at hand; curves and transfer that a run of the suite contradicts; titles,
+descriptions and readings that are not this version's.
 
 Not found out: whoever writes every file anew, consistently and with a new manifest, cannot be told from one who ran the
 study; that takes running it again, or a signature (provenance/signatures). Held to their hashes alone, so to the
@@ -20,6 +21,7 @@ from mstclipiqa.provenance.control_checks import Controls, check_controls
 from mstclipiqa.provenance.data_checks import check_features, check_levels, check_samples, check_splits
 from mstclipiqa.provenance.folder import Folder, Verdict
 from mstclipiqa.provenance.manifest_checks import check_manifest, check_outputs
+from mstclipiqa.provenance.pack_checks import check_pack
 from mstclipiqa.provenance.run_checks import check_claims, check_metrics, check_runs, check_statistics
 
 
@@ -47,6 +49,7 @@ def verify_folder(folder: Folder, controls: Controls | None = None) -> Verdict:
         check_samples(folder, benchmark)
         check_splits(folder, benchmark)
         check_features(folder, benchmark)
+        check_pack(folder, benchmark)
     check_levels(folder)
     if folder.data_root is None:
         count = len(folder.manifest["inputs"])

@@ -62,6 +62,8 @@ def baselines(results: Results) -> Table | None:
         )
         .reset_index()
     )  # fmt: skip
+    if len(missing := _without_images(results)):
+        full = pd.concat([full.astype({"n_min": "Int64", "n_max": "Int64"}), missing], ignore_index=True)
     titles = {name: results.title("benchmarks", name) for name in results.among("benchmark", scores)}
     shown, groups = [], []
     for target in TARGETS:
@@ -74,7 +76,8 @@ def baselines(results: Results) -> Table | None:
                         mean, sd = row[f"{metric}_mean"], row[f"{metric}_sd"]
                         known = Cell(f"{mean:.4f}", spread(sd))
                         undefined = Cell("undefined", "in some runs")
-                        cells[titles[row["benchmark"]], metric.upper()] = undefined if pd.isna(mean) else known
+                        lacking = Cell(DASH, "needs the images") if not row["runs"] else undefined
+                        cells[titles[row["benchmark"]], metric.upper()] = lacking if pd.isna(mean) else known
                 shown.append(cells)
                 remark = f"heads at the {SELECTIONS[_selection(results, protocol)]}"
                 groups.append(Cell(f"{target.capitalize()}, {protocol}", remark))
@@ -103,6 +106,17 @@ def baselines(results: Results) -> Table | None:
             *cautions(results, titles),
         ],
     )  # fmt: skip
+
+
+def _without_images(results: Results) -> pd.DataFrame:
+    """A row, of no run, for each rival that needs images where a benchmark comes from a pack."""
+    keys = ["benchmark", "file", "target", "protocol"]
+    rows = [
+        {**row, "source": source, "recipe": "", "runs": 0}
+        for row in results.baselines[keys].drop_duplicates().to_dict("records")
+        for source in read_table(results.root / row["file"])[1].get("need_images", [])
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "source", "recipe", "runs"])
 
 
 def _left_out(results: Results, titles: dict[str, str]) -> list[str]:

@@ -24,7 +24,7 @@ def benchmarks(results: Results) -> Table:
             continue
         card = results.cards[name]
         truncated = results.manifest["benchmarks"][name].get("prompts_truncated")
-        status = "synthetic" if name in results.synthetic else "present"
+        status = "synthetic" if name in results.synthetic else "from a pack" if "pack" in card else "present"
         generators = ", ".join(f"{generator} {count:,}" for generator, count in card["generators"].items())
         shown.append(
             {

@@ -18,6 +18,7 @@ from mstclipiqa.report import (
     efficiency,
     figures,
     mechanisms,
+    packs,
     probe_tables,
     results_tables,
     statistics,
@@ -96,7 +97,7 @@ def make_tables(results: Results) -> dict[str, Table]:
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
     ):
         made[make.__name__] = make(results)
-    optional = (atlas.atlas, largest_errors, efficiency.efficiency, *controls.TABLES, *statistics.TABLES)
+    optional = (atlas.atlas, largest_errors, efficiency.efficiency, *packs.TABLES, *controls.TABLES, *statistics.TABLES)
     made |= {make.__name__: table for make in optional if (table := make(results)) is not None}
     made |= ablations.tables(results)
     return made | claims.claim_tables(results) | mechanisms.mechanism_tables(results)

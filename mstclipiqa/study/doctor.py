@@ -18,8 +18,10 @@ from packaging.requirements import Requirement
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256
-from mstclipiqa.data.acquisition import State, inspect_folder, list_sources
+from mstclipiqa.data.acquisition import State, inspect_folder, list_sources, published_hashes
 from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.data.pack_sources import find_pack, is_address, is_missing
+from mstclipiqa.data.packs import read_pack
 from mstclipiqa.encoders import clip
 from mstclipiqa.encoders.clip import check_encoder, default_device
 from mstclipiqa.study.study import Study
@@ -58,26 +60,66 @@ def diagnose(
 
     Raises InputError for a configuration that the workflow would refuse whatever the data.
     """
-    drawn = config.get("draw") is not None
-    as_if_drawn = config if drawn else {**config, "draw": {"seed": 0, "scale": 1}}
-    study = Study(as_if_drawn, recipes, source)  # every benchmark takes part, there or not
+    drawn, packs = config.get("draw") is not None, dict(config.get("packs") or {})
+    as_if_there = {**config, "draw": config.get("draw") or {"seed": 0, "scale": 1}}
+    if packs:
+        as_if_there["packs"] = {name: file for name, file in packs.items() if not is_missing(name, file)}
+    study = Study(as_if_there, recipes, source)  # every benchmark takes part, there or not
     root = study.data_root
     states = {}
     if not drawn:
         for name in study.benchmarks:
-            if (root / name).is_dir():
+            if (root / name).is_dir() and name not in packs:
                 states[name] = inspect_folder(get_benchmark(name), root / name, _facts(sources, name))
     findings = [
-        Finding("Benchmarks", name, OK, f"drawn by the workflow into {root / name}")
+        _describe_pack(name, packs[name], cache, offline, config["when_missing"], _facts(sources, name))
+        if name in packs
+        else Finding("Benchmarks", name, OK, f"drawn by the workflow into {root / name}")
         if drawn
         else _describe_benchmark(name, states.get(name), root, _facts(sources, name), config["when_missing"])
         for name in study.benchmarks
     ]
-    if not drawn and not states and config["when_missing"] == "skip":
+    if not drawn and not states and not study.packed and config["when_missing"] == "skip":
         findings.append(Finding("Benchmarks", "all", MISSING, f"none of them is under {root}"))
-    findings += _describe_encoders(config["encoders"], sources["encoders"], offline)
+    if study.texts_packed:
+        findings.append(Finding("Encoders", "all", OK, "not needed: every benchmark comes from a feature pack"))
+    else:
+        findings += _describe_encoders(config["encoders"], sources["encoders"], offline)
     findings += [_describe_versions(), _describe_device()]
-    return findings + _describe_disk(study, states, sources, cache, drawn)
+    return findings + _describe_disk(study, states, sources, cache, [] if drawn else _from_images(study, packs))
+
+
+def _from_images(study: Study, packs: Mapping) -> list[str]:
+    """The benchmarks that are read from a folder."""
+    return [name for name in study.benchmarks if name not in packs]
+
+
+def _describe_pack(name: str, source: str, cache: Path, offline: bool, when_missing: str, facts: Mapping) -> Finding:
+    """A benchmark's feature pack, looked through where it is at hand."""
+    absent = ABSENT if when_missing == "skip" else MISSING
+    try:
+        file = find_pack(name, source, cache, offline=True)
+    except InputError as error:
+        if is_address(source) and not offline:
+            return Finding("Benchmarks", name, ABSENT, f"its pack is downloaded by the run, from {source}")
+        return Finding("Benchmarks", name, absent, str(error))
+    try:
+        pack = read_pack(file)
+    except InputError as error:
+        return Finding("Benchmarks", name, MISSING, str(error))
+    features = "; ".join(entry["encoder"]["label"] for entry in pack.card["images"].values())
+    text = (
+        f"from the pack {file}: {len(pack.samples):,} images, features of {features}; licence: {pack.card['licence']}"
+    )
+    published, labels = published_hashes(facts), pack.card["label_files"]
+    others = [file for file in labels if labels[file] not in published.get(Path(file).name, {labels[file]})]
+    if others and not (pack.card["labels"] or {}).get("synthetic"):
+        text += f"; made with {', '.join(others)} of OTHER BYTES THAN PUBLISHED"
+        return Finding("Benchmarks", name, CHECK, text, ("numbers of other labels are not the benchmark's",))
+    if pack.has_labels:
+        return Finding("Benchmarks", name, OK, text)
+    files = ", ".join(pack.card["label_files"])
+    return Finding("Benchmarks", name, CHECK, f"{text}; it has no labels: {files} in data_root/{name} complete it")
 
 
 def render(findings: Iterable[Finding]) -> str:
@@ -144,6 +186,7 @@ def _how_to_get(name: str, root: Path, facts: Mapping, kinds: tuple[str, ...]) -
     """The command that downloads what has a source, what is to be got by hand, and where to put it."""
     if not facts["files"]:
         return (f"no source is listed: put its {' and '.join(kinds)} anywhere below {root / name}",)
+    packed = f"without images: a feature pack by these encoders, as packs: {{{name}: FILE}} (docs/packs.md)"
     entries = [entry for entry in facts["files"] if entry["kind"] in kinds]
     command = f"mstclipiqa acquire {name} --data-root {root}"
     lines = []
@@ -153,7 +196,8 @@ def _how_to_get(name: str, root: Path, facts: Mapping, kinds: tuple[str, ...]) -
     if not any(entry["kind"] == "images" for entry in entries):
         lines.append("images: no source that answers unattended is known")
     lines += [f"by hand: {line}" for line in facts["by_hand"]]
-    return (*lines, f"then:     {command} --archive FILE, or unpack it anywhere below {root / name}")
+    lines.append(f"then:     {command} --archive FILE, or unpack it anywhere below {root / name}")
+    return (*([packed] if "images" in kinds else []), *lines)
 
 
 def _hosts(entry: Mapping) -> str:
@@ -234,12 +278,12 @@ def _describe_device() -> Finding:
     return Finding("Machine", "device", OK, f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB of memory")
 
 
-def _describe_disk(study: Study, states: Mapping, sources: Mapping, cache: Path, drawn: bool) -> list[Finding]:
+def _describe_disk(study: Study, states: Mapping, sources: Mapping, cache: Path, read: list[str]) -> list[Finding]:
     """What is still to be written, summed by file system, against what is free there."""
     hub = Path(HF_HUB_CACHE)
     needs: dict[Path, float] = {study.data_root: 0, cache: 0, Path("results"): 0, hub: 0}
     unknown = []
-    for name in () if drawn else study.benchmarks:
+    for name in read:
         facts, state = _facts(sources, name), states.get(name)
         if state and state.complete:
             continue
@@ -249,9 +293,13 @@ def _describe_disk(study: Study, states: Mapping, sources: Mapping, cache: Path,
         needs[cache] += sum(sizes)
         needs[study.data_root] += facts.get("image_bytes") or archive or 0
         unknown += [] if facts.get("image_bytes") or archive else [name]
-    if not drawn:
+    if read:
         needs[Path("results")] += _result_bytes(study, states, sources)
-    named = [(encoder["model"].partition("@")[0], encoder["weights"]) for encoder in study.config["encoders"].values()]
+    named = (
+        []
+        if study.texts_packed
+        else [(encoder["model"].partition("@")[0], encoder["weights"]) for encoder in study.config["encoders"].values()]
+    )
     for one in sources["encoders"]:
         key = one["model"], one["weights"]
         needs[hub] += one["bytes"] if key in named and _lacks_weights(*key) else 0

@@ -14,12 +14,15 @@ import torch
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import LEVELS, TEST, TRAIN
 from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.data.pack_sources import pack_file
+from mstclipiqa.data.packs import read_pack
 from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.data.samples import check_labels, normalise_prompt
 from mstclipiqa.encoders.clip import default_device, load_encoder
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.model.build import build_model
 from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.study.packing import samples_of
 from mstclipiqa.study.study import Study, seeds_of
 from mstclipiqa.training.dataset import Dataset
 from mstclipiqa.training.process import prepare_process
@@ -33,16 +36,20 @@ PREDICTION = 6
 
 
 def read_samples(study: Study, results: Path) -> dict[str, tuple[pd.DataFrame, dict]]:
-    """By benchmark, its samples and their card: from its samples table where there is one, else from its label files.
-    Of these no bytes of images are known, so that each image is taken to have its own.
+    """By benchmark, its samples and their card: from its samples table where there is one, else from its pack or its
+    label files. Of these no bytes of images are known, so that each image is taken to have its own.
 
-    A benchmark that is still to be drawn has none. Raises InputError for label files that cannot be read.
+    A benchmark that is still to be drawn or downloaded has none. Raises InputError for label files and packs that
+    cannot be read.
     """
     found = {}
     for name in study.benchmarks:
         samples, folder = SAMPLES.at(results, benchmark=name), study.data_root / name
+        file = pack_file(name, study.packs[name]) if name in study.packed else None
         if samples.is_file():
             found[name] = SAMPLES.read(samples)
+        elif file and (pack := read_pack(file)).has_labels:
+            found[name] = samples_of(file, pack, None)
         elif folder.is_dir():
             labels = get_benchmark(name).read(folder)
             frame = check_labels(get_benchmark(name), labels)
@@ -132,7 +139,7 @@ def estimate(study: Study, results: Path) -> dict:
     encoded = dict.fromkeys(study.config["encoders"], 0)
     images = {name: len(frame) for name, (frame, _) in samples.items()}
     for name, count in images.items():
-        for encoder in study.encoders(name):
+        for encoder in study.encoders(name) if name not in study.packed else ():
             encoded[encoder] += count
     for (name, recipe), encoders in study.views.items():
         for encoder in encoders:
@@ -142,6 +149,7 @@ def estimate(study: Study, results: Path) -> dict:
     return {
         "unknown": [name for name in study.benchmarks if name not in samples],
         "absent": study.absent,
+        "packed": study.packed,
         "images": images,
         "jobs": jobs,
         "encoded": encoded,
@@ -159,7 +167,10 @@ def describe(cost: dict) -> Iterator[str]:
     for name, reason in cost["absent"].items():
         yield f"{name}: left out, {reason}"
     for name in cost["unknown"]:
-        yield f"{name}: not counted, it is still to be drawn; draw it with snakemake --cores all --until samples"
+        if name in cost["packed"]:
+            yield f"{name}: not counted, its pack is not at hand, or has no labels"
+        else:
+            yield f"{name}: not counted, it is still to be drawn; draw it with snakemake --cores all --until samples"
     jobs = cost["jobs"]
     if not len(jobs):
         return
@@ -171,6 +182,8 @@ def describe(cost: dict) -> Iterator[str]:
     yield (
         f"encode {sum(cost['encoded'].values()):,} images and views on {cost['device']}: "
         f"{cost['extraction_seconds'] / 3600:.2f} h (images/s, tried here without decoding: {speeds})"
+        if speeds
+        else "encode nothing: all features come from packs"
     )
     yield (
         f"train {jobs['runs'].sum():,} runs in {len(jobs)} jobs: {hours:.2f} core hours, {hours / cores:.2f} h on "

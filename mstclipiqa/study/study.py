@@ -29,6 +29,7 @@ from mstclipiqa.base.layout import (
 )
 from mstclipiqa.base.names import MODELS, QUALITY, TARGETS
 from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
+from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.model.variants import TWO_TOWERS, get_variant
@@ -120,9 +121,35 @@ class Study:
                 get_benchmark(name)
         self.jobs = list_jobs(config, self.benchmarks)
         for job in self.jobs:
+            if job.benchmark in self.packed and self.recipes[job.recipe].views:
+                raise InputError(
+                    f"packs: {job.benchmark} comes from a pack, which has no augmented views for the recipe "
+                    f"{job.recipe}; leave that recipe out for it, or give its images"
+                )
             needed = self.fine_encoder(job.recipe, job.variant)
             if needed not in config["encoders"]:
                 raise InputError(f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it")
+
+    @property
+    def packs(self) -> Mapping[str, str]:
+        """The source of the feature pack of each benchmark that is to come from one."""
+        return self.config.get("packs", {})
+
+    @property
+    def packed(self) -> list[str]:
+        """The benchmarks that take part whose features come from a pack: without images and encoders."""
+        return [name for name in self.benchmarks if name in self.packs]
+
+    @property
+    def drawn_benchmarks(self) -> list[str]:
+        """The benchmarks that take part and are drawn by the workflow."""
+        return [name for name in self.benchmarks if self.drawn and name not in self.packs]
+
+    @property
+    def texts_packed(self) -> str | None:
+        """The benchmark from whose pack the texts of levels and zero-shot rivals come: the first where no encoder is
+        needed for any other; else None."""
+        return self.packed[0] if self.packed and self.packed == self.benchmarks else None
 
     @property
     def recipes_digest(self) -> str:
@@ -137,6 +164,16 @@ class Study:
         """The encoders of the configuration whose features of a benchmark are needed."""
         fine = {self.fine_encoder(job.recipe, job.variant) for job in self.jobs if job.benchmark == benchmark}
         return [name for name in self.config["encoders"] if name in {*PAIR, *fine}]
+
+    def packable(self, benchmark: str) -> list[str]:
+        """The encoders of a benchmark that a pack is to have: the pair, and those that some recipe trains on without
+        augmented views, which are not packed."""
+        plain = {
+            self.fine_encoder(job.recipe, job.variant)
+            for job in self.jobs
+            if job.benchmark == benchmark and not self.recipes[job.recipe].views
+        }
+        return [name for name in self.encoders(benchmark) if name in {*PAIR, *plain}]
 
     @property
     def views(self) -> dict[tuple[str, str], list[str]]:
@@ -160,13 +197,19 @@ class Study:
         return [name for name in self.benchmarks if QUALITY in get_benchmark(name).targets]
 
     @property
+    def probed_benchmark(self) -> str | None:
+        """The benchmark that the probed model is trained on: the first whose quality was rated, and whose encoders are
+        at hand, since scenes are encoded too."""
+        return next((name for name in self.rated if name not in self.packed), None)
+
+    @property
     def probed(self) -> list[str]:
-        """The recipes of the main grid that train the configuration's own two encoders, as they are. None where no
-        benchmark rates quality; otherwise the first that does is trained on."""
+        """The recipes of the main grid that train the configuration's own two encoders, as they are. None without a
+        benchmark to train on."""
         return [
             name
             for name in self.config["recipes"]
-            if self.rated and self.recipes[name].fine_stream == "fine" and not self.recipes[name].views
+            if self.probed_benchmark and self.recipes[name].fine_stream == "fine" and not self.recipes[name].views
         ]
 
     def training_files(self, benchmark: str, recipe: str, variant: str) -> dict[str, str]:
@@ -206,7 +249,8 @@ class Study:
         """Every file below the results folder that a suite has; `controls` are the others that its manifest names."""
         files = [entry.path for entry in SUITE_TABLES]
         for name in self.benchmarks:
-            files += [entry.path.format(benchmark=name) for entry in (*BENCHMARK_TABLES, PROMPTS, STATISTICS)]
+            entries = (*BENCHMARK_TABLES, PROMPTS, *(() if name in self.packed else (STATISTICS,)))
+            files += [entry.path.format(benchmark=name) for entry in entries]
             files += [FEATURES.path.format(benchmark=name, encoder=encoder) for encoder in self.encoders(name)]
         for (name, recipe), encoders in self.views.items():
             files += [VIEWS.path.format(benchmark=name, recipe=recipe, encoder=encoder) for encoder in encoders]
@@ -226,17 +270,26 @@ class Study:
     def _find_absent(self) -> dict[str, str]:
         """Every benchmark that takes no part, and why."""
         selected = self.config["benchmarks"]
-        for name in selected:
+        for name in (*selected, *self.packs):
             get_benchmark(name)
         absent = {name: "not selected in this configuration" for name in BENCHMARKS if name not in selected}
-        if self.drawn:
+        for name in (name for name in selected if name in self.packs):
+            if is_missing(name, self.packs[name]):
+                if self.config["when_missing"] == "stop":
+                    raise InputError(
+                        f"packs: {name}: no file {pack_file(name, self.packs[name])}; name its file or address, or set "
+                        "when_missing: skip"
+                    )
+                absent[name] = f"no pack {self.packs[name]}"
+        from_images = [name for name in selected if name not in self.packs]
+        if self.drawn and from_images:
             return absent
-        if not self.data_root.is_dir():
+        if from_images and not self.data_root.is_dir():
             raise InputError(
                 f"data_root: {self.data_root} does not exist; set it to the folder that holds a folder per benchmark "
                 "(`mstclipiqa doctor` says how to get them)"
             )
-        for name in selected:
+        for name in from_images:
             if not (self.data_root / name).is_dir():
                 if self.config["when_missing"] == "stop":
                     raise InputError(
@@ -246,7 +299,8 @@ class Study:
                 absent[name] = f"no folder {self.data_root / name}"
         if len(absent) == len(BENCHMARKS):
             raise InputError(
-                f"data_root: {self.data_root} holds none of {', '.join(selected)}; see `mstclipiqa doctor`"
+                f"data_root: {self.data_root} holds none of {', '.join(selected)}, and there is no pack; see "
+                "`mstclipiqa doctor`"
             )
         return absent
 

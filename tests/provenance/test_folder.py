@@ -57,6 +57,31 @@ def test_text_tower_of_a_rounded_encoder_is_not_rounded():
     assert folder.identity("fine") is None
 
 
+def test_a_pack_has_its_own_encoders():
+    """Whoever packed it, with whatever versions; rounding and storage are two things."""
+    stored = {"model": "m", "precision": "bfloat16", "stored": "float16", "label": "m, bfloat16, stored in float16"}
+    folder = Folder.__new__(Folder)
+    folder.config = {"packs": {"agiqa-3k": "pack.zip"}}
+    folder.manifest = {
+        "encoders": {"coarse": {"model": "m", "precision": "bfloat16", "label": "m, bfloat16"}},
+        "benchmarks": {"agiqa-3k": {"encoders": {"coarse": stored}}, "agiqa-1k": {}},
+    }
+    assert folder.identity("coarse", benchmark="agiqa-3k") == stored
+    text = folder.identity("coarse", text=True, benchmark="agiqa-3k")
+    assert text == stored | {"precision": "float32", "label": "m, stored in float16"}
+    assert folder.identity("coarse", benchmark="agiqa-1k") == folder.identity("coarse")
+    assert folder.identity("fine", benchmark="agiqa-3k") is None
+
+
+def test_benchmarks_stand_in_the_configurations_order():
+    """Which of them curves are drawn of depends on it."""
+    folder = Folder.__new__(Folder)
+    folder.config = {"benchmarks": ["agiqa-3k", "agiqa-1k", "unheard-of"]}
+    present = {"status": "present"}
+    folder.manifest = {"benchmarks": {"agiqa-1k": present, "agiqa-3k": present, "aigiqa-20k": present}}
+    assert folder.present == ["agiqa-3k", "agiqa-1k", "aigiqa-20k"]
+
+
 def test_manifest_of_recipes_of_another_shape_is_said(study: SmallStudy):
     edit_manifest(study, lambda manifest: manifest["code"].update(fingerprint="c0ffee"))
     edit_manifest(study, lambda manifest: manifest["recipes"]["slow"]["values"].update(unheard_of=1))

@@ -8,6 +8,7 @@ import huggingface_hub
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from packed import make_pack
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.cli.main import main
@@ -15,7 +16,7 @@ from mstclipiqa.data.acquisition import read_sources
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.encoders.clip import check_encoder
 from mstclipiqa.study import doctor
-from mstclipiqa.study.doctor import ABSENT, MISSING, OK, Finding, diagnose, find_weights, render
+from mstclipiqa.study.doctor import ABSENT, CHECK, MISSING, OK, Finding, diagnose, find_weights, render
 from mstclipiqa.study.study import Study
 from mstclipiqa.synthetic.miniature import draw_benchmark
 
@@ -121,7 +122,7 @@ def test_labels_without_images(drawn: Path, tmp_path: Path):
     labelled = sum(1 for _ in (drawn / "agiqa-3k").rglob("*.jpg"))
     assert found.status == MISSING
     assert found.text.startswith(f"0 of {labelled} images") and "the published labels name 2,982" in found.text
-    assert "AGIQA-3K.zip" in found.how[0] and "data.csv" not in found.how[0]
+    assert "AGIQA-3K.zip" in found.how[1] and "data.csv" not in found.how[0]
     assert found.how[-1].endswith(f"move {tmp_path / 'agiqa-3k'} away")
 
 
@@ -217,3 +218,36 @@ def test_the_default_suite_needs_nothing():
 def test_nothing_is_written(tmp_path: Path):
     findings(tmp_path)
     assert list(tmp_path.rglob("*")) == []
+
+
+# Feature packs
+
+
+def of_pack(root: Path, source: object, offline: bool = False) -> list[Finding]:
+    return findings(root, offline, "agiqa-3k-pack.yaml", packs={"agiqa-3k": str(source)})
+
+
+def test_a_pack_is_looked_through_and_needs_no_encoder(tmp_path: Path):
+    pack = make_pack(tmp_path / "pack.zip")
+    found = of_pack(tmp_path, pack)
+    assert of(found, "agiqa-3k").status == CHECK and f"from the pack {pack}: 6 images" in of(found, "agiqa-3k").text
+    assert "data.csv of OTHER BYTES THAN PUBLISHED" in of(found, "agiqa-3k").text
+    shipped = of(of_pack(tmp_path, "shipped"), "agiqa-3k")
+    assert shipped.status == OK and "2,982 images" in shipped.text
+    assert of(found, "all").part == "Encoders" and "not needed" in of(found, "all").text
+    pack.write_bytes(pack.read_bytes()[:-1])
+    cut = of(of_pack(tmp_path, pack), "agiqa-3k")
+    assert cut.status == MISSING and "get it again" in cut.text
+
+
+def test_a_pack_that_is_not_there(tmp_path: Path):
+    missing = of(of_pack(tmp_path, tmp_path / "none.zip"), "agiqa-3k")
+    assert missing.status == MISSING and "no such file" in missing.text
+    address = f"https://example.org/pack.zip#sha256={'0' * 64}"
+    online = of(of_pack(tmp_path, address), "agiqa-3k")
+    assert online.status == ABSENT and "downloaded by the run" in online.text
+    assert of(of_pack(tmp_path, address, offline=True), "agiqa-3k").status == MISSING
+
+
+def test_a_benchmark_that_is_not_there_leads_with_a_pack(tmp_path: Path):
+    assert of(findings(tmp_path), "agiqa-3k").how[0].startswith("without images: a feature pack")

@@ -332,7 +332,7 @@ def test_every_result_is_of_the_layout(finished: Checkout):
         names = [name for name, pattern in patterns.items() if re.fullmatch(pattern, place)]
         found |= set(names)
         assert path.is_dir() or names or place.split("/")[0] in NOTES, place
-    assert set(LAYOUT) - found == {"HEAD", "TRANSFER"}, "heads are asked for, transfer needs two benchmarks"
+    assert set(LAYOUT) - found == {"HEAD", "PACK", "TRANSFER"}, "two are asked for, transfer needs two benchmarks"
 
 
 def test_misspelt_recipe_key_is_one_line(checkout: Checkout):

@@ -19,20 +19,22 @@ rule measure:
         " --out {output:q} 2>&1 | tee {log:q}"
 
 
-rule encode_zero_shot:
-    input:
-        weights=weights_file(config["text_encoder"]),
-    output:
-        at(layout.ZERO_SHOT),
-    log:
-        f"{RESULTS}/logs/encode_zero_shot.log",
-    conda:
-        "../../environment.yml"
-    params:
-        encoder=encoder_options(config["text_encoder"]),
-        code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.zero_shot")],
-    shell:
-        "python -m mstclipiqa encode-texts {params.encoder} --zero-shot --out {output:q} 2>&1 | tee {log:q}"
+if study.texts_packed is None:
+
+    rule encode_zero_shot:
+        input:
+            weights=weights_file(config["text_encoder"]),
+        output:
+            at(layout.ZERO_SHOT),
+        log:
+            f"{RESULTS}/logs/encode_zero_shot.log",
+        conda:
+            "../../environment.yml"
+        params:
+            encoder=encoder_options(config["text_encoder"]),
+            code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.zero_shot")],
+        shell:
+            "python -m mstclipiqa encode-texts {params.encoder} --zero-shot --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule baselines:
@@ -41,7 +43,7 @@ rule baselines:
         splits=at(layout.SPLITS),
         coarse=at(layout.FEATURES, encoder="coarse"),
         fine=at(layout.FEATURES, encoder="fine"),
-        statistics=at(layout.STATISTICS),
+        statistics=lambda wildcards: statistics_of(wildcards.benchmark),
         prompts=at(layout.PROMPTS),
         texts=at(layout.ZERO_SHOT),
         paired=at(layout.FEATURES, encoder=config["text_encoder"]),
@@ -52,8 +54,9 @@ rule baselines:
     conda:
         "../../environment.yml"
     params:
+        statistics=lambda wildcards: " ".join(f"--statistics {path}" for path in statistics_of(wildcards.benchmark)),
         code=fingerprint("mstclipiqa.analyses.baselines"),
     shell:
         "python -m mstclipiqa baselines --samples {input.samples:q} --splits {input.splits:q} --coarse {input.coarse:q}"
-        " --fine {input.fine:q} --statistics {input.statistics:q} --prompts {input.prompts:q} --texts {input.texts:q}"
+        " --fine {input.fine:q} {params.statistics} --prompts {input.prompts:q} --texts {input.texts:q}"
         " --paired {input.paired:q} --out {output:q} 2>&1 | tee {log:q}"

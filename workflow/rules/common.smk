@@ -19,6 +19,7 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.env
 try:
     # What people add is read when it is imported: benchmarks and fusions.
     from mstclipiqa.data.benchmarks import get_benchmark
+    from mstclipiqa.data.pack_sources import pack_file
     from mstclipiqa.model.variants import get_variant
     from mstclipiqa.study.study import PAIR, Study, describe_folder
 
@@ -84,6 +85,12 @@ def code_of_variant(module, variant):
 def folder_state(wildcards):
     """Moves when any file of a user's benchmark folder does; a drawn folder is its own rule's output."""
     return None if study.drawn else describe_folder(DATA / wildcards.benchmark)
+
+
+def pack_input(benchmark):
+    """A benchmark's pack where it is a file, so that other bytes in it unpack anew."""
+    file = pack_file(benchmark, study.packs[benchmark])
+    return [os.path.relpath(file)] if file else []
 
 
 def reader_code(wildcards):

@@ -26,6 +26,11 @@ def training_options(wildcards):
     return " ".join(f"--{option} {path}" for option, path in files.items())
 
 
+def encoder_named(name):
+    """An encoder of the configuration as MODEL WEIGHTS, for options that take both at once."""
+    return f"{config['encoders'][name]['model']} {quote(config['encoders'][name]['weights'])}"
+
+
 def filling(entry, names, **known):
     """The options that name encoders of the configuration and the store that each fills."""
     encoders = {name: config["encoders"][name] for name in names}
@@ -39,6 +44,11 @@ def filling_prompts(benchmark):
     """The option that names the text encoder and the store of a benchmark's prompts."""
     encoder = config["encoders"][config["text_encoder"]]
     return f"--text-encoder {encoder['model']} {quote(encoder['weights'])} {at(layout.PROMPTS, benchmark=benchmark)}"
+
+
+def statistics_of(benchmark):
+    """The statistics of a benchmark's images; none of a pack's, which has no images."""
+    return [] if benchmark in study.packed else [at(layout.STATISTICS, benchmark=benchmark)]
 
 
 def files_of(jobs):
@@ -88,3 +98,33 @@ def marks(stores, benchmark):
 def share(wildcards):
     """The option of the command that names a share."""
     return f"--shard {wildcards.shard.replace('-of-', ' ')}"
+
+
+def unpacked(benchmark):
+    """The stores of a benchmark that come from its pack."""
+    features = [at(layout.FEATURES, benchmark=benchmark, encoder=name) for name in study.encoders(benchmark)]
+    return [*features, at(layout.PROMPTS, benchmark=benchmark)]
+
+
+def unpacked_texts(benchmark):
+    """The texts of the suite that come from a benchmark's pack: files of levels/, with the options that fill them."""
+    if benchmark != study.texts_packed:
+        return {}
+    text, fine = (encoder_named(name) for name in (config["text_encoder"], "fine"))
+    templates = {name: quote(recipe.template) for name, recipe in study.recipes.items()}
+    places = {name: at(layout.LEVELS, recipe=name) for name in templates}
+    fine_places = {name: at(layout.FINE_LEVELS, recipe=name) for name in study.with_two_towers}
+    zero_shot = at(layout.ZERO_SHOT)
+    return {
+        **{place: f"--levels {text} {templates[name]} {place}" for name, place in places.items()},
+        **{place: f"--levels {fine} {templates[name]} {place}" for name, place in fine_places.items()},
+        zero_shot: f"--zero-shot {text} {zero_shot}",
+    }
+
+
+def unpack_options(benchmark):
+    """What is asked of a pack, as options of the command."""
+    encoders = filling(layout.FEATURES, study.encoders(benchmark), benchmark=benchmark)
+    needed = not get_benchmark(benchmark).open_labels and (DATA / benchmark).is_dir()
+    labels = f"--labels {quote(str(DATA / benchmark))}" if needed else ""
+    return " ".join([encoders, filling_prompts(benchmark), *unpacked_texts(benchmark).values(), labels])

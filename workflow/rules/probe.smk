@@ -2,7 +2,7 @@
 # -> probe/<recipe>/
 
 if study.probed:
-    PROBED = {"benchmark": study.rated[0]}
+    PROBED = {"benchmark": study.probed_benchmark}
 
     rule probe:
         input:

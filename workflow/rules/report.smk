@@ -100,7 +100,7 @@ rule report:
         paper_tables=CONFIG / "paper_tables.csv",
         prior_results=CONFIG / "prior_results.csv",
         # The page shows drawn images beside the largest errors, and no others.
-        images=expand(f"{DATA}/{{benchmark}}", benchmark=study.benchmarks) if study.drawn else [],
+        images=expand(f"{DATA}/{{benchmark}}", benchmark=study.drawn_benchmarks),
     output:
         report(f"{REPORTS}/index.html", caption="../report/page.rst", category="The page"),
         f"{REPORTS}/summary.md",

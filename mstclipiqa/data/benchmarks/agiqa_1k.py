@@ -54,4 +54,6 @@ BENCHMARK = Benchmark(
     images=1078,  # of 1,080: one name stands for two rows, one image for none
     loader=shuffled_rows,
     composed=True,  # 12 subjects, 15 attributes, 2 places, 2 styles
+    open_labels=True,
+    attribution="Zhang et al., AGIQA-1K (arXiv:2303.12618), MIT; labels of https://github.com/lcysyzxdxc/AGIQA-1k-Database",
 )

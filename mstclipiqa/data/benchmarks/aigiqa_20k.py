@@ -57,4 +57,6 @@ BENCHMARK = Benchmark(
     ranges={"quality": (0, 5)},
     read=read,
     images=14000,  # of 20,000: those with public MOS
+    open_labels=True,
+    attribution="Li et al., AIGIQA-20K (arXiv:2404.03407), Apache-2.0 as tagged where the data are hosted",
 )

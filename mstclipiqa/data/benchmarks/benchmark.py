@@ -68,7 +68,9 @@ class Benchmark:
     `data_root/<name>/` into Labels and raises InputError where it cannot. `images` is how many images the published
     label files name and this project uses; None where nothing is published. `loader` says which of n label rows, (n,)
     bool, the public loader of the paper's laboratory tests; None where no loader is known. `composed` is whether each
-    prompt is a subject and some attributes, parted by commas, of which the prompts are all combinations.
+    prompt is a subject and some attributes, parted by commas, of which the prompts are all combinations. `open_labels`
+    says that the licence lets labels and prompts be passed on, beside an `attribution`; a feature pack holds them only
+    then.
     """
 
     name: str
@@ -80,6 +82,8 @@ class Benchmark:
     images: int | None = None
     loader: Callable[[int], np.ndarray] | None = None
     composed: bool = False
+    open_labels: bool = False
+    attribution: str = ""
 
     @property
     def targets(self) -> tuple[str, ...]:
