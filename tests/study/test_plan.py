@@ -27,6 +27,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     folder.mkdir(parents=True)
     LAYOUT.make(folder, pd.concat([rows[:5], rows[5:6].assign(quality=1.25), rows[5:]]))
     return SimpleNamespace(
+        packed={},
         benchmarks=["agiqa-3k"],
         data_root=tmp_path / "data",
         jobs=[Job("agiqa-3k", "quality", "slow", "mst-clipiqa")],
