@@ -17,6 +17,7 @@ from typing import IO
 import pandas as pd
 import psutil
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors import SafetensorError
 
@@ -24,6 +25,16 @@ from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.progress import say
 
 METADATA_KEY = b"mstclipiqa"
+
+#: What a table may take, decoded, and its footer. The predictions of the whole study's largest job take 96 MB.
+MOST_BYTES, MOST_FOOTER = 2**29, 2**22
+
+#: What a page may be packed by, as `write_table` packs: a page of others may unpack to thousands of times its size, and
+#: a text may stand for a part of the one before it.
+CODECS, ENCODINGS = {"SNAPPY", "UNCOMPRESSED"}, {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"}
+
+#: Rows that are decoded at a time, and what Python adds to a distinct text.
+BATCH, TEXT_OBJECT = 2**16, 100
 
 os.umask(_mask := os.umask(0o077))
 #: What a new file may be read by, as the user's umask says. Safetensors would give its files to the user alone.
@@ -152,24 +163,104 @@ def write_table(path: Path | str, frame: pd.DataFrame, metadata: dict) -> None:
 def read_table(path: Path | str, columns: Iterable[str] = ()) -> tuple[pd.DataFrame, dict]:
     """Read a table written by `write_table`: the frame and its metadata.
 
-    Raises InputError where the file is missing, is not such a table, or lacks one of `columns`.
+    Raises InputError where the file is missing, is not such a table, takes more than MOST_BYTES, or lacks one of
+    `columns`.
     """
-    try:
-        table = pq.read_table(path)
-        metadata = json.loads((table.schema.metadata or {})[METADATA_KEY])
+    with _reading_table(path):
+        table = _decode(path)
+        metadata = _description(table.schema)
         frame = table.to_pandas()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the step that writes it") from None
-    except PermissionError:
-        raise no_rights(path) from None
-    except (pa.ArrowException, ValueError, KeyError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not a table of this project ({reason}); delete it and run again") from None
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise InputError(f"{path}: no column {', '.join(missing[:3])}{more}; this is the table of another step")
     return frame, metadata
+
+
+def read_description(path: Path | str) -> dict:
+    """The metadata of a table written by `write_table`. Raises InputError where the file is missing or no such
+    table."""
+    with _reading_table(path), _opened_table(path) as file:
+        return _description(file.schema_arrow)
+
+
+@contextlib.contextmanager
+def _reading_table(path: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the step that writes it") from None
+    except PermissionError:
+        raise no_rights(path) from None
+    except (pa.ArrowException, ValueError, KeyError, OSError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not a table of this project ({reason}); delete it and run again") from None
+
+
+def _description(schema: pa.Schema) -> dict:
+    return json.loads((schema.metadata or {})[METADATA_KEY])
+
+
+def _opened_table(path: Path | str, **options: object) -> pq.ParquetFile:
+    """A Parquet file. Raises ValueError where its footer, of which pyarrow makes objects, is beyond that of a table."""
+    with open(path, "rb") as stream:
+        stream.seek(-8, os.SEEK_END)
+        length = int.from_bytes(stream.read(4), "little")
+    if length > MOST_FOOTER:
+        raise ValueError(f"a footer of {length:,} bytes")
+    return pq.ParquetFile(path, **options)
+
+
+def _decode(path: Path | str) -> pa.Table:
+    """A Parquet file as a table. Raises ValueError where that would take more than MOST_BYTES: of runs, dictionaries
+    and packed pages a few kB may become gigabytes, so texts are decoded as dictionaries, and counted before each row
+    has its own."""
+    with _opened_table(path) as file:
+        schema = file.schema_arrow
+        _check_layout(schema, file.metadata)
+    texts = [field.name for field in schema if _is_text(field.type)]
+    batches, left = [], MOST_BYTES
+    with _opened_table(path, read_dictionary=texts) as file:
+        for batch in file.iter_batches(batch_size=BATCH):
+            left -= sum(map(_decoded_bytes, batch.columns))
+            _check_bytes(left >= 0)
+            batches.append(batch.cast(schema))
+    return pa.Table.from_batches(batches, schema)
+
+
+def _check_layout(schema: pa.Schema, described: pq.FileMetaData) -> None:
+    """Raises ValueError for columns, codecs and encodings that no table of this project has, and for too many cells."""
+    for field in schema:
+        kind = field.type
+        plain = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if not (plain or pa.types.is_null(kind) or _is_text(kind)):
+            raise ValueError(f"column {field.name[:80]} holds {str(kind)[:80]}")
+    _check_bytes(8 * described.num_rows * len(schema) <= MOST_BYTES)
+    unpacked = 0
+    for group in map(described.row_group, range(described.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            if strange := {chunk.compression} - CODECS | set(chunk.encodings) - ENCODINGS:
+                raise ValueError(f"column {chunk.path_in_schema[:80]} is packed by {min(strange)}")
+            unpacked += chunk.total_uncompressed_size
+    _check_bytes(unpacked <= MOST_BYTES)
+
+
+def _check_bytes(few: bool) -> None:
+    if not few:
+        raise ValueError(f"it takes more than {MOST_BYTES / 1e6:,.0f} MB")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _decoded_bytes(column: pa.Array) -> int:
+    """What a column takes as an array, and in pandas beside it."""
+    cells = 8 * len(column)
+    if not pa.types.is_dictionary(column.type):
+        return cells + column.nbytes
+    texts = pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
+    return cells + texts + TEXT_OBJECT * min(len(column), len(column.dictionary))
 
 
 class Parts:

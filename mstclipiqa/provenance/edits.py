@@ -1,15 +1,11 @@
 """What a results folder is refused for at little cost: files that are not the manifest's, and predictions that were
 trained by another recipe than the manifest says. Report, bundle and reference are not made of those."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import METADATA_KEY, sha256
+from mstclipiqa.base.files import read_description, sha256
 from mstclipiqa.base.layout import MANIFEST, RUNS
 from mstclipiqa.provenance.folder import RESTORE, read_manifest
 
@@ -67,7 +63,7 @@ def describe_recipe(trained: object, values: dict, recipe: str) -> str:
 def _described(path: Path) -> dict:
     """What a table says of itself; nothing where it is none."""
     try:
-        found = json.loads((pq.read_schema(path).metadata or {})[METADATA_KEY])
-    except (pa.ArrowException, ValueError, KeyError, OSError):
+        found = read_description(path)
+    except InputError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mstclipiqa.base.documents import CONFIG_SCHEMA, SCHEMAS, validate
 from mstclipiqa.base.errors import InputError
@@ -20,9 +18,6 @@ from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.provenance.differences import TOLERANCE, describe_difference
 from mstclipiqa.study.study import Job, Study, list_jobs
-
-#: A table of more cells is not read; the largest of the whole study has 5 million.
-MOST_CELLS = 200_000_000
 
 SCHEMA = SCHEMAS / "manifest.schema.yaml"
 
@@ -181,13 +176,9 @@ class Folder:
         if not path.is_file():
             return None
         try:
-            described = pq.read_metadata(path)
-            if described.num_rows * described.num_columns > MOST_CELLS:
-                raise InputError(f"{path}: {described.num_rows:,} rows are too many; {AGAIN}")
             frame, metadata = read_table(path, kinds)
-        except (InputError, pa.ArrowException, OSError) as error:
-            reason = f"{error}" if isinstance(error, InputError) else f"{path}: not a table ({error}); {RESTORE}"
-            self.verdict.findings.append(self.shorten(reason))
+        except InputError as error:
+            self.verdict.findings.append(self.shorten(error))
             return None
         for column, kind in kinds.items():
             held = pd.api.types.infer_dtype(frame[column])

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy.io import savemat
 
@@ -44,6 +46,7 @@ YAML = (
     "validate(read_yaml(path), CONFIG_SCHEMA, path)",
 )
 ARCHIVE = ("from mstclipiqa.base.archives import extract", "extract(path, path.parent / 'out')")
+TABLE = ("from mstclipiqa.base.files import read_table", "read_table(path)")
 
 
 def spreadsheet(**members: bytes) -> Callable[[Path], None]:
@@ -133,6 +136,32 @@ def wordy_tar(path: Path) -> None:
             archive.addfile(info)
 
 
+def table(
+    column: Callable[[], pa.Array], times: int = 1, metadata: bytes = b"{}", **options: object
+) -> Callable[[Path], None]:
+    """A table of a column that is written several times, each time as a part of its own."""
+
+    def write(path: Path) -> None:
+        part = pa.table({"a": column()}).replace_schema_metadata({"mstclipiqa": metadata})
+        with pq.ParquetWriter(path, part.schema, **options) as writer:
+            for _ in range(times):
+                writer.write_table(part)
+            if not options.get("store_schema", True):
+                writer.add_key_value_metadata({"mstclipiqa": metadata})
+        assert path.stat().st_size < 60_000_000
+
+    return write
+
+
+def repeated(value: str | bytes) -> pa.Array:
+    """A value in a hundred thousand rows, which the file holds once."""
+    return pa.DictionaryArray.from_arrays(np.zeros(100_000, np.int32), [value])
+
+
+def wide_table(path: Path) -> None:
+    pq.write_table(pa.table({f"column {number}": [1] for number in range(40_000)}), path)
+
+
 far = b"".join(b'<row><c r="XFD1"><v>1</v></c></row>' for _ in range(100_000))
 STYLES = b"<xf/>" * 1_000_000
 BOMBS: dict[str, tuple[str, Callable[[Path], None], tuple[str, str], str]] = {
@@ -154,6 +183,39 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None], tuple[str, str], str]] = {
     "a zip of two million members: 1 GB": ("a.zip", crowded_zip, ARCHIVE, "more than 100,000 members"),
     "a tar of folders": ("a.tar", crowded_tar, ARCHIVE, "more than 100,000 members"),
     "a tar of long comments": ("a.tar.gz", wordy_tar, ARCHIVE, "bytes of names"),
+    "a table of one text in a million rows: 3.4 GB": (
+        "a.parquet", table(lambda: repeated("a" * 3_000), 10, store_schema=False), TABLE, "takes more than 537 MB"
+    ),
+    "one of a short text in twenty million rows": (
+        "a.parquet", table(lambda: repeated("a" * 20), 200, store_schema=False), TABLE, "takes more than 537 MB"
+    ),
+    "one of a hundred million zeros: 1.8 GB": (
+        "a.parquet", table(lambda: pa.array(np.zeros(1_000_000)), 100), TABLE, "takes more than 537 MB"
+    ),
+    "one of rows without a value": (
+        "a.parquet", table(lambda: pa.nulls(1_000_000), 100), TABLE, "takes more than 537 MB"
+    ),
+    "one of zeros that are not told apart: 1.6 GB": (
+        "a.parquet", table(lambda: pa.array(np.zeros(2**20)), 80, use_dictionary=False), TABLE, "more than 537 MB"
+    ),
+    "one of texts that are told by what they share": (
+        "a.parquet", table(lambda: pa.array(["a" * 50_000] * 4_000), use_dictionary=False,
+                           column_encoding="DELTA_BYTE_ARRAY"), TABLE, "column a is packed by DELTA_BYTE_ARRAY"
+    ),
+    "one of packed zeros": (
+        "a.parquet", table(lambda: pa.array(np.zeros(2**24)), compression="zstd", use_dictionary=False), TABLE,
+        "column a is packed by ZSTD"
+    ),
+    "one of lists: 1.8 GB": (
+        "a.parquet", table(lambda: pa.array([np.zeros(10_000_000, np.int8)]), 80), TABLE, "column a holds list<"
+    ),
+    "one of bytes: 3.7 GB": (
+        "a.parquet", table(lambda: repeated(b"a" * 3_000), 10, store_schema=False), TABLE, "column a holds binary"
+    ),
+    "one of columns": ("a.parquet", wide_table, TABLE, "a footer of "),
+    "one that says much of itself": (
+        "a.parquet", table(lambda: pa.array([1]), metadata=b"[" + b"[]," * 8_000_000 + b"1]"), TABLE, "a footer of "
+    ),
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from mstclipiqa.base.files import (
     atomic,
     digest,
     list_files,
+    read_description,
     read_table,
     sha256,
     write_json,
@@ -118,6 +119,28 @@ def test_a_table_comes_back_with_its_metadata(tmp_path, frame):
     found, metadata = read_table(tmp_path / "table.parquet")
     pd.testing.assert_frame_equal(found, frame)
     assert metadata == METADATA
+
+
+def test_a_table_is_what_pandas_reads(tmp_path, frame):
+    """Texts, some of them missing or all, are decoded as dictionaries, and in parts."""
+    frame = pd.concat([frame] * 30_000, ignore_index=True)
+    frame["some"] = frame["image"].where(frame["split"] > 0)
+    frame["none"] = None
+    write_table(tmp_path / "table.parquet", frame, METADATA)
+    pd.testing.assert_frame_equal(
+        read_table(tmp_path / "table.parquet")[0], pd.read_parquet(tmp_path / "table.parquet")
+    )
+
+
+def test_a_description_is_read_without_the_table(tmp_path, frame):
+    path = tmp_path / "table.parquet"
+    with pytest.raises(InputError, match="no such file"):
+        read_description(path)
+    write_table(path, frame, METADATA)
+    assert read_description(path) == METADATA
+    frame.to_parquet(path)
+    with pytest.raises(InputError, match="not a table of this project"):
+        read_description(path)
 
 
 def test_the_index_is_no_part_of_a_table(tmp_path, frame):
