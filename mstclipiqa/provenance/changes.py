@@ -1,6 +1,6 @@
 """What differs between a suite's measurement and its reference, in an equal environment and in another."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +52,11 @@ def compare(
     reference: Measurement,
     measured: Measurement,
     intervals: pd.DataFrame,
-    is_loose: Callable[[pd.Series], bool] = lambda row: False,
 ) -> Comparison:
     """Compare `measured` with `reference`: number by number where the libraries are the same, closest on an equal
     machine; by means, against their spread, in any other environment. What is no measurement is to be equal in all.
 
     `intervals` are the suite's, as `mstclipiqa compare` writes them: they bound groups of too few runs to test.
-    `is_loose` says of a row of the runs whether rounding alone decides its fitted PLCC, which then may move.
     """
     moved = _changed(reference.facts_of(ENVIRONMENT), measured.facts_of(ENVIRONMENT))
     other_libraries = any(name.startswith("version") for name, _, _ in moved)
@@ -79,13 +77,13 @@ def compare(
     ]
     steady = {name for name in both["recipe"].unique() if float(measured.facts[f"rate {name}"]) <= STEADY_RATE}
     if not moved:
-        failures += _moved_rows(both, TOLERANCE, is_loose)
+        failures += _moved_rows(both, TOLERANCE)
     else:
         notes.append("another environment than the reference's: means are held against their spread")
         if not other_libraries:
             shown = ", ".join(sorted(steady)) or "any recipe"
             notes.append(f"same libraries: no run under {shown} may move by {SMALLEST_CHANGE}")
-            failures += _moved_rows(both[both["recipe"].isin(steady)], SMALLEST_CHANGE, is_loose)
+            failures += _moved_rows(both[both["recipe"].isin(steady)], SMALLEST_CHANGE)
         means = _moved_means(both, intervals)
         failures, notes = failures + means.failures, notes + means.notes
     tables = compare_tables(reference.tables, measured.tables, bool(moved), other_libraries, steady)
@@ -132,12 +130,10 @@ def _only(one: Measurement, other: Measurement) -> list[tuple[str, int]]:
     return [(name_run(prefix), count) for prefix, count in counts.items()]
 
 
-def _moved_rows(both: pd.DataFrame, tolerance: float, is_loose: Callable[[pd.Series], bool]) -> list[str]:
+def _moved_rows(both: pd.DataFrame, tolerance: float) -> list[str]:
     """The rows of which a metric moved beyond `tolerance`, the furthest first."""
     change = _changes(both, METRICS)
     moved = change.abs() > tolerance
-    for place in moved.index[moved["plcc_fitted"]]:
-        moved.loc[place, "plcc_fitted"] = not is_loose(both.loc[place])
     furthest = change.abs().where(moved).max(axis=1).dropna().sort_values(ascending=False, kind="stable").index
     lines = []
     for place in furthest[:SHOWN]:

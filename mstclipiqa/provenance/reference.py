@@ -12,13 +12,10 @@ import pandas as pd
 
 from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.base.files import write_text
-from mstclipiqa.base.layout import INTERVALS, RUNS
-from mstclipiqa.base.names import JOB, RUN
+from mstclipiqa.base.layout import INTERVALS
 from mstclipiqa.provenance.changes import WHO_AND_WHY, Comparison, compare
-from mstclipiqa.provenance.differences import is_loose_fit
 from mstclipiqa.provenance.faults import find_faults
 from mstclipiqa.provenance.measurement import COLUMNS, KEYS, METRICS, TABLES, Measurement, measure
-from mstclipiqa.study.study import Job
 
 #: The line that a further table begins with.
 TABLE = "# table "
@@ -87,16 +84,7 @@ def check_suite(results: Path, reference: Path) -> tuple[Measurement, Comparison
     """Measure the suite in the folder `results`, and compare it with the reference in the file `reference`."""
     expected, measured = read_reference(reference), measure(results)
     intervals, _ = INTERVALS.read(INTERVALS.at(results))
-
-    def is_loose(row: pd.Series) -> bool:
-        path = results / Job(*row[JOB]).path
-        if not path.is_file():
-            return False
-        run, _ = RUNS.read(path)
-        run = run[(run[RUN] == row[RUN]).all(axis=1)]
-        return len(run) > 0 and is_loose_fit(run["prediction"].to_numpy(), run["mos"].to_numpy())
-
-    comparison = compare(expected, measured, intervals, is_loose)
+    comparison = compare(expected, measured, intervals)
     return measured, Comparison(find_faults(results, measured.rows) + comparison.failures, comparison.notes)
 
 

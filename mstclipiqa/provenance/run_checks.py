@@ -4,12 +4,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
 from mstclipiqa.base.errors import FailedRunError, InputError
-from mstclipiqa.base.files import read_table
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import CLAIMS, METRICS, RUNS
 from mstclipiqa.base.names import BEST_ON_TEST, JOB, LAST, LEVELS, RUN, TEST, VAL, VALIDATION
@@ -18,7 +16,7 @@ from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
 from mstclipiqa.evaluation.per_run import evaluate_runs
 from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.model.variants import get_variant
-from mstclipiqa.provenance.differences import FIT_TOLERANCE, find_difference, is_loose_fit, kinds, show
+from mstclipiqa.provenance.differences import find_difference, kinds, show
 from mstclipiqa.provenance.folder import AGAIN, PAPER_FILES, RESTORE, Folder
 from mstclipiqa.study.study import Job, seeds_of
 
@@ -136,27 +134,8 @@ def check_metrics(folder: Folder) -> None:
     if read is None:
         return
     stored = read[0][~read[0]["file"].isin(failed)]
-    again = _leave_out_loose_fits(folder, stored, folder.metrics)
-    if folder.compare(METRICS.path, stored, again, list(METRICS.key)):
+    if folder.compare(METRICS.path, stored, folder.metrics, list(METRICS.key)):
         folder.verdict.counts["rows of metrics"] += len(stored)
-
-
-def _leave_out_loose_fits(folder: Folder, stored: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
-    """The metrics with the stored fitted PLCC wherever predictions that differ by rounding give several."""
-    if stored.duplicated(list(METRICS.key)).any():
-        return again
-    stored = again[list(METRICS.key)].merge(stored, on=list(METRICS.key), how="left")["plcc_fitted"]
-    off = ~np.isclose(stored, again["plcc_fitted"], rtol=0, atol=FIT_TOLERANCE) & stored.notna()
-    loose = [row for row in again.index[off] if _is_loose(folder, again.loc[row])]
-    if loose:
-        folder.verdict.notes.append(f"{len(loose)} fitted PLCC: rounding of the predictions alone decides them")
-    return again.assign(plcc_fitted=again["plcc_fitted"].where(~again.index.isin(loose), stored))
-
-
-def _is_loose(folder: Folder, run: pd.Series) -> bool:
-    table, _ = read_table(folder.root / run["file"])
-    table = table[(table[RUN] == run[RUN]).all(axis=1)]
-    return is_loose_fit(table["prediction"].to_numpy(), table["mos"].to_numpy())
 
 
 def check_statistics(folder: Folder) -> None:

@@ -10,8 +10,6 @@ from mstclipiqa.evaluation.metrics import (
     METRICS,
     average_ranks,
     krcc,
-    logistic4,
-    logistic4_gradient,
     plcc,
     plcc_fitted,
     rmse,
@@ -157,22 +155,78 @@ def test_fitted_plcc_takes_the_better_of_a_steep_and_a_flat_start(seed, count):
         with np.errstate(over="ignore"):  # where a fit tends to a step
             best, _ = optimize.curve_fit(logistic, prediction, mos, p0=start, maxfev=20_000)
             fitted = pearson(logistic(prediction, *best), mos)
-        assert plcc_fitted(prediction, mos) >= fitted - 1e-3
+        assert plcc_fitted(prediction, mos) >= fitted - 1e-6
 
 
-@pytest.mark.parametrize("b", [(90.0, 10.0, 0.3, 0.7), (10.0, 90.0, -0.2, -1.5), (5.0, 1.0, 0.0, 3.0)])
-def test_gradient_of_the_logistic_is_its_numerical_one(b):
-    x = np.linspace(-3, 3, 13)
-    numerical = [optimize.approx_fprime(b, lambda b, at=at: logistic4(np.array([at]), *b)[0], 1e-7) for at in x]
-    np.testing.assert_allclose(logistic4_gradient(x, *b), numerical, atol=1e-4)
+def sigmoid(x, place, width):
+    return 1 / (1 + np.exp(-np.clip((x - place) / width, -60, 60)))
 
 
-def test_a_logistic_of_no_width_is_a_step():
-    """Its width only ever divides, so a fit may come through 0."""
-    x, rise = np.array([-1.0, -1e-3, 1e-3, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])
-    np.testing.assert_allclose(logistic4(x, 90.0, 10.0, 0.0, 0.0), 10 + 80 * rise)
-    expected = np.stack([rise, 1 - rise, 0 * x, 0 * x], axis=1)
-    np.testing.assert_allclose(logistic4_gradient(x, 90.0, 10.0, 0.0, 0.0), expected, atol=1e-9)
+def best_fit(prediction, mos):
+    """The best correlation of any logistic with the MOS, b1 and b2 by linear least squares: by differential evolution
+    of place and width, and by every step."""
+    x = (prediction - prediction.mean()) / prediction.std()
+
+    def lack(b):
+        curve = np.stack([sigmoid(x, b[0], np.exp(b[1])), np.ones(len(x))], axis=1)
+        coefficients, *_ = np.linalg.lstsq(curve, mos, rcond=1e-9)
+        return ((curve @ coefficients - mos) ** 2).sum() / ((mos - mos.mean()) ** 2).sum()
+
+    span, gap = np.ptp(x), np.diff(np.unique(x)).min()
+    bounds = [(x.min() - span, x.max() + span), (np.log(max(gap / 20, 1e-4)), np.log(20 * span))]
+    found = optimize.differential_evolution(lack, bounds, seed=0, popsize=20, maxiter=150, tol=1e-10)
+    steps = [abs(pearson((x > at).astype(float), mos)) for at in np.unique(x)[:-1]]
+    return max(np.sqrt(1 - min(found.fun, 1)), *steps)
+
+
+HARD = {
+    "hardly related": lambda rng, x: rng.normal(size=len(x)),
+    "a step": lambda rng, x: (x > 0.3) + rng.normal(0, 0.2, len(x)),
+    "a narrow rise": lambda rng, x: sigmoid(x, -0.4, 0.05) + rng.normal(0, 0.1, len(x)),
+    "nearly linear": lambda rng, x: -x + rng.normal(0, 0.3, len(x)),
+    "an exponential": lambda rng, x: np.exp(2 * x) + rng.normal(0, 0.3, len(x)),
+    "a saturation": lambda rng, x: -np.exp(-2 * x) + rng.normal(0, 0.3, len(x)),
+    "two rises": lambda rng, x: sigmoid(x, -1, 0.1) + sigmoid(x, 1, 0.1) + rng.normal(0, 0.3, len(x)),
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+@pytest.mark.parametrize(("count", "decimals"), [(4, 9), (9, 9), (40, 0), (60, 9)])
+def test_fitted_plcc_is_of_the_best_fit_there_is(kind, count, decimals):
+    """Few points, heavy ties, and curves that a search from two starts missed: 0.15 for 0.47 in the reduced suite."""
+    rng = np.random.default_rng(count)
+    prediction = rng.normal(size=count)
+    mos = HARD[kind](rng, prediction)
+    prediction = (1.5 * prediction).round(decimals)
+    assert plcc_fitted(prediction, mos) >= best_fit(prediction, mos) - 2e-6
+
+
+def test_fitted_plcc_of_four_points_of_an_s_is_1():
+    assert plcc_fitted([1, 2, 3, 4], [1, 1.1, 3, 3.2]) == pytest.approx(1, abs=1e-6)
+    assert plcc_fitted([1, 2, 3], [3, 1.5, 1]) == pytest.approx(1, abs=1e-6)
+
+
+def test_fitted_plcc_of_a_step_is_that_of_its_sides():
+    """Two values of the predictions: any rising curve is the same."""
+    prediction, mos = [1, 1, 1, 2, 2], [1, 2, 1.5, 3, 2]
+    assert plcc_fitted(prediction, mos) == pytest.approx(pearson(np.array(prediction), np.array(mos)), abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1e6])
+def test_fitted_plcc_is_the_same_on_any_scale(scale):
+    rng = np.random.default_rng(3)
+    mos = rng.uniform(0, 5, 80)
+    prediction = mos + rng.normal(size=80)
+    assert plcc_fitted(scale * prediction + 5 * scale, 7 - scale * mos) == plcc_fitted(prediction, mos)
+
+
+def test_rounding_of_the_predictions_moves_no_fit():
+    """It did, where a search ended in another of several optima: verification left such rows out."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        mos, prediction = rng.uniform(0, 5, 24), rng.normal(size=24)
+        rounded = prediction * (1 + rng.choice([-1, 0, 1], 24) * np.finfo(float).eps)
+        assert plcc_fitted(rounded, mos) == pytest.approx(plcc_fitted(prediction, mos), abs=1.5e-6)
 
 
 def test_average_ranks_are_those_of_scipy_with_ties():
