@@ -5,7 +5,7 @@ What is measured beside the runs decides: the probe, the costs, SRCC by generato
 needs an interval, or a quantity that is exact. A vague sentence is decided by the reading and threshold of its rule.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,13 @@ from mstclipiqa.claims.rules import (
     MINIATURE,
     NOT_REPRODUCED,
     NOT_RUN,
+    OTHER_ENCODERS,
     REPRODUCED,
     SLACK,
-    SMALL_PAIR,
     UNTESTABLE,
     judge_above,
 )
-from mstclipiqa.claims.suite import Suite
+from mstclipiqa.claims.suite import Suite, other_encoders
 from mstclipiqa.data.protocols import describe_protocol
 
 NORMAL = float(stats.norm.ppf(0.975))
@@ -59,19 +59,9 @@ def _judge(kind: str, rule: dict, recipe: str, document: dict, suite: Suite) -> 
     return {"overhead": _judge_overhead, "kinds": _judge_kinds}[kind](rule, recipe, document, suite)
 
 
-def are_the_papers(identities: Iterable[dict], encoders: dict) -> bool:
-    """Whether all encoders are those that claims about measured numbers are put to the test with."""
-    return all(
-        identity["pretrained"]
-        and identity["weights"] == encoders["weights"]
-        and identity["model"].startswith(encoders["model"])
-        for identity in identities
-    )
-
-
-def _decided(theirs: bool, measured: Found, verdict: tuple[str, str]) -> Found:
-    """What was measured, with its verdict where the encoders are `theirs`."""
-    name, reason = verdict if theirs else (UNTESTABLE, SMALL_PAIR)
+def _decided(others: str, measured: Found, verdict: tuple[str, str]) -> Found:
+    """What was measured, with its verdict where no `others` than the paper's encoders were used."""
+    name, reason = (UNTESTABLE, others) if others else verdict
     return measured | {"verdict": name, "reason": reason}
 
 
@@ -97,10 +87,10 @@ def _judge_zero_shot(claim: Claim, rule: dict, document: dict, suite: Suite) -> 
         return common | _missing(f"{rule['method']} on {benchmark}, {target}, {protocol}")
     measured = float(rows[claim.metric].mean())
     low, high = correlation_interval(measured, int(rows["n"].min()))
-    theirs = are_the_papers([metadata["encoders"]["paired"]], document["encoders"])
+    others = other_encoders([metadata["encoders"]["paired"]], document["encoders"])
     shown = {"measured": measured, "low": low, "high": high, "files": [path]}
     verdict = judge_exact(claim.number, measured, low, high, claim.margin)
-    return common | _decided(theirs, shown, verdict)
+    return common | _decided(others, shown, verdict)
 
 
 def correlation_interval(value: float, images: int) -> tuple[float, float]:
@@ -134,7 +124,7 @@ def _judge_probe(kind: str, rule: dict, recipe: str, document: dict, suite: Suit
         return DRAWN
     (measured, low, high), verdict = weigh(table, rule, metadata)
     shown = {"measured": measured, "low": low, "high": high, "files": [path]}
-    return _decided(are_the_papers(metadata["encoders"].values(), document["encoders"]), shown, verdict)
+    return _decided(other_encoders(metadata["encoders"].values(), document["encoders"]), shown, verdict)
 
 
 def weigh_streams(table: pd.DataFrame, rule: dict, metadata: dict) -> tuple[Interval, tuple[str, str]]:
@@ -199,12 +189,15 @@ def _judge_overhead(rule: dict, recipe: str, document: dict, suite: Suite) -> Fo
     more = 100 * (float(of_recipe[rule["of"]] / of_recipe[rule["over"]]) - 1)
     little, much = (100 * rule[bound] for bound in ("little", "much"))
     # What is counted depends on the encoders' sizes, not on their weights, nor on any image.
-    theirs = all(label.startswith(document["encoders"]["model"]) for label in metadata["encoders"].values())
+    labels = [
+        name for name in metadata["encoders"].values() if not name.startswith(tuple(document["encoders"]["files"]))
+    ]
+    others = OTHER_ENCODERS.format(" and ".join(labels)) if labels else ""
     verdict = REPRODUCED if more <= little + SLACK else NOT_REPRODUCED if more > much else INCONCLUSIVE
     shown = f"{of_recipe[rule['of']]:,.10g} for {of_recipe[rule['over']]:,.10g} counted"
     if verdict == INCONCLUSIVE:
         shown += f"; between {little:g} and {much:g} % more, where what is little is a matter of words"
-    return _decided(theirs, {"measured": more, "files": [path]}, (verdict, shown))
+    return _decided(others, {"measured": more, "files": [path]}, (verdict, shown))
 
 
 # Kinds of generators
@@ -238,8 +231,8 @@ def _judge_kinds(rule: dict, recipe: str, document: dict, suite: Suite) -> Found
     verdict, reason = judge_alike(rule["margin"], measured, low, high)
     reason = f"{reason}; {one:.4f} within {first}, {other:.4f} within {second}"
     cell = suite.cells[benchmark, rule["target"], recipe, rule["variant"], protocol]
-    theirs = are_the_papers(suite.encoders[cell.file], document["encoders"])
-    return common | _decided(theirs, shown, (verdict, reason))
+    others = other_encoders(suite.encoders[cell.file], document["encoders"])
+    return common | _decided(others, shown, (verdict, reason))
 
 
 def judge_alike(margin: float, measured: float, low: float, high: float) -> tuple[str, str]:

@@ -12,7 +12,7 @@ INCONCLUSIVE = "inconclusive"
 UNTESTABLE = "untestable"
 NOT_RUN = "not run"
 MINIATURE = "miniature suite"
-SMALL_PAIR = "the small pair, not the paper's encoders"
+OTHER_ENCODERS = "measured with {}: not known to be the paper's encoders"
 
 #: The verdicts in their order, and how they come about.
 RULES = {

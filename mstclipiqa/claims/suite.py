@@ -23,6 +23,7 @@ from mstclipiqa.base.layout import (
 )
 from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.names import TEST
+from mstclipiqa.claims.rules import OTHER_ENCODERS
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.evaluation.noise import IMAGES, Noise
 from mstclipiqa.model.recipes import Recipe, load_recipe
@@ -98,6 +99,23 @@ class Suite:
         counts = [self.counts[name, protocol] for name in benchmarks]
         leaking = sum(count["test_images_with_prompt_in_train"] for count in counts)
         return leaking / sum(count[TEST] for count in counts)
+
+
+def other_encoders(identities: Iterable[dict], encoders: dict) -> str:
+    """Which encoders are not those that claims about measured numbers are put to the test with, as a reason; empty
+    where all are."""
+    others = dict.fromkeys(identity["label"] for identity in identities if not _is_the_papers(identity, encoders))
+    return OTHER_ENCODERS.format(" and ".join(others)) if others else ""
+
+
+def _is_the_papers(identity: dict, encoders: dict) -> bool:
+    """Whether an encoder is of the paper's models with the paper's weights: by tag, or by the file's SHA-256."""
+    model = identity["model"].partition("@")[0].removesuffix("-quickgelu")
+    if model not in encoders["files"] or identity["activation"] != encoders["activation"]:
+        return False
+    if "file_sha256" in identity:  # whatever the file is called
+        return identity["file_sha256"] == encoders["files"][model]
+    return identity["pretrained"] and identity["weights"] == encoders["tag"]
 
 
 def read_suite(results: Path, recipes: Path | str) -> Suite:

@@ -10,7 +10,7 @@ from mstclipiqa.base.files import write_json
 from mstclipiqa.base.names import LEVELS
 from mstclipiqa.claims.claim import DIM, Claim
 from mstclipiqa.claims.estimates import Design, estimate_claim
-from mstclipiqa.claims.mechanisms import are_the_papers, judge_mechanism
+from mstclipiqa.claims.mechanisms import judge_mechanism
 from mstclipiqa.claims.paper import load_claims, read_paper
 from mstclipiqa.claims.readings import try_readings
 from mstclipiqa.claims.rules import (
@@ -19,13 +19,12 @@ from mstclipiqa.claims.rules import (
     NOT_RUN,
     REPRODUCED,
     RULES,
-    SMALL_PAIR,
     UNTESTABLE,
     judge_gain,
     judge_number,
     judge_ordering,
 )
-from mstclipiqa.claims.suite import Suite, read_suite
+from mstclipiqa.claims.suite import Suite, other_encoders, read_suite
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.evaluation.paired_tests import holm
 from mstclipiqa.model.recipes import Recipe
@@ -154,8 +153,8 @@ def _estimate(claim: Claim, needed: list[tuple], design: Design, encoders: dict,
     }
     if claim.kind == "ordering" and not math.isnan(estimate.above):
         found |= {"p_above": estimate.above, "p_below": estimate.below}
-    theirs = are_the_papers((identity for file in files for identity in suite.encoders[file]), encoders)
-    return found if theirs else found | {"verdict": UNTESTABLE, "reason": SMALL_PAIR}
+    others = other_encoders((identity for file in files for identity in suite.encoders[file]), encoders)
+    return found | {"verdict": UNTESTABLE, "reason": others} if others else found
 
 
 def claims_from_results(

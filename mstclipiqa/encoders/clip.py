@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mstclipiqa.base.errors import InputError, no_rights
+from mstclipiqa.base.files import sha256
 from mstclipiqa.encoders.compact_weights import EMBEDDED, embedded_file, is_compact, read_weights
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.encoders.quick_vit import quicken
@@ -82,7 +83,7 @@ def check_encoder(full_name: str, weights: str) -> tuple[dict, dict | None, Path
     """Without loading anything: a model's open_clip configuration, and its weights' pretrained configuration or file.
 
     Raises InputError for an unknown model or weights, and where the activation differs from the one the weights were
-    trained with (OpenAI's need QuickGELU).
+    trained with (OpenAI's need QuickGELU); those of a file are known where it is a published one.
     """
     name = full_name.partition("@")[0]
     config = open_clip.get_model_config(name)
@@ -99,13 +100,29 @@ def check_encoder(full_name: str, weights: str) -> tuple[dict, dict | None, Path
             f"encoder {name}: weights {weights!r} are neither a file nor a tag (tags: {tags}); "
             f"{RANDOM}SEED stands for seeded random weights"
         )
-    if tag and tag.get("quick_gelu", False) != config.get("quick_gelu", False):
+    known = tag or (find_published(name, _hash_file(file)) if file and weights != EMBEDDED else None)
+    if known and known.get("quick_gelu", False) != config.get("quick_gelu", False):
         # open_clip only warns of this, but the features would be another model's.
-        trained = "QuickGELU" if tag.get("quick_gelu", False) else "GELU"
+        trained = "QuickGELU" if known.get("quick_gelu", False) else "GELU"
         plain = name.removesuffix("-quickgelu")
         model = f"{plain}-quickgelu" if trained == "QuickGELU" else plain
         raise InputError(f"encoder {name}: weights {weights!r} were trained with {trained}; use {model}")
     return config, tag or None, None if tag else file
+
+
+def _hash_file(path: Path) -> str:
+    """Hex SHA-256 of a file. Raises InputError for one without rights, of which safetensors would say there is none."""
+    try:
+        return sha256(path)
+    except PermissionError:
+        raise no_rights(path) from None
+
+
+def find_published(name: str, digest: str) -> Mapping | None:
+    """The pretrained configuration of a model whose weights were published as the file of a SHA-256, as OpenAI's were:
+    the address has it. None for any other file."""
+    tags = (open_clip.get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name))
+    return next((tag for tag in tags if digest in (tag.get("url") or "").split("/")), None)
 
 
 def find_weights(tag: Mapping, hub: str = HF_HUB_CACHE) -> Path | None:
@@ -133,16 +150,19 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
     config, tag, file = check_encoder(name, weights)
     full_name, (name, _, patch_size) = name, name.partition("@")
     seed = _random_seed(name, weights)
+    digest = None
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
         disabled = logging.root.manager.disable
         logging.disable(logging.ERROR)
         try:
             torch.manual_seed(seed or 0)
-            if file:
-                open(file, "rb").close()  # safetensors says of a file without rights that there is none
+            if file and weights != EMBEDDED:
+                digest = _hash_file(file)
             compact = file if file and is_compact(file) else None
             source = None if compact or seed is not None else weights
-            model = open_clip.create_model(name, pretrained=source, device=device)
+            # OpenAI published programs (TorchScript). One is run only if it is theirs to the byte.
+            trusted = digest is not None and find_published(name, digest) is not None
+            model = open_clip.create_model(name, pretrained=source, device=device, weights_only=not trusted)
             if compact:
                 model.load_state_dict(read_weights(compact, config["text_cfg"]["vocab_size"]))
         except PermissionError as error:
@@ -181,7 +201,7 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
         "text_width": config["text_cfg"]["width"],
         "context_length": tokenizer.context_length,
         "versions": {package: version(package) for package in ("open_clip_torch", "torch", "torchvision", "pillow")},
-    }
+    } | ({"file_sha256": digest} if digest else {})
 
     def token_counts(texts: list[str]) -> list[int]:
         return [len(tokenizer.encode(text)) + 2 for text in texts]

@@ -111,7 +111,7 @@ def read_measured_manifest(path: Path) -> dict:
 
 def _describe_encoder(identity: dict) -> str:
     """Model, weights, and a digest of how images are read; without versions, which are facts of their own."""
-    apart = {"name", "label", "versions", "model", "weights", "weights_sha256"}
+    apart = {"name", "label", "versions", "model", "weights", "weights_sha256", "file_sha256"}
     reading = digest({key: value for key, value in identity.items() if key not in apart})
     return f"{identity['model']}, weights {identity['weights_sha256'][:12]}, description {reading[:12]}"
 

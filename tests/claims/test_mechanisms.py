@@ -22,15 +22,16 @@ from mstclipiqa.claims.rules import (
     MINIATURE,
     NOT_REPRODUCED,
     NOT_RUN,
+    OTHER_ENCODERS,
     REPRODUCED,
-    SMALL_PAIR,
     UNTESTABLE,
 )
 from mstclipiqa.claims.suite import Cell, Evidence, Suite, read_evidence
 from mstclipiqa.claims.verdicts import decide
 
-OPENAI = {"pretrained": True, "weights": "openai", "model": "ViT-B-32-quickgelu"}
-SMALL = {"pretrained": True, "weights": "embedded", "model": "mst-small-32"}
+OPENAI = {"pretrained": True, "weights": "openai", "model": "ViT-B-32-quickgelu", "activation": "QuickGELU"}
+OPENAI |= {"label": "ViT-B-32-quickgelu, weights openai"}
+SMALL = OPENAI | {"weights": "embedded", "model": "mst-small-32", "label": "mst-small-32, weights embedded"}
 CELL = ("agiqa-3k", "quality", "released_code", "mst-clipiqa", "lab-seed1")
 FILE = "agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet"
 ONE = Cell(pd.DataFrame(), FILE, {})
@@ -164,7 +165,7 @@ def test_what_is_little_is_a_matter_of_words_only_between_two_bounds(judge, ours
 
 def test_costs_of_other_encoders_are_not_the_papers(judge):
     row = judge("overhead-operations", costs(44.0, 40.0, "mst-small-32, weights embedded"))
-    assert (row["verdict"], row["reason"]) == (UNTESTABLE, SMALL_PAIR)
+    assert (row["verdict"], row["reason"]) == (UNTESTABLE, OTHER_ENCODERS.format(SMALL["label"]))
 
 
 # Kinds of generators
@@ -279,7 +280,7 @@ def test_drawn_images_decide_nothing(judge, name):
 )
 def test_other_encoders_decide_nothing(judge, name, tables):
     row = judge(name, tables, encoder=SMALL)
-    assert (row["verdict"], row["reason"]) == (UNTESTABLE, SMALL_PAIR)
+    assert (row["verdict"], row["reason"]) == (UNTESTABLE, OTHER_ENCODERS.format(SMALL["label"]))
     assert row["measured"] is not None
 
 

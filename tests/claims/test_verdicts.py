@@ -11,6 +11,7 @@ from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS, RECIPES
 from results_tables import table_of
 from scipy import stats
 
+from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import write_table
 from mstclipiqa.base.layout import COMPARISONS, INTERVALS, METRICS
@@ -21,16 +22,21 @@ from mstclipiqa.claims.rules import (
     MINIATURE,
     NOT_REPRODUCED,
     NOT_RUN,
+    OTHER_ENCODERS,
     REPRODUCED,
-    SMALL_PAIR,
     UNTESTABLE,
 )
 from mstclipiqa.claims.suite import Cell, Suite
 from mstclipiqa.claims.verdicts import claims_document, count_parameters, decide
+from mstclipiqa.encoders.clip import find_published
+from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.evaluation.noise import IMAGES, Noise
 
-OPENAI = {"pretrained": True, "weights": "openai", "model": "ViT-B-32-quickgelu"}
-SMALL = {"pretrained": True, "weights": "embedded", "model": "mst-small-32"}
+OPENAI = {"pretrained": True, "weights": "openai", "model": "ViT-B-32-quickgelu", "activation": "QuickGELU"}
+OPENAI |= {"label": "ViT-B-32-quickgelu, weights openai"}
+SMALL = OPENAI | {"weights": "embedded", "model": "mst-small-32", "label": "mst-small-32, weights embedded"}
+FILES = read_yaml(CLAIMS)["encoders"]["files"]
+FILE = OPENAI | {"weights": "a.pt", "label": "ViT-B-32-quickgelu, weights a.pt", "file_sha256": FILES["ViT-B-32"]}
 
 
 def test_parameters_are_counted(recipe):
@@ -148,11 +154,37 @@ def test_another_single_split_tests_other_images(claims, document, recipe):
 
 
 @pytest.mark.parametrize(
-    "encoder", [SMALL, OPENAI | {"pretrained": False}, OPENAI | {"weights": "laion2b"}, OPENAI | {"model": "ViT-L-14"}]
+    "encoder",
+    [
+        *(SMALL, OPENAI | {"pretrained": False}, OPENAI | {"weights": "laion2b"}, OPENAI | {"model": "ViT-L-14"}),
+        *(OPENAI | {"activation": "GELU"}, FILE | {"activation": "GELU"}, FILE | {"file_sha256": "0" * 64}),
+        FILE | {"weights": "openai", "file_sha256": "0" * 64},
+        FILE | {"file_sha256": FILES["ViT-B-16"]},
+        FILE | {"model": "ViT-L-14-quickgelu"},
+    ],
 )
 def test_other_encoders_give_context_but_no_verdict(claims, document, recipe, encoder):
     row = one_row(claims, QUALITY, document, make_suite(recipe, SCORES, encoder))
-    assert (row["verdict"], row["reason"], row["measured"]) == (UNTESTABLE, SMALL_PAIR, pytest.approx(0.907))
+    assert (row["verdict"], row["measured"]) == (UNTESTABLE, pytest.approx(0.907))
+    assert row["reason"] == OTHER_ENCODERS.format(encoder["label"]) and "small pair" not in row["reason"]
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        *(OPENAI, FILE, OPENAI | {"model": "ViT-B-32-quickgelu@16"}, FILE | {"model": "ViT-B-32-quickgelu@16"}),
+        FILE | {"model": "ViT-B-16-quickgelu", "file_sha256": FILES["ViT-B-16"]},
+    ],
+)
+def test_openais_weights_are_known_by_their_tag_and_by_their_published_file(claims, document, recipe, encoder):
+    assert one_row(claims, QUALITY, document, make_suite(recipe, SCORES, encoder))["verdict"] == REPRODUCED
+
+
+def test_published_files_are_those_of_open_clips_registry():
+    for model, digest in FILES.items():
+        tag = find_published(f"{model}-quickgelu", digest)
+        assert tag["quick_gelu"] and tag == open_clip.get_pretrained_cfg(f"{model}-quickgelu", "openai")
+    assert find_published("ViT-B-32-quickgelu", FILES["ViT-B-16"]) is None
 
 
 def test_drawn_images_decide_no_number_and_stand_beside_none(claims, document, recipe):

@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import sha256
 from mstclipiqa.encoders import clip
 from mstclipiqa.encoders.clip import Encoder, hash_weights, load_encoder
 from mstclipiqa.encoders.open_clip_loader import open_clip
@@ -219,6 +220,45 @@ def test_identity_does_not_tell_where_the_weights_lie(coarse: Encoder, tmp_path:
     )
     assert here.identity == there.identity
     assert str(tmp_path) not in json.dumps(here.identity)
+
+
+class Part(torch.nn.Module):
+    """Of a program with a state dict; OpenAI's weights come as one."""
+
+    def forward(self) -> int:
+        return 0
+
+
+def save_program(encoder: Encoder, path: Path) -> None:
+    whole = Part()
+    for name, value in encoder.model.state_dict().items():
+        *parents, last = name.split(".")
+        part = whole
+        for parent in parents:
+            if parent not in dict(part.named_children()):
+                part.add_module(parent, Part())
+            part = part.get_submodule(parent)
+        part.register_buffer(last, value)
+    torch.jit.script(whole).save(path)
+
+
+def test_openais_file_is_run_only_where_it_is_theirs_to_the_byte(
+    coarse: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "theirs.pt"
+    save_program(coarse, path)
+    published = {"url": f"https://host/clip/models/{sha256(path)}/theirs.pt", "quick_gelu": True}
+    monkeypatch.setattr(open_clip, "list_pretrained_tags_by_model", lambda name: ["openai"])
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda name, tag: published if tag == "openai" else {})
+    loaded = load_encoder("mst-small-32", str(path), CPU)
+    assert loaded.identity["weights_sha256"] == coarse.identity["weights_sha256"]
+    assert loaded.identity["file_sha256"] == sha256(path) and "file_sha256" not in coarse.identity
+    monkeypatch.setitem(published, "quick_gelu", False)
+    with pytest.raises(InputError, match="were trained with GELU; use mst-small-32"):
+        load_encoder("mst-small-32", str(path), CPU)
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(InputError, match="damaged, or more than tensors is in it"):
+        load_encoder("mst-small-32", str(path), CPU)
 
 
 @pytest.mark.parametrize(
