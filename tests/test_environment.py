@@ -78,6 +78,17 @@ def test_what_decodes_and_computes_has_an_upper_bound(name: str):
     assert not entry.specifier.contains(f"{int(version(name).partition('.')[0]) + 1}.0")
 
 
+def test_lock_has_every_requirement_in_a_version_that_it_takes_with_hashes():
+    text = re.sub(r"#.*\n", "", (REPOSITORY / "requirements.lock").read_text())
+    entries = re.findall(r"([a-z0-9-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n", text)
+    assert "".join(f"{name}=={locked}{hashes}\n" for name, locked, hashes in entries) == text, "nothing else is in it"
+    versions = {name: locked for name, locked, _ in entries}
+    asked = map(Requirement, [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]])
+    assert [
+        str(entry) for entry in asked if not entry.specifier.contains(versions.get(canonical(entry.name), "0"))
+    ] == []
+
+
 def test_actions_are_pinned_by_commit():
     """A tag may be moved to another commit; the version stands beside it."""
     used = re.findall(r"uses: (.*)", (REPOSITORY / ".github" / "workflows" / "check.yml").read_text())
