@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mstclipiqa.base.errors import InputError, no_rights
+from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, write_json, write_text
 from mstclipiqa.base.names import IMAGE_FORMATS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.base.text import find_fault, inert, printable
+from mstclipiqa.data.label_files import read_delimited
 from mstclipiqa.encoders.clip import Encoder, check_encoder, find_weights, load_encoder
 from mstclipiqa.encoders.compact_weights import EMBEDDED
 from mstclipiqa.encoders.images import read_image
@@ -268,10 +269,8 @@ def find_images(paths: Iterable[Path | str]) -> dict[Path, str]:
 def read_prompts(path: Path | str) -> dict[str, str]:
     """The prompts of a CSV file with the columns image and prompt. Raises InputError where it is not one."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)  # a prompt may be "None"
-    except PermissionError:
-        raise no_rights(path) from None
-    except (OSError, ValueError) as error:
+        table = read_delimited(Path(path), dtype=str, keep_default_na=False)  # a prompt may be "None"
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise InputError(f"{path}: not a CSV file ({' '.join(str(error).split())[:200]})") from None
     if missing := [column for column in ("image", "prompt") if column not in table]:
         raise InputError(f"{path}: no column {', '.join(missing)}; it needs image and prompt")

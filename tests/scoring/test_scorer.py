@@ -267,7 +267,14 @@ def test_prompts_are_read_as_they_stand(tmp_path: Path):
     path = tmp_path / "prompts.csv"
     path.write_text('prompt,image,generator\n"a, b",1.png,x\nNA,2.png,y\n007,3.png,z\n')
     assert read_prompts(path) == {"1.png": "a, b", "2.png": "NA", "3.png": "007"}
-    for text, words in (("image,text\n", "no column prompt"), ("image,prompt\na,b\na,c\n", "a stands there twice")):
+    bad = {
+        "image,text\n": "no column prompt",
+        "image,prompt\na,b\na,c\n": "a stands there twice",
+        "image,prompt\na,b,c\n": "not a CSV file",  # a comma that is not quoted
+        "image,prompt" + ",x" * 1000 + "\n": "1,002 columns",
+        "\ufeffimage,prompt\na,b\na,c\n": "a stands there twice",
+    }
+    for text, words in bad.items():
         path.write_text(text)
         with pytest.raises(InputError, match=words):
             read_prompts(path)
