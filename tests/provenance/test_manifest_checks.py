@@ -1,12 +1,19 @@
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import yaml
+from planted_manifest import FINGERPRINT, planted
 from small_study import SmallStudy
 from tampering import FINE, PROMPTS, RUNS, SAMPLES, SPLITS, assert_found, edit_manifest, edit_table, rehash, verify
 
-from mstclipiqa.base.files import sha256, write_json
+from mstclipiqa.base.files import sha256, write_json, write_text
+from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.provenance import folder
+from mstclipiqa.provenance.manifest import PACKAGES
+from mstclipiqa.provenance.manifest_checks import HARDWARE, check_manifest, check_outputs
 
 
 def swap_titles(manifest: dict) -> None:
@@ -133,3 +140,287 @@ def test_configuration_that_says_otherwise_is_said(study: SmallStudy):
     verdict = verify(study)
     assert verdict.findings == []
     assert any("small.yaml has other values of data_root" in note for note in verdict.notes)
+
+
+# On a manifest alone, line for line
+
+
+AGAIN = "delete it and run the workflow again"
+
+
+@pytest.fixture
+def same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "fingerprint", lambda data: FINGERPRINT)
+
+
+def found_in(tmp_path: Path, change: Callable = lambda manifest: None, **options: bool) -> folder.Verdict:
+    planted_folder = planted(tmp_path, change, **options)
+    check_manifest(planted_folder)
+    return planted_folder.verdict
+
+
+def test_a_manifest_that_holds_has_neither_findings_nor_notes(same: None, tmp_path: Path):
+    verdict = found_in(tmp_path)
+    assert (verdict.findings, verdict.notes, dict(verdict.counts)) == ([], [], {"recipes": 1})
+
+
+def test_order_is_no_difference(same: None, tmp_path: Path):
+    def turn(manifest: dict) -> None:
+        for key in ("variants", "protocols", "benchmarks", "versions", "hardware"):
+            manifest[key] = dict(reversed(manifest[key].items()))
+        manifest["recipes"]["slow"]["silent"].reverse()
+        manifest["config"]["protocols"].reverse()
+
+    assert found_in(tmp_path, turn).findings == []
+
+
+def set_to(*path: str, value: object) -> Callable[[dict], None]:
+    def change(manifest: dict) -> None:
+        for key in path[:-1]:
+            manifest = manifest[key]
+        if value is None:
+            del manifest[path[-1]]
+        else:
+            manifest[path[-1]] = value
+
+    return change
+
+
+NAMES = json.dumps(sorted(BENCHMARKS))
+SMALL = '{"model": "mst-small-16", "weights": "embedded"}'
+STUDY_FILE = "agiqa-3k/samples.parquet"
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        (set_to("suite", value="other"), ["suite other; the configuration in it says planted"]),
+        (set_to("title", value="Other"), ["title Other; the configuration in it says Planted"]),
+        (set_to("variants", "mlp", value={}), [
+            'variants ["mlp", "mst-clipiqa", "mst-clipiqa-star"]; the configuration in it says '
+            '["mst-clipiqa", "mst-clipiqa-star"]',
+        ]),
+        (set_to("protocols", "lab-seed1", "selection", value="last"), [
+            "protocol lab-seed1 is described otherwise than this version does"
+        ]),
+        (set_to("protocols", "random3", value={}), ["protocols [", "the configuration in it says ["]),
+        (set_to("benchmarks", "koniq", value={"title": "K", "status": "absent", "reason": "x"}), [
+            "benchmarks [", f"there are {NAMES}"
+        ]),
+        (set_to("benchmarks", "agiqa-1k", "status", value="present"), [
+            "benchmark agiqa-1k is present, and not in the configuration", "names no output agiqa-1k/samples.parquet"
+        ]),
+        (set_to("benchmarks", "agiqa-3k", "status", value="absent"), [
+            "no benchmark is present", "agiqa-3k is absent for null; the configuration says no folder data/agiqa-3k"
+        ]),
+        (set_to("benchmarks", "agiqa-3k", "title", value="KonIQ"), [
+            "the title of benchmark agiqa-3k is KonIQ, not AGIQA-3K"
+        ]),
+        (set_to("benchmarks", "agiqa-1k", "reason", value="lost"), [
+            "agiqa-1k is absent for lost; the configuration says not selected in this configuration"
+        ]),
+        (set_to("variants", "mst-clipiqa", "title", value="Ours"), [
+            "variant mst-clipiqa is called and described otherwise than this version does"
+        ]),
+        (set_to("variants", "mst-clipiqa-star", "description", value="best"), [
+            "variant mst-clipiqa-star is called and described otherwise than this version does"
+        ]),
+        (set_to("readings", value=["none"]), ["the readings are given otherwise than this version does"]),
+        (set_to("readings", value=None), ["the readings are given otherwise than this version does"]),
+        (set_to("versions", PACKAGES[0], value=None), ["versions are listed otherwise than this version does"]),
+        (set_to("versions", "mine", value="1"), ["versions are listed otherwise than this version does"]),
+        (set_to("hardware", HARDWARE[0], value=None), ["hardware is described otherwise than this version does"]),
+        (set_to("hardware", value=None), ["hardware is described otherwise than this version does"]),
+        (set_to("hardware", value=["a", "b"]), ["hardware is described otherwise than this version does"]),
+        (set_to("encoders", "fine", "model", value="CLIP"), [
+            f'encoder fine is {{"model": "CLIP", "weights": "embedded"}}; the configuration in it says {SMALL}'
+        ]),
+        (set_to("encoders", "fine", "weights", value="random:1"), [
+            f'encoder fine is {{"model": "mst-small-16", "weights": "random:1"}}; the configuration in it says {SMALL}'
+        ]),
+        (set_to("encoders", "fine", "name", value="coarse"), ["encoder fine calls itself coarse"]),
+        (set_to("encoders", "fine", "name", value=None), ["encoder fine calls itself null"]),
+        (set_to("encoders", "fine", "precision", value="bfloat16"), [
+            "encoder fine ran in bfloat16; the configuration says float32"
+        ]),
+        (set_to("encoders", "mine", value={"model": "m", "weights": "w", "name": "mine", "precision": "float32"}), [
+            'encoder mine is {"model": "m", "weights": "w"}; '
+            'the configuration in it says {"model": null, "weights": ""}'
+        ]),
+        (set_to("encoders", "coarse", value=None), [
+            "describes no encoder coarse, which the configuration in it needs"
+        ]),
+        (set_to("encoders", "fine", value=None), ["describes no encoder fine, which the configuration in it needs"]),
+        (set_to("outputs", STUDY_FILE, value=None), [
+            f"names no output {STUDY_FILE}, which the configuration in it asks for"
+        ]),
+        (set_to("outputs", "mine.txt", value="0" * 64), [
+            "names the output mine.txt, which the configuration in it does not ask for"
+        ]),
+        (set_to("recipes", "slow", "silent", value=[]), [
+            "recipe slow: what its source is silent on is not what is not stated"
+        ]),
+        (set_to("recipes", "slow", "silent", value=None), [
+            "recipe slow: what its source is silent on is not what is not stated"
+        ]),
+    ],
+)  # fmt: skip
+def test_each_edit_of_a_manifest_is_a_line(same: None, tmp_path: Path, change: Callable, lines: list[str]):
+    verdict = found_in(tmp_path, change)
+    assert all(line.startswith("manifest.json: ") and line.endswith(f"; {AGAIN}") for line in verdict.findings)
+    for said in lines:
+        assert [line for line in verdict.findings if said in line], verdict.findings
+    if len(lines) == 1:
+        assert len(verdict.findings) == 1, verdict.findings
+
+
+def test_encoders_that_only_some_recipes_need_may_be_absent(same: None, tmp_path: Path):
+    assert found_in(tmp_path, set_to("encoders", "retokenised", value=None)).findings == []
+
+
+def test_the_encoder_of_texts_is_needed_whichever_it_is(same: None, tmp_path: Path):
+    def change(manifest: dict) -> None:
+        manifest["config"]["text_encoder"] = "retokenised"
+        del manifest["encoders"]["retokenised"]
+
+    said = "describes no encoder retokenised, which the configuration in it needs"
+    assert any(said in line for line in found_in(tmp_path, change).findings)
+
+
+def test_weights_in_a_file_are_known_by_its_name(same: None, tmp_path: Path):
+    def change(manifest: dict) -> None:
+        manifest["config"]["encoders"]["fine"]["weights"] = "/my/weights.pt"
+        manifest["encoders"]["fine"]["weights"] = "weights.pt"
+
+    assert found_in(tmp_path, change).findings == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [("epochs", 3, 2), ("title", "Quick", "Slow"), ("source", "arXiv", "a test"), ("unheard", 1, None)],
+)
+def test_a_recipe_that_is_not_its_files_says_where(
+    same: None, tmp_path: Path, key: str, value: object, expected: object
+):
+    def change(manifest: dict) -> None:
+        recipe = manifest["recipes"]["slow"]
+        if key in ("title", "source"):
+            recipe[key] = value
+        else:
+            recipe["values"][key] = value
+
+    verdict = found_in(tmp_path, change)
+    path = tmp_path / "config" / "recipes" / "slow.yaml"
+    shown = json.dumps(expected) if not isinstance(expected, str) else expected
+    (line,) = [line for line in verdict.findings if "recipe slow has" in line]
+    todo = "run the workflow again, or verify beside the recipes it was run with"
+    assert line == f"manifest.json: recipe slow has {key} {value}, {path} has {shown}; {todo}"
+    assert not verdict.counts["recipes"]
+
+
+def test_of_two_differences_of_a_recipe_the_first_in_its_order_is_named(same: None, tmp_path: Path):
+    def change(manifest: dict) -> None:
+        manifest["recipes"]["slow"]["title"], manifest["recipes"]["slow"]["values"]["weight_decay"] = "Quick", 7
+
+    (line,) = found_in(tmp_path, change).findings
+    assert "recipe slow has weight_decay 7, " in line
+
+
+def test_a_recipe_that_says_otherwise_what_is_stated_is_named(same: None, tmp_path: Path):
+    verdict = found_in(tmp_path, set_to("recipes", "slow", "stated", value={}))
+    assert any("recipe slow has stated {}, " in line for line in verdict.findings)
+
+
+def test_recipes_that_are_not_at_hand_are_said(same: None, tmp_path: Path):
+    verdict = found_in(tmp_path, config=False)
+    assert (verdict.findings, verdict.notes) == ([], ["recipes slow: their files are not at hand"])
+
+    def two(manifest: dict) -> None:
+        manifest["recipes"] = {name: manifest["recipes"]["slow"] for name in ("slow", "fast", "other")}
+        manifest["config"]["recipes"] = ["slow", "fast", "other"]
+
+    assert "recipes fast, other: their files are not at hand" in found_in(tmp_path, two).notes
+
+
+def test_results_of_another_version_are_said_and_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folder, "fingerprint", lambda data: "other")
+    verdict = found_in(tmp_path, set_to("readings", value=[]))
+    assert verdict.findings == []
+    assert verdict.notes == [
+        "whether the code is the same: the results are by version 0.1.0, commit abc, and this is another; numbers that "
+        "differ may be its doing",
+        "the readings are given otherwise than this version, which is another",
+    ]
+
+
+def test_a_configuration_with_other_values_is_named_and_others_are_not(same: None, tmp_path: Path):
+    config = planted(tmp_path).config
+    (tmp_path / "config" / "a.yaml").write_text("[no mapping")
+    (tmp_path / "config" / "b.yaml").write_text(yaml.safe_dump(config | {"suite": "another", "seeds": [7]}))
+    assert found_in(tmp_path).notes == []
+    path = tmp_path / "config" / "c.yaml"
+    path.write_text(yaml.safe_dump(config | {"seeds": [7], "title": "x"}))
+    keys = ", ".join(key for key in config if key in ("title", "seeds"))
+    assert found_in(tmp_path).notes == [f"which configuration was run: {path} has other values of {keys}"]
+    path.write_text(yaml.safe_dump(config))
+    assert found_in(tmp_path).notes == []
+
+
+@pytest.mark.parametrize("name", ["transfer.parquet", "curves.parquet", "probe/slow/gates.parquet"])
+def test_a_table_that_no_one_asked_for_and_a_report_would_show(same: None, tmp_path: Path, name: str):
+    def forget(manifest: dict) -> None:
+        manifest["outputs"].pop(name, None)
+
+    write_text(tmp_path / "results" / name, "a table")
+    findings = found_in(tmp_path, forget).findings
+    if name == "transfer.parquet":  # of two benchmarks
+        assert findings == [f"{name}: no output of this configuration, and a report would show it; move it away"]
+    else:
+        assert findings == [f"manifest.json: names no output {name}, which the configuration in it asks for; {AGAIN}"]
+
+
+# Outputs
+
+
+def two_outputs(tmp_path: Path) -> folder.Folder:
+    def change(manifest: dict) -> None:
+        manifest["outputs"] = {name: sha256(tmp_path / "results" / name) for name in ("a.txt", "b.safetensors")}
+
+    for name in ("a.txt", "b.safetensors"):
+        write_text(tmp_path / "results" / name, name)
+    return planted(tmp_path, change)
+
+
+def test_outputs_as_the_manifest_says_are_counted(tmp_path: Path):
+    found = two_outputs(tmp_path)
+    check_outputs(found)
+    assert (found.verdict.findings, found.verdict.notes) == ([], [])
+    assert found.verdict.summary == "2 outputs by hash"
+
+
+def test_outputs_that_may_be_missing_are_said_and_others_found(tmp_path: Path):
+    found = two_outputs(tmp_path)
+    found.left_out = lambda name: name.endswith(".safetensors")
+    (found.root / "b.safetensors").unlink()
+    write_text(found.root / "a.txt", "other")
+    check_outputs(found)
+    restore = "restore it, or delete it and run the workflow again"
+    assert found.verdict.findings == [f"a.txt: its SHA-256 is not the one in the manifest; {restore}"]
+    assert found.verdict.notes == ["1 feature stores: not in it"] and found.verdict.counts["outputs by hash"] == 0
+
+
+def test_an_output_that_may_be_missing_and_is_not_is_held(tmp_path: Path):
+    found = two_outputs(tmp_path)
+    found.left_out = lambda name: True
+    write_text(found.root / "b.safetensors", "other")
+    check_outputs(found)
+    assert len(found.verdict.findings) == 1 and found.verdict.notes == []
+    assert found.verdict.counts["outputs by hash"] == 1
+
+
+def test_files_that_the_manifest_does_not_name_are_counted_but_notes(tmp_path: Path):
+    found = two_outputs(tmp_path)
+    for name in ("z.txt", "c/mine.txt", "logs/train.log", "timings/a.tsv", "data/image.png"):
+        write_text(found.root / name, "more")
+    check_outputs(found)
+    assert found.verdict.notes == ["2 files that the manifest does not name, e.g. c/mine.txt"]
