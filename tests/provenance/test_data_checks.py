@@ -406,6 +406,16 @@ def test_published_splits_whose_file_is_not_at_hand_are_said(splittable: Folder,
     assert splittable.verdict.counts["splits"] == 1
 
 
+def test_published_splits_whose_file_is_at_hand_are_held(
+    splittable: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(data_checks, "SPLIT_FILES", tmp_path)
+    write_text(tmp_path / "mine.csv", "splits")
+    splittable.config["protocols"] = ["lab-seed1", "file-mine"]
+    assert hold_splits(splittable) == [f"{SPLITS}: its counts and leakage are not those of its splits; {AGAIN}"]
+    assert splittable.verdict.notes == []
+
+
 def test_samples_that_cannot_be_split_are_a_finding(found: Folder, monkeypatch: pytest.MonkeyPatch):
     def fail(samples: pd.DataFrame, protocols: list[str]) -> tuple:
         raise InputError("grouped1: 2 prompts are too few")

@@ -1,4 +1,3 @@
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tampering import assert_found, edit_table, rehash, verify
 from mstclipiqa.base.files import write_json, write_table, write_text
 from mstclipiqa.base.layout import METRICS, SAMPLES, SPLITS
 from mstclipiqa.evaluation.per_run import evaluate_runs
+from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance import folder, run_checks
 from mstclipiqa.provenance.folder import Folder
 from mstclipiqa.provenance.run_checks import check_claims, check_metrics, check_runs, check_statistics, count_parameters
@@ -75,8 +75,8 @@ def predictions(target: str, variant: str) -> pd.DataFrame:
 class Runs:
     """A folder of four jobs: `tables` and `described` are written, as they then are, by `check`."""
 
-    def __init__(self, root: Path):
-        self.folder = planted(root, configure)
+    def __init__(self, root: Path, change: Callable = configure):
+        self.folder = planted(root, change)
         self.folder.samples["agiqa-3k"] = samples(), {"synthetic": True}
         self.folder.splits["agiqa-3k"] = splits()
         self.folder.read = lambda file, kinds: Folder.read(self.folder, file, {"image": "string"})
@@ -104,7 +104,9 @@ class Runs:
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     monkeypatch.setattr(folder, "fingerprint", lambda data: FINGERPRINT)
-    monkeypatch.setattr(run_checks, "fingerprint", lambda *modules: CODE if modules[0].endswith("job") else "")
+    names = ("mstclipiqa.training.job", *get_variant("mst-clipiqa").modules)
+    others = ("mstclipiqa.training.job", *get_variant("mst-clipiqa-star").modules)
+    monkeypatch.setattr(run_checks, "fingerprint", lambda *modules: CODE if modules in (names, others) else "")
     monkeypatch.setattr(run_checks, "count_parameters", lambda found, recipe, variant: 7 if recipe == "slow" else 0)
     return Runs(tmp_path)
 
@@ -184,15 +186,37 @@ def test_other_code_and_parameters_are_not_held_to_this_version(runs: Runs, monk
     assert runs.check() == []
 
 
-def test_a_run_of_other_versions_than_most_of_its_variant(runs: Runs, monkeypatch: pytest.MonkeyPatch):
+def two_recipes(manifest: dict) -> None:
+    configure(manifest)
+    manifest["recipes"]["fast"] = manifest["recipes"]["slow"]
+    manifest["config"]["recipes"] = ["slow", "fast"]
+
+
+def test_a_run_of_other_versions_than_most_of_its_variant(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(folder, "fingerprint", lambda data: "other")
+    runs = Runs(tmp_path, two_recipes)
+    assert len(runs.tables) == 8
     for path, described in runs.described.items():
         described["code"] = "one" if path.endswith("star.parquet") else "two"
     assert runs.check() == []
-    runs.described[STAR]["code"] = "three"
-    runs.folder.verdict.findings.clear()
-    (line,) = runs.check()
-    assert re.search("trained by another code or versions than most runs of mst-clipiqa-star", line)
+    for key, value in (("code", "three"), ("versions", {"torch": "1.0"})):
+        runs.folder.verdict.findings.clear()
+        held = runs.described[RUN][key]
+        runs.described[RUN][key] = value
+        unlike = f"{RUN}: trained by another code or versions than most runs of mst-clipiqa; {AGAIN}"
+        assert runs.check() == [unlike]
+        runs.described[RUN][key] = held
+
+
+def test_texts_are_encoded_in_float32_whatever_the_images_are(runs: Runs, tmp_path: Path):
+    def rounded(manifest: dict) -> None:
+        configure(manifest)
+        for identity in manifest["encoders"].values():
+            identity |= {"precision": "bfloat16", "label": f"{identity['label']}, bfloat16"}
+
+    runs = Runs(tmp_path, rounded)
+    assert runs.check() == [] and runs.described[RUN]["text_encoder"]["precision"] == "float32"
+    assert runs.described[RUN]["encoders"]["coarse"]["precision"] == "bfloat16"
 
 
 @pytest.mark.parametrize(
@@ -313,10 +337,12 @@ def test_statistics_are_computed_again(runs: Runs, metrics: pd.DataFrame, monkey
         pd.DataFrame({name: ["a"] for name in entry.key} | {"value": [float(number)]})
         for number, entry in enumerate(run_checks.TABLES)
     ]
-    monkeypatch.setattr(run_checks, "compare_runs", lambda rows, root: made)
+    asked = []
+    monkeypatch.setattr(run_checks, "compare_runs", lambda rows, root: asked.append((rows, root)) or made)
     for table, entry in zip(made, run_checks.TABLES, strict=True):
         write_table(runs.folder.root / entry.path, table, {})
     check_statistics(runs.folder)
+    assert asked[0][0] is runs.folder.metrics and asked[0][1] == runs.folder.root
     assert runs.folder.verdict.findings == [] and runs.folder.verdict.notes == []
     counts = {
         name: runs.folder.verdict.counts[f"rows of {name}"] for name in ("intervals", "comparisons", "generators")
