@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,15 +18,17 @@ from mstclipiqa.report import (
     data_tables,
     efficiency,
     figures,
+    headline,
     mechanisms,
     probe_tables,
     results_tables,
     statistics,
     training_tables,
 )
+from mstclipiqa.report.glossary import Terms
 from mstclipiqa.report.largest_errors import largest_errors
 from mstclipiqa.report.paper import PAPER
-from mstclipiqa.report.results import Results, read_results
+from mstclipiqa.report.results import Results, cautions, read_results
 from mstclipiqa.report.summary import summarise_report
 from mstclipiqa.report.table import Table, plain
 
@@ -122,8 +125,16 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
+    environment.filters["slug"] = lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     environment.filters["indented_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    main = {target: results_tables.is_shown_first(results, all_tables[target]) for target in TARGETS}
     return environment.get_template("page.html.j2").render(
+        cards=headline.cards(results),
+        findings=headline.findings(results),
+        main={target: all_tables[target].only(shown) for target, shown in main.items()},
+        rest={target: all_tables[target].only(~shown) for target, shown in main.items()},
+        warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),
+        terms=Terms(),
         results=results,
         manifest=results.manifest,
         tables=all_tables,

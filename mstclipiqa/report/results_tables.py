@@ -119,10 +119,17 @@ def comparison(results: Results, target: str) -> Table:
         pd.DataFrame(full, columns=sorted({key: None for record in full for key in record}, key=place)),
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),
+        best=tuple(column for column in columns if column[1] in ("SRCC", "PLCC")),
         stub=2,
         groups=groups,
         notes=notes + (cautions(results, titles) if len(summary) else []),
     )
+
+
+def is_shown_first(results: Results, table: Table) -> pd.Series:
+    """Which rows of a `comparison` are of their protocol's main selection, or printed in the paper."""
+    rows = table.full.reindex(columns=["protocol", "selection"])
+    return results.is_main(rows) | rows["protocol"].isna()
 
 
 def _group(results: Results, protocol: str, selection: str) -> Cell:
