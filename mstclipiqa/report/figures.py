@@ -1,16 +1,11 @@
 """The figures of the report, equal bytes from equal results: PNG on white, SVG that follows the theme."""
 
-import io
-import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -20,12 +15,10 @@ from mstclipiqa.base.layout import CURVES
 from mstclipiqa.base.names import SELECTIONS
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report import controls, efficiency
+from mstclipiqa.report.canvas import COLOURS, DOTTED, INK, MARKERS, STYLE, Figure, finish
 from mstclipiqa.report.probe_tables import FUSED, KINDS, STREAMS
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.results_tables import printed_numbers
-
-if TYPE_CHECKING:
-    from matplotlib.typing import RcKeyType
 
 #: The learning curves of the weights that ship with the package, and their columns.
 WEIGHTS = Path(__file__).parents[1] / "encoders" / "weights"
@@ -37,62 +30,6 @@ PRETRAINING = {
     "retrieval": "retrieval, 64 ways",
     "zero_shot_quality": "zero-shot quality, SRCC",
 }
-
-#: All lines and letters are drawn in this colour, which becomes the reader's text colour in the SVG.
-INK = "#24292e"
-#: Okabe and Ito's blue (lightened), vermilion, green and purple: contrast 3:1 on white and on the dark page.
-COLOURS = ["#1f8acb", "#d55e00", "#009e73", "#cc79a7"]
-MARKERS = ["o", "D", "s", "^"]
-DOTTED = (0, (2, 2))
-THEME = "svg{color-scheme:light dark;color:CanvasText}"
-
-STYLE: "dict[RcKeyType, str | float]" = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "text.parse_math": False,
-    "axes.titlesize": 8.5,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "svg.hashsalt": "mstclipiqa",
-    "svg.fonttype": "path",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure: `png` is opaque on white, `svg` follows the reader's light or dark theme."""
-
-    name: str
-    caption: str
-    alt: str
-    png: bytes
-    svg: str
-
-    @property
-    def inline(self) -> Markup:
-        """The SVG element for a page: colours from the text around it, ids that no other figure has."""
-        svg = self.svg[self.svg.index("<svg") :].replace(THEME, "", 1)
-        svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
-        svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{self.name}-", svg).strip()
-        return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(self.alt)}" ', 1))
-
-
-def _finish(canvas: Canvas, name: str, caption: str, alt: str) -> Figure:
-    png, svg = io.BytesIO(), io.StringIO()
-    canvas.set_layout_engine("constrained", h_pad=0.09)
-    canvas.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
-    canvas.set_layout_engine("none")  # laid out already, which takes as long as drawing
-    no_metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])
-    canvas.savefig(svg, format="svg", dpi=200, transparent=True, metadata=no_metadata)
-    text = svg.getvalue().replace(INK, "currentColor")
-    text = text.replace('<style type="text/css">', f'<style type="text/css">{THEME}', 1)
-    return Figure(name, caption, alt, png.getvalue(), text)
 
 
 def scatter(results: Results, target: str) -> Figure | None:
@@ -125,7 +62,7 @@ def scatter(results: Results, target: str) -> Figure | None:
         )
         numbers = "; ".join(f"{_run_title(results, run)}: {_agreement(run, ', ')}" for _, run in shown.iterrows())
         alt = f"Scatter plots of predicted score against {target} MOS by benchmark and method. {numbers}."
-        return _finish(canvas, f"scatter_{target}", caption, alt)
+        return finish(canvas, f"scatter_{target}", caption, alt)
 
 
 def _scatter_panel(ax: Axes, results: Results, run: pd.Series, colour: str) -> None:
@@ -209,7 +146,7 @@ def spread(results: Results, target: str) -> Figure | None:
             f"Strip plots of SRCC per run for {target}, panels by benchmark and recipe, "
             f"rows by protocol and selection. The numbers are in the {target} table."
         )
-        return _finish(canvas, f"spread_{target}", caption, alt)
+        return finish(canvas, f"spread_{target}", caption, alt)
 
 
 def _spread_panel(
@@ -255,7 +192,7 @@ def readout(results: Results) -> Figure | None:
     kinds = {kind: rows[rows["kind"] == kind] for kind in KINDS}
     heights = [of_kind["factor"].nunique() for of_kind in kinds.values()]
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(7.2, 1.2 + 0.4 * sum(heights)), layout="constrained")
+        canvas = Canvas(figsize=(9.4, 1.2 + 0.27 * sum(heights)), layout="constrained")
         panels = canvas.subplots(len(kinds), 1, height_ratios=heights)
         for ax, (kind, of_kind) in zip(panels, kinds.items(), strict=True):
             sns.pointplot(
@@ -285,7 +222,7 @@ def readout(results: Results) -> Figure | None:
             f"Fused z: recipe {results.title('recipes', recipe)}."
         )
         alt = "Dots with error bars: how well each factor is read from each stream. The numbers are in the table."
-        return _finish(canvas, "probe", caption, alt)
+        return finish(canvas, "probe", caption, alt)
 
 
 def learning_curves(results: Results) -> Figure | None:
@@ -328,7 +265,7 @@ def learning_curves(results: Results) -> Figure | None:
             "its last epoch was stopped for want of training."
         )
         alt = "Lines of SRCC by epoch, a panel per recipe. The numbers of the last epoch are in the table."
-        return _finish(canvas, "learning_curves", caption, alt)
+        return finish(canvas, "learning_curves", caption, alt)
 
 
 def costs(results: Results) -> Figure | None:
@@ -367,7 +304,7 @@ def costs(results: Results) -> Figure | None:
             f"from image to score, 32 at once on {metadata['machine']}."
         )
         alt = "Two scatter plots of SRCC against trained parameters and against time. The numbers are in the table."
-        return _finish(canvas, "costs", caption, alt)
+        return finish(canvas, "costs", caption, alt)
 
 
 def pretraining(results: Results) -> Figure | None:
@@ -400,4 +337,4 @@ def pretraining(results: Results) -> Figure | None:
             "pictures the share of captions found among 64 and the SRCC of zero-shot quality with the true strength of "
             f"the artefacts. At the end: {ends}."
         )
-        return _finish(canvas, "pretraining", caption, f"Lines by training step. At the end: {ends}.")
+        return finish(canvas, "pretraining", caption, f"Lines by training step. At the end: {ends}.")

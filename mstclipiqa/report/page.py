@@ -25,6 +25,8 @@ from mstclipiqa.report import (
     statistics,
     training_tables,
 )
+from mstclipiqa.report import overview_figures as overview
+from mstclipiqa.report.canvas import Figure
 from mstclipiqa.report.glossary import Terms
 from mstclipiqa.report.largest_errors import largest_errors
 from mstclipiqa.report.paper import PAPER
@@ -65,7 +67,7 @@ def write_report(
 
 
 def compose_report(
-    results: Results, all_tables: dict[str, Table], all_figures: dict[str, figures.Figure], results_link: str
+    results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure], results_link: str
 ) -> dict[str, bytes]:
     """Every file of the report by its name, the page last. `results_link` leads from the page to the results folder."""
     texts: dict[str, str] = {}
@@ -105,17 +107,16 @@ def make_tables(results: Results) -> dict[str, Table]:
     return made | claims.claim_tables(results) | mechanisms.mechanism_tables(results)
 
 
-def make_figures(results: Results) -> dict[str, figures.Figure]:
+def make_figures(results: Results) -> dict[str, Figure]:
     """Every figure of the report by name; targets without runs have none, nor has a suite without a probe."""
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in TARGETS]
     made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
-    made += [figures.costs(results)]
+    made += [figures.costs(results), overview.forest(results), overview.ablation_dots(results)]
+    made += [overview.leakage_bars(results)]
     return {figure.name: figure for figure in made if figure is not None}
 
 
-def render(
-    results: Results, all_tables: dict[str, Table], all_figures: dict[str, figures.Figure], results_link: str
-) -> str:
+def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure], results_link: str) -> str:
     """The page as HTML. `results_link` leads from the page to the results folder."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mstclipiqa.report"),

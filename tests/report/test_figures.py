@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mstclipiqa.report import figures
+from mstclipiqa.report.canvas import INK
 from mstclipiqa.report.results import read_results
 
 
@@ -55,5 +56,5 @@ def test_inline_figures_follow_the_theme_and_share_no_id(make_results):
     assert ids[0] and not ids[0] & ids[1]
     for svg, own in zip(inline, ids, strict=True):
         assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg)) <= own
-        assert figures.INK not in svg and "currentColor" in svg
+        assert INK not in svg and "currentColor" in svg
         assert ElementTree.fromstring(str(svg)).get("aria-label").startswith("Scatter plots")
