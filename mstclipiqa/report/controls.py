@@ -38,6 +38,14 @@ def _selection(results: Results, protocol: str) -> str:
     return "last" if main == "best-on-test" else main
 
 
+def _selections(results: Results) -> str:
+    """Which epoch the heads of each protocol are taken from, in words."""
+    by_selection: dict[str, list[str]] = {}
+    for protocol in ordered(results.manifest, "protocols"):
+        by_selection.setdefault(SELECTIONS[_selection(results, protocol)], []).append(protocol)
+    return "; ".join(f"{', '.join(protocols)}: {selection}" for selection, protocols in by_selection.items())
+
+
 def _heads(results: Results) -> pd.DataFrame:
     """The runs of the models that rivals are compared to."""
     metrics = results.metrics[results.metrics["variant"].isin(results.models)]
@@ -151,7 +159,7 @@ def heads_against_ridge(results: Results) -> Table | None:
     return Table(
         "heads_against_ridge",
         "Do the heads beat ridge regression on f_c and f_f? SRCC gained over it, each benchmark, target and protocol "
-        "counted once, by its mean over splits and seeds.",
+        f"counted once, by its mean over splits and seeds ({_selections(results)}).",
         pd.DataFrame(full),
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),

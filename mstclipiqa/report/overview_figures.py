@@ -67,7 +67,7 @@ def forest(results: Results) -> Figure | None:
         pairs = "; ".join(
             f"{row.claim}: printed {row.claimed:g}, found {row.measured:.4g}" for row in rows.itertuples()
         )
-        return finish(canvas, "claims", caption, f"Dot plot of claims against what is found. {pairs}.")
+        return finish(canvas, "forest", caption, f"Dot plot of claims against what is found. {pairs}.")
 
 
 def _forest_panel(ax: Axes, results: Results, rows: pd.DataFrame, margin: float) -> None:
@@ -187,4 +187,4 @@ def leakage_bars(results: Results) -> Figure | None:
         caption = "Test images whose prompt was also in training, by protocol: per cent, mean over its splits."
         means = shares.groupby(["benchmark", "protocol"], sort=False)["percent"].mean()
         told = "; ".join(f"{name}, {protocol}: {value:.0f}" for (name, protocol), value in means.items())
-        return finish(canvas, "leakage", caption, f"Bars of leakage in per cent. {told}.")
+        return finish(canvas, "leakage_bars", caption, f"Bars of leakage in per cent. {told}.")

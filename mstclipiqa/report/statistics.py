@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.paper import BEST_RIVAL, PAPER
 from mstclipiqa.report.results import GROUP_ORDER, Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -105,7 +106,7 @@ def paired_tests(results: Results) -> Table | None:
     columns = [("", "Method"), *columns]
     return Table(
         "paired_tests",
-        f"SRCC of each variant less that of {results.title('variants', MODELS[0])} on the same splits and seeds, with "
+        f"SRCC of each variant less that of {get_variant(MODELS[0]).title} on the same splits and seeds, with "
         "Holm's adjusted p.",
         table,
         frame_of(shown, columns),

@@ -27,7 +27,7 @@ def read(make_results):
 
 def test_without_a_measured_claim_the_forest_has_the_recomputed_gains(read):
     figure = overview.forest(read(synthetic=("agiqa-3k",)))
-    assert figure.name == "claims"
+    assert figure.name == "forest"
     assert "Nothing is measured here that tests the paper" in figure.caption
     assert "gain-quality-star/srcc: printed 1.11, found 1.504" in figure.alt
     assert figure.alt.count("printed") == 10  # five gains in SRCC and PLCC
