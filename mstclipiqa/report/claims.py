@@ -125,7 +125,7 @@ def verdicts(results: Results, document: dict) -> Table:
             f"Rules: version {version['version']} of {version['date']}.",
             f"Margins: SRCC ±{margins['srcc']:g}, PLCC ±{margins['plcc']:g}, gains ±{margins['gain']:g} points, "
             f"parameters ±{margins['parameters']:,}. Printed numbers must agree within what rounding can do.",
-            "A measured number above what is claimed is as little reproduced as one below it.",
+            "A measured number that is above the claimed one is not reproduced either.",
             f"Under {like['protocol']} the paper tested the same images, so that a rerun differs by training alone: "
             "the noise is that of seeds. Under other protocols it is that of splits, or of images and seeds. A "
             "printed number is one run: its interval is that of one more run.",

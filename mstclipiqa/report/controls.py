@@ -106,7 +106,7 @@ def baselines(results: Results) -> Table | None:
             "2.5 max(cos, 0) of image and prompt, meant for correspondence and shown for context elsewhere.",
             "Generator mean and prompt mean look at no image: the mean training MOS of the test image's generator, or "
             "prompt; of all training images where that is not among them.",
-            "Neither heads nor rivals choose anything on a test image here.",
+            "Here neither heads nor rivals choose anything on test images.",
             *_left_out(results, titles),
             *cautions(results, titles),
         ],

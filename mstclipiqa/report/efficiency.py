@@ -92,11 +92,11 @@ def efficiency(results: Results) -> Table | None:
         groups=groups,
         grouped_by="Recipe",
         notes=[
-            "Operations are counted as done here: products and convolutions of one image and its prompt, a multiply-"
-            "add being two; of an encoder’s last layer, those that its class token depends on. Times are measured on "
+            "Operations are the products and convolutions of one image and its prompt; a multiply-add counts as two. "
+            "Of an encoder’s last layer only what its class token depends on is counted. Times are measured on "
             f"{metadata['machine']}, all parts in turn, {metadata['rounds']} rounds, without decoding, and given as "
             f"multiples of {unit}’s, in batches of 1 or 32 images.",
             "All parameters are those of the encoders and text tower in use too. A fusion that looks at one stream is "
-            "charged for one encoder; the prompt for the text tower, which a prompt seen before would not need.",
+            "charged for one encoder, and one that reads the prompt for the text tower.",
         ],
     )

@@ -125,12 +125,12 @@ def ablation_dots(results: Results) -> Figure | None:
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(2.2 + 2.2 * len(places), 0.5 + 0.21 * sum(heights)), layout="constrained")
         panels = canvas.subplots(len(shown), len(places), squeeze=False, height_ratios=heights)
-        for line, (name, rows) in zip(panels, shown.items(), strict=True):
+        for k, (line, (name, rows)) in enumerate(zip(panels, shown.items(), strict=True)):
             variants = list(rows["variant"].unique())
             for ax, place in zip(line, places, strict=True):
                 here = rows[(rows[["benchmark", "target"]] == list(place)).all(axis=1)]
                 _dots(ax, here, variants)
-                ax.set_title(f"{results.title('benchmarks', place[0])}, {place[1]}" if line is panels[0] else "")
+                ax.set_title(f"{results.title('benchmarks', place[0])}, {place[1]}" if k == 0 else "")
                 ax.set_yticks(range(len(variants)), [""] * len(variants))
             line[0].set_yticklabels([results.title("variants", variant) for variant in variants])
             line[0].set_ylabel(tables[name].caption.partition(":")[0])

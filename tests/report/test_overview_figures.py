@@ -49,10 +49,14 @@ def test_without_claims_there_is_no_forest(make_results):
     assert overview.forest(read_results(make_results())) is None
 
 
-def test_ablations_name_their_place_and_follow_the_theme(read):
+def test_ablations_name_their_place_and_follow_the_theme(read, monkeypatch):
+    drawn, finish = [], overview.finish
+    monkeypatch.setattr(overview, "finish", lambda canvas, *rest: drawn.append(canvas) or finish(canvas, *rest))
     figure = overview.ablation_dots(read(variants=VARIANTS))
     assert "recipe Released code, lab-seed1, best epoch on test" in figure.caption
     assert "currentColor" in figure.svg
+    titles = [ax.get_title() for ax in drawn[0].axes[:2]]
+    assert titles == ["AGIQA-3K, quality", "AGIQA-3K, correspondence"]
     assert overview.ablation_dots(read()) is None  # the two models alone are no ablation
 
 
