@@ -1,23 +1,24 @@
 """The paper's ablations (Tables II, III, VI, VII) and our controls of the model, as tables of runs."""
 
 from mstclipiqa.base.names import MODELS
-from mstclipiqa.report.paper import PAPER
+from mstclipiqa.report.paper import CONTROLS, PAPER
 from mstclipiqa.report.results import METRIC_TITLES, Results
 from mstclipiqa.report.results_tables import number, summarise
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 #: What varies in a table whose title in the claims does not say it.
 SUBJECTS = {"VII": "streams and prompt"}
-#: Our own table: what varies, and its variants, which have no name in the paper.
-CONTROLS = (
-    "controls of the model that the paper lacks",
-    dict.fromkeys(("fixed-gate", "mlp", "twin", "mst-clipiqa"), ""),
-)
+#: What varies in our own table.
+OURS = "controls and fusions that the paper lacks"
 
 
 def tables(results: Results) -> dict[str, Table]:
-    """A table per ablation of which a variant beside the two models was run, by the name of its files."""
-    ablations = results.paper.ablations | {"controls": CONTROLS}
+    """A table per ablation of which a variant beside the two models was run, by the name of its files.
+
+    What no table of the paper names stands in our own: the controls, and every fusion that was added.
+    """
+    ours = dict.fromkeys((*CONTROLS, *results.added, "mst-clipiqa"), "")
+    ablations = results.paper.ablations | {"controls": (OURS, ours)}
     made = (_ablation(results, table, SUBJECTS.get(table, title), names) for table, (title, names) in ablations.items())
     return {found.name: found for found in made if found is not None}
 
@@ -40,7 +41,8 @@ def _ablation(results: Results, table: str, subject: str, variants: dict[str, st
     shown, groups = [], []
     for (recipe, protocol), rows in summary.groupby(["recipe", "protocol"], sort=False):
         for variant in (name for name in variants if name in set(rows["variant"])):
-            model = Cell(results.title("variants", variant), variants[variant])
+            title, printed = results.title("variants", variant), variants[variant]
+            model = Cell(title, f"printed as {printed}" if printed not in ("", title) else "")
             cells: dict[tuple[str, str], str | Cell] = {("", "Variant"): model}
             for place in places:
                 found = rows[(rows[["variant", "benchmark", "target"]] == [variant, *place]).all(axis=1)]

@@ -41,8 +41,8 @@ def atlas(results: Results) -> Table | None:
         groups=groups,
         grouped_by="Target",
         notes=[
-            "These numbers do not compare: splits, epochs and repetitions differ from source to source, and the CSV "
-            "says how. A method counts by its highest number.",
+            "These numbers cannot be compared: splits, epochs and repetitions differ from source to source, and the "
+            "CSV says how. A method counts by its highest number.",
             "Rank: of the better of the two models. Higher: methods above it.",
             f"{BEST_RIVAL}: least to greatest of what is printed of this one method, over sources and splits.",
             f"Results by standing: {'; '.join(f'{counts.get(k, 0)} {k} ({what})' for k, what in STANDINGS.items())}. "

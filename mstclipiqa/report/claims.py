@@ -29,6 +29,11 @@ CONTRADICTED = "contradicted"
 UNDECIDED = ("untestable", "not run")
 MECHANISM = "mechanism"  # their table is in report/mechanisms
 
+MEASURED = (
+    "Measured: mean over runs and 95 % interval; the number links to the predictions. Leakage: share of test images "
+    "whose prompt is in training."
+)
+
 #: The column of the verdicts that count.
 COUNTED = "Claims"
 
@@ -120,7 +125,7 @@ def verdicts(results: Results, document: dict) -> Table:
             f"Rules: version {version['version']} of {version['date']}.",
             f"Margins: SRCC ±{margins['srcc']:g}, PLCC ±{margins['plcc']:g}, gains ±{margins['gain']:g} points, "
             f"parameters ±{margins['parameters']:,}. Printed numbers must agree within what rounding can do.",
-            "A measured number above what is claimed is as little reproduced as one below it.",
+            "A measured number that is above the claimed one is not reproduced either.",
             f"Under {like['protocol']} the paper tested the same images, so that a rerun differs by training alone: "
             "the noise is that of seeds. Under other protocols it is that of splits, or of images and seeds. A "
             "printed number is one run: its interval is that of one more run.",
@@ -201,20 +206,27 @@ def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> 
         shown.append(cells)
     columns = [("", "Claim"), ("", "Claimed")]
     columns += [("", name) for name in ("Protocol", "Leakage")] if rows["protocol"].any() else []
-    columns += [(title, name) for title in recipes.values() for name in ("Measured", "Verdict")]
+    # Where nothing is decided a grid of dashes says no more than the reasons in the notes.
+    decided = not rows["verdict"].isin(UNDECIDED).all() or rows["measured"].notna().any()
+    columns += [(title, name) for title in recipes.values() for name in ("Measured", "Verdict") if decided]
     undecided = rows[rows["verdict"].isin(UNDECIDED)]
     reasons = undecided[["verdict", "reason"]].drop_duplicates().itertuples(index=False)
     count = rows["id"].nunique()
     return ClaimTable(
         f"claims_{re.sub(r'[^a-z0-9]+', '_', group.lower()).strip('_')}",
-        f"{group}. Measured: mean over runs and 95 % interval; the number links to the predictions. Leakage: share of "
-        "test images whose prompt is in training.",
+        f"{group}. " + (MEASURED if decided else f"None is decided here: {_why(undecided)}."),
         rows,
         frame_of(shown, columns),
         numeric=tuple(column for column in columns if column[1] in ("Claimed", "Leakage", "Measured")),
         notes=[*rows["reading"].unique(), *(f"{verdict}: {reason}." for verdict, reason in reasons)],
         title=f"{group} ({count} claim{'s' * (count > 1)})",
     )
+
+
+def _why(undecided: pd.DataFrame) -> str:
+    """The verdicts and reasons of undecided rows, the most frequent first."""
+    return "; ".join(f"{verdict} ({reason})" for verdict, reason in
+                     undecided[["verdict", "reason"]].value_counts().index)  # fmt: skip
 
 
 def measured(row: dict) -> Cell:

@@ -38,6 +38,14 @@ def _selection(results: Results, protocol: str) -> str:
     return "last" if main == "best-on-test" else main
 
 
+def _selections(results: Results) -> str:
+    """Which epoch the heads of each protocol are taken from, in words."""
+    by_selection: dict[str, list[str]] = {}
+    for protocol in ordered(results.manifest, "protocols"):
+        by_selection.setdefault(SELECTIONS[_selection(results, protocol)], []).append(protocol)
+    return "; ".join(f"{', '.join(protocols)}: {selection}" for selection, protocols in by_selection.items())
+
+
 def _heads(results: Results) -> pd.DataFrame:
     """The runs of the models that rivals are compared to."""
     metrics = results.metrics[results.metrics["variant"].isin(results.models)]
@@ -101,7 +109,7 @@ def baselines(results: Results) -> Table | None:
             "2.5 max(cos, 0) of image and prompt, meant for correspondence and shown for context elsewhere.",
             "Generator mean and prompt mean look at no image: the mean training MOS of the test image's generator, or "
             "prompt; of all training images where that is not among them.",
-            "Neither heads nor rivals choose anything on a test image here.",
+            "Here neither heads nor rivals choose anything on test images.",
             *_left_out(results, titles),
             *cautions(results, titles),
         ],
@@ -165,7 +173,7 @@ def heads_against_ridge(results: Results) -> Table | None:
     return Table(
         "heads_against_ridge",
         "Do the heads beat ridge regression on f_c and f_f? SRCC gained over it, each benchmark, target and protocol "
-        "counted once, by its mean over splits and seeds.",
+        f"counted once, by its mean over splits and seeds ({_selections(results)}).",
         pd.DataFrame(full),
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),

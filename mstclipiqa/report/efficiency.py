@@ -3,7 +3,7 @@
 import pandas as pd
 
 from mstclipiqa.base.layout import EFFICIENCY, TIMED
-from mstclipiqa.base.names import MODELS
+from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
 from mstclipiqa.report.controls import read
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.results_tables import number, summarise
@@ -19,8 +19,9 @@ def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
     """A row per recipe and variant, with the metadata of the timing; None where no costs were measured.
 
     A row has the cost, the times relative to those of the model that the metadata call `unit`, and the mean `srcc` with
-    `sd`, `runs` and `undefined`. The SRCC is that on the benchmark, target and protocol (named in the metadata) on
-    which most variants were run, or empty.
+    `sd`, `runs`, `undefined`, and its interval `low` to `high`. The SRCC is that on the benchmark, target and protocol
+    (named in the metadata) on which most variants were run, or empty; of several, the first target and benchmark, and
+    the last protocol.
     """
     counted, timed = read(results, EFFICIENCY), read(results, TIMED)
     if counted is None or timed is None:
@@ -30,9 +31,13 @@ def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
     summary = summary[summary["metric"] == "srcc"]
     place = ["benchmark", "target", "protocol", "selection"]
     counts = summary[place].value_counts(sort=False)
-    chosen = counts[counts == counts.max()].index[-1]  # the last protocol: those by prompt come after those by image
+    most = counts[counts == counts.max()].reset_index()
+    most = most[most["target"] == min(most["target"], key=list(TARGETS).index)]
+    most = most[most["benchmark"] == most["benchmark"].iloc[0]]
+    chosen = most[place].iloc[-1]  # the last protocol: those by prompt come after those by image
     summary = summary[(summary[place] == list(chosen)).all(axis=1)].rename(columns={"mean": "srcc"})
     full = full.merge(summary[[*KEYS, "srcc", "sd", "runs", "undefined"]], how="left", on=KEYS)
+    full = full.merge(_intervals(results, place, list(chosen)), how="left", on=KEYS)
     name = UNIT if UNIT in set(full["variant"]) else full["variant"].iloc[0]
     unit = full[full["variant"] == name].iloc[0]
     for size in (1, 32):
@@ -40,10 +45,17 @@ def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
     return full, metadata | {"unit": name} | dict(zip(place, chosen, strict=True))
 
 
+def _intervals(results: Results, place: list[str], chosen: list[str]) -> pd.DataFrame:
+    """The 95 % interval of each recipe and variant there; no row without intervals."""
+    names = {"srcc_low": "low", "srcc_high": "high"}
+    table = results.statistics.get("intervals", pd.DataFrame(columns=[*place, *KEYS, *names]))
+    return table[(table[place] == chosen).all(axis=1)][[*KEYS, *names]].rename(columns=names)
+
+
 def describe_place(results: Results, metadata: dict) -> str:
-    """Which benchmark, target and protocol the SRCC beside the costs is of."""
+    """Which benchmark, target, protocol and selection the SRCC beside the costs is of."""
     title = results.title("benchmarks", metadata["benchmark"])
-    return f"{metadata['target']} of {title}, protocol {metadata['protocol']}"
+    return f"{metadata['target']} of {title}, {metadata['protocol']}, {SELECTIONS[metadata['selection']]}"
 
 
 def efficiency(results: Results) -> Table | None:
@@ -60,13 +72,12 @@ def efficiency(results: Results) -> Table | None:
             model = Cell(results.title("variants", row["variant"]), streams + ", prompt" * row["prompt"])
             cells: dict[str, str | Cell] = {"Model": model}
             cells |= {"Trained": f"{row['trained']:,}", "All parameters": f"{row['total'] / 1e6:,.1f} M"}
-            cells |= {"GFLOP an image": f"{row['gflops']:.3g}"}
+            cells |= {"GFLOP per image": f"{row['gflops']:.3g}"}
             if on_gpu:
-                cells |= {"ms an image": f"{row['ms_1']:.2f}", "Images/s": f"{1e3 / row['ms_32']:,.0f}"}
-            cells |= {
-                f"Time, {size} at once": DASH if pd.isna(row[f"relative_{size}"]) else f"{row[f'relative_{size}']:.2f}"
-                for size in (1, 32)
-            }
+                cells |= {"ms per image": f"{row['ms_1']:.2f}", "Images/s": f"{1e3 / row['ms_32']:,.0f}"}
+            for size in (1, 32):
+                relative = row[f"relative_{size}"]
+                cells[f"Relative time, batch of {size}"] = DASH if pd.isna(relative) else f"{relative:.2f}"
             cells |= {"SRCC": DASH if pd.isna(row["runs"]) else number(pd.Series(row | {"mean": row["srcc"]}))}
             shown.append(cells)
             groups.append(Cell(results.title("recipes", recipe)))
@@ -81,11 +92,11 @@ def efficiency(results: Results) -> Table | None:
         groups=groups,
         grouped_by="Recipe",
         notes=[
-            "Operations are counted as done here: products and convolutions of one image and its prompt, a multiply-"
-            "add being two; of an encoder’s last layer, those that its class token depends on. Times are measured on "
+            "Operations are the products and convolutions of one image and its prompt; a multiply-add counts as two. "
+            "Of an encoder’s last layer only what its class token depends on is counted. Times are measured on "
             f"{metadata['machine']}, all parts in turn, {metadata['rounds']} rounds, without decoding, and given as "
-            f"multiples of {unit}’s, one image or 32 at once.",
+            f"multiples of {unit}’s, in batches of 1 or 32 images.",
             "All parameters are those of the encoders and text tower in use too. A fusion that looks at one stream is "
-            "charged for one encoder; the prompt for the text tower, which a prompt seen before would not need.",
+            "charged for one encoder, and one that reads the prompt for the text tower.",
         ],
     )

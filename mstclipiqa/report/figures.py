@@ -1,16 +1,11 @@
 """The figures of the report, equal bytes from equal results: PNG on white, SVG that follows the theme."""
 
-import io
-import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -20,12 +15,10 @@ from mstclipiqa.base.layout import CURVES
 from mstclipiqa.base.names import SELECTIONS
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report import controls, efficiency
+from mstclipiqa.report.canvas import COLOURS, DOTTED, INK, MARKERS, STYLE, Figure, finish
 from mstclipiqa.report.probe_tables import FUSED, KINDS, STREAMS
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.results_tables import printed_numbers
-
-if TYPE_CHECKING:
-    from matplotlib.typing import RcKeyType
 
 #: The learning curves of the weights that ship with the package, and their columns.
 WEIGHTS = Path(__file__).parents[1] / "encoders" / "weights"
@@ -37,62 +30,6 @@ PRETRAINING = {
     "retrieval": "retrieval, 64 ways",
     "zero_shot_quality": "zero-shot quality, SRCC",
 }
-
-#: All lines and letters are drawn in this colour, which becomes the reader's text colour in the SVG.
-INK = "#24292e"
-#: Okabe and Ito's blue (lightened), vermilion, green and purple: contrast 3:1 on white and on the dark page.
-COLOURS = ["#1f8acb", "#d55e00", "#009e73", "#cc79a7"]
-MARKERS = ["o", "D", "s", "^"]
-DOTTED = (0, (2, 2))
-THEME = "svg{color-scheme:light dark;color:CanvasText}"
-
-STYLE: "dict[RcKeyType, str | float]" = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "text.parse_math": False,
-    "axes.titlesize": 8.5,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "svg.hashsalt": "mstclipiqa",
-    "svg.fonttype": "path",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure: `png` is opaque on white, `svg` follows the reader's light or dark theme."""
-
-    name: str
-    caption: str
-    alt: str
-    png: bytes
-    svg: str
-
-    @property
-    def inline(self) -> Markup:
-        """The SVG element for a page: colours from the text around it, ids that no other figure has."""
-        svg = self.svg[self.svg.index("<svg") :].replace(THEME, "", 1)
-        svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
-        svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{self.name}-", svg).strip()
-        return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(self.alt)}" ', 1))
-
-
-def _finish(canvas: Canvas, name: str, caption: str, alt: str) -> Figure:
-    png, svg = io.BytesIO(), io.StringIO()
-    canvas.set_layout_engine("constrained", h_pad=0.09)
-    canvas.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
-    canvas.set_layout_engine("none")  # laid out already, which takes as long as drawing
-    no_metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])
-    canvas.savefig(svg, format="svg", dpi=200, transparent=True, metadata=no_metadata)
-    text = svg.getvalue().replace(INK, "currentColor")
-    text = text.replace('<style type="text/css">', f'<style type="text/css">{THEME}', 1)
-    return Figure(name, caption, alt, png.getvalue(), text)
 
 
 def scatter(results: Results, target: str) -> Figure | None:
@@ -125,7 +62,7 @@ def scatter(results: Results, target: str) -> Figure | None:
         )
         numbers = "; ".join(f"{_run_title(results, run)}: {_agreement(run, ', ')}" for _, run in shown.iterrows())
         alt = f"Scatter plots of predicted score against {target} MOS by benchmark and method. {numbers}."
-        return _finish(canvas, f"scatter_{target}", caption, alt)
+        return finish(canvas, f"scatter_{target}", caption, alt)
 
 
 def _scatter_panel(ax: Axes, results: Results, run: pd.Series, colour: str) -> None:
@@ -175,15 +112,11 @@ def spread(results: Results, target: str) -> Figure | None:
         size = 2.1 + 1.95 * columns, 0.5 + rows * (0.65 + 0.4 * len(conditions))
         canvas = Canvas(figsize=size, layout="constrained")
         panels = canvas.subplots(rows, columns, sharey=True, squeeze=False)
-        first: dict[str, Axes] = {}
         for ax, (benchmark, recipe) in zip(panels.flat, shown, strict=False):
             runs = metrics[(metrics["recipe"] == recipe) & (metrics["benchmark"] == benchmark)]
             _spread_panel(ax, results, runs, benchmark, conditions, printed)
             ax.set_title(f"{results.title('benchmarks', benchmark)} · {results.title('recipes', recipe)}")
             ax.set_xlabel("SRCC")
-            # One scale per benchmark, so that its recipes can be compared.
-            if first.setdefault(benchmark, ax) is not ax:
-                ax.sharex(first[benchmark])
         for ax in panels.flat[len(shown) :]:
             ax.set_visible(False)
         names = [f"{protocol}\n{SELECTIONS[selection]}" for protocol, selection in conditions]
@@ -198,7 +131,8 @@ def spread(results: Results, target: str) -> Figure | None:
         canvas.legend(legend.values(), legend.keys(), loc="outside lower right", ncols=len(legend), frameon=False)
         caption = (
             f"SRCC ({target}) of every run by protocol and selection; a point is one split and seed, "
-            "a tick the mean of several. A difference smaller than this spread is no evidence."
+            "a tick the mean of several. Every panel has its own scale. A difference smaller than this spread is no "
+            "evidence."
         )
         if printed:
             caption += " Dotted: the number printed in the paper, in the colour of its method."
@@ -209,7 +143,7 @@ def spread(results: Results, target: str) -> Figure | None:
             f"Strip plots of SRCC per run for {target}, panels by benchmark and recipe, "
             f"rows by protocol and selection. The numbers are in the {target} table."
         )
-        return _finish(canvas, f"spread_{target}", caption, alt)
+        return finish(canvas, f"spread_{target}", caption, alt)
 
 
 def _spread_panel(
@@ -255,7 +189,7 @@ def readout(results: Results) -> Figure | None:
     kinds = {kind: rows[rows["kind"] == kind] for kind in KINDS}
     heights = [of_kind["factor"].nunique() for of_kind in kinds.values()]
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(7.2, 1.2 + 0.4 * sum(heights)), layout="constrained")
+        canvas = Canvas(figsize=(9.4, 1.2 + 0.27 * sum(heights)), layout="constrained")
         panels = canvas.subplots(len(kinds), 1, height_ratios=heights)
         for ax, (kind, of_kind) in zip(panels, kinds.items(), strict=True):
             sns.pointplot(
@@ -285,7 +219,7 @@ def readout(results: Results) -> Figure | None:
             f"Fused z: recipe {results.title('recipes', recipe)}."
         )
         alt = "Dots with error bars: how well each factor is read from each stream. The numbers are in the table."
-        return _finish(canvas, "probe", caption, alt)
+        return finish(canvas, "probe", caption, alt)
 
 
 def learning_curves(results: Results) -> Figure | None:
@@ -298,16 +232,21 @@ def learning_curves(results: Results) -> Figure | None:
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(0.7 + 2.4 * len(recipes), 3.6), layout="constrained")
         panels = canvas.subplots(1, len(recipes), sharey=True, squeeze=False)[0]
+        # A rate has one colour in every panel.
+        every = sorted(curves["learning_rate"].unique())
+        palette = dict(
+            zip(every, [*COLOURS, *sns.color_palette("husl", max(0, len(every) - len(COLOURS)))], strict=False)
+        )
         for ax, recipe in zip(panels, recipes, strict=True):
             of_recipe = curves[curves["recipe"] == recipe]
             rates = sorted(of_recipe["learning_rate"].unique())
             sns.lineplot(
                 of_recipe, x="epoch", y="srcc", hue="learning_rate", hue_order=rates,
-                palette=dict(zip(rates, COLOURS, strict=False)), style="role", style_order=["test", "train"],
+                palette={rate: palette[rate] for rate in rates}, style="role", style_order=["test", "train"],
                 linewidth=1.1, estimator=None, legend=False, ax=ax,
             )  # fmt: skip
             ax.axhline(metadata["ridge"][recipe]["test"], color=INK, linewidth=0.8, linestyle=DOTTED)
-            lines = [Line2D([], [], color=colour, linewidth=1.1) for colour, _ in zip(COLOURS, rates, strict=False)]
+            lines = [Line2D([], [], color=palette[rate], linewidth=1.1) for rate in rates]
             own = metadata["learning_rates"][recipe]
             names = [f"{rate:g}" + (" (its own)" if rate == own else "") for rate in rates]
             below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2, "frameon": False}
@@ -325,14 +264,14 @@ def learning_curves(results: Results) -> Figure | None:
             f"SRCC after every epoch by learning rate, {get_variant(curves['variant'].iloc[0]).title}: "
             f"{metadata['target']} of {results.title('benchmarks', metadata['benchmark'])}, protocol "
             f"{metadata['protocol']}, split {metadata['split']}, seed {metadata['seed']}. A curve that still rises at "
-            "its last epoch was stopped for want of training."
+            "its last epoch was trained too little."
         )
         alt = "Lines of SRCC by epoch, a panel per recipe. The numbers of the last epoch are in the table."
-        return _finish(canvas, "learning_curves", caption, alt)
+        return finish(canvas, "learning_curves", caption, alt)
 
 
 def costs(results: Results) -> Figure | None:
-    """SRCC against trained parameters, and against time; None where no costs were measured."""
+    """SRCC with its interval, trained parameters and time of every variant; None where no costs were measured."""
     found = efficiency.costs(results)
     if found is None:
         return None
@@ -340,34 +279,40 @@ def costs(results: Results) -> Figure | None:
     full = full.dropna(subset=["srcc", "relative_32"])
     if full.empty:
         return None
-    recipes, unit = results.among("recipe", full), results.title("variants", metadata["unit"])
+    recipes, variants = results.among("recipe", full), results.among("variant", full)
     full["millions"] = full["trained"] / 1e6
-    titles = {name: results.title("variants", name) for name in results.models}
-    full["model"] = full["variant"].map(titles).fillna("others")
-    axes = {"millions": "trained parameters, millions", "relative_32": f"time an image ({unit} = 1)"}
-    colours = dict(zip(recipes, COLOURS, strict=False))
-    markers = dict(zip([*titles.values(), "others"], MARKERS, strict=False))
+    axes = {
+        "srcc": f"SRCC ({metadata['target']})",
+        "millions": "trained parameters, millions",
+        "relative_32": f"time per image ({results.title('variants', metadata['unit'])} = 1)",
+    }
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(7.6, 3.4), layout="constrained")
+        size = 9.4, 0.9 + (0.12 + 0.1 * len(recipes)) * len(variants)
+        canvas = Canvas(figsize=size, layout="constrained")
         panels = canvas.subplots(1, len(axes), sharey=True)
         for ax, (column, label) in zip(panels, axes.items(), strict=True):
-            sns.scatterplot(
-                full, x=column, y="srcc", hue="recipe", palette=colours, style="model", markers=markers, s=30,
-                legend=False, ax=ax,
-            )  # fmt: skip
-            ax.set(xlabel=label, ylabel=f"SRCC ({metadata['target']})", xlim=(0, 1.1 * full[column].max()))
+            for k, (recipe, colour, marker) in enumerate(zip(recipes, COLOURS, MARKERS, strict=False)):
+                rows = full[full["recipe"] == recipe]
+                y = rows["variant"].map(variants.index) + 0.7 * ((k + 0.5) / len(recipes) - 0.5)
+                ax.plot(rows[column], y, color=colour, marker=marker, markersize=4, linestyle="")
+                if column == "srcc":
+                    ax.hlines(y, rows["low"], rows["high"], color=colour, linewidth=1.1)
+            ax.set(xlabel=label, xlim=None if column == "srcc" else (0, 1.1 * full[column].max()))
+            ax.grid(axis="y", color="#8b949e", alpha=0.25, linewidth=0.6)
             sns.despine(ax=ax)
+        panels[0].set_yticks(range(len(variants)), [results.title("variants", name) for name in variants])
+        panels[0].set_ylim(len(variants) - 0.5, -0.5)
         legend = {
-            results.title("recipes", name): Line2D([], [], color=colour, marker=".", markersize=10, linestyle="")
-            for name, colour in colours.items()
-        } | {name: Line2D([], [], color=INK, marker=marker, linestyle="") for name, marker in markers.items()}
+            results.title("recipes", name): Line2D([], [], color=colour, marker=marker, markersize=4.5, linestyle="")
+            for name, colour, marker in zip(recipes, COLOURS, MARKERS, strict=False)
+        }
         canvas.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=4, frameon=False)
         caption = (
-            f"SRCC ({efficiency.describe_place(results, metadata)}) against what a model trains, and against the time "
-            f"from image to score, 32 at once on {metadata['machine']}."
+            f"SRCC ({efficiency.describe_place(results, metadata)}) with its 95 % interval where there is one, what a "
+            f"model trains, and its time from image to score in batches of 32 on {metadata['machine']}."
         )
-        alt = "Two scatter plots of SRCC against trained parameters and against time. The numbers are in the table."
-        return _finish(canvas, "costs", caption, alt)
+        alt = "Dots by variant: SRCC, trained parameters and time. The numbers are in the table."
+        return finish(canvas, "costs", caption, alt)
 
 
 def pretraining(results: Results) -> Figure | None:
@@ -400,4 +345,4 @@ def pretraining(results: Results) -> Figure | None:
             "pictures the share of captions found among 64 and the SRCC of zero-shot quality with the true strength of "
             f"the artefacts. At the end: {ends}."
         )
-        return _finish(canvas, "pretraining", caption, f"Lines by training step. At the end: {ends}.")
+        return finish(canvas, "pretraining", caption, f"Lines by training step. At the end: {ends}.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from mstclipiqa.report import (
     data_tables,
     efficiency,
     figures,
+    headline,
     mechanisms,
     packs,
     probe_tables,
@@ -24,9 +26,12 @@ from mstclipiqa.report import (
     statistics,
     training_tables,
 )
+from mstclipiqa.report import overview_figures as overview
+from mstclipiqa.report.canvas import Figure
+from mstclipiqa.report.glossary import Terms
 from mstclipiqa.report.largest_errors import largest_errors
 from mstclipiqa.report.paper import PAPER
-from mstclipiqa.report.results import Results, read_results
+from mstclipiqa.report.results import Results, cautions, read_results
 from mstclipiqa.report.summary import summarise_report
 from mstclipiqa.report.table import Table, plain
 
@@ -63,7 +68,7 @@ def write_report(
 
 
 def compose_report(
-    results: Results, all_tables: dict[str, Table], all_figures: dict[str, figures.Figure], results_link: str
+    results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure], results_link: str
 ) -> dict[str, bytes]:
     """Every file of the report by its name, the page last. `results_link` leads from the page to the results folder."""
     texts: dict[str, str] = {}
@@ -103,17 +108,16 @@ def make_tables(results: Results) -> dict[str, Table]:
     return made | claims.claim_tables(results) | mechanisms.mechanism_tables(results)
 
 
-def make_figures(results: Results) -> dict[str, figures.Figure]:
+def make_figures(results: Results) -> dict[str, Figure]:
     """Every figure of the report by name; targets without runs have none, nor has a suite without a probe."""
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in TARGETS]
     made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
-    made += [figures.costs(results)]
+    made += [figures.costs(results), overview.forest(results), overview.ablation_dots(results)]
+    made += [overview.leakage_bars(results)]
     return {figure.name: figure for figure in made if figure is not None}
 
 
-def render(
-    results: Results, all_tables: dict[str, Table], all_figures: dict[str, figures.Figure], results_link: str
-) -> str:
+def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure], results_link: str) -> str:
     """The page as HTML. `results_link` leads from the page to the results folder."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mstclipiqa.report"),
@@ -123,8 +127,16 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
+    environment.filters["slug"] = lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     environment.filters["indented_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    main = {target: results_tables.is_shown_first(results, all_tables[target]) for target in TARGETS}
     return environment.get_template("page.html.j2").render(
+        cards=headline.cards(results),
+        findings=headline.findings(results),
+        main={target: all_tables[target].only(shown) for target, shown in main.items()},
+        rest={target: all_tables[target].only(~shown) for target, shown in main.items()},
+        warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),
+        terms=Terms(),
         results=results,
         manifest=results.manifest,
         tables=all_tables,

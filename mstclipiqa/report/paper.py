@@ -14,6 +14,9 @@ PAPER = "arXiv 2606.16799v1"
 #: The model of prior work that the paper states its gains over.
 BEST_RIVAL = "LIQE"
 
+#: Variants of ours that the paper lacks: controls of its model.
+CONTROLS = ("fixed-gate", "mlp", "twin")
+
 PRINTED = ["table", "method", "benchmark", "target", "metric", "value"]
 
 

@@ -40,7 +40,7 @@ def readings(results: Results, document: dict) -> Table:
             "it lies within half of its last digit.",
             "By chance: the readings within half a point of the figure, spread evenly, of which one in a hundred "
             "gives it. Readings of overlapping benchmarks are alike, so hits come in clusters. Where many are "
-            "tried a hit says little.",
+            "tried, a hit says little.",
             "As named: readings of the model and the rival that the sentence names. The closest of them is shown where "
             "one gives the figure, otherwise the closest of all.",
         ],

@@ -24,7 +24,7 @@ from mstclipiqa.base.layout import (
     SPLITS,
 )
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
-from mstclipiqa.report.paper import Paper, read_paper
+from mstclipiqa.report.paper import CONTROLS, Paper, read_paper
 
 METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
 
@@ -80,21 +80,30 @@ class Results:
 
     @property
     def main_variants(self) -> list[str]:
-        """The variants of the configuration's main grid."""
-        return [name for name in self.manifest["config"]["variants"] if name in self.manifest["variants"]]
+        """The variants of the configuration's main grid, and those that were added."""
+        grid = [name for name in self.manifest["config"]["variants"] if name in self.manifest["variants"]]
+        return [*grid, *(name for name in self.added if name not in grid)]
+
+    @property
+    def added(self) -> list[str]:
+        """The variants that were run and are neither in the paper's tables nor our controls, as an added fusion; none
+        where the paper's tables are not known."""
+        tables = self.paper.variants.values()
+        known = {*MODELS, *CONTROLS, *(name for variants in tables for name in variants)}
+        return [name for name in self.among("variant", self.metrics) if name not in known] if tables else []
 
     @property
     def models(self) -> list[str]:
-        """The paper's models that were run, or the main grid's variants where none was: what a table shows that has no
-        room for every variant."""
+        """The paper's models that were run and the variants that were added, or the main grid's variants where there
+        are none: what a table shows that has no room for every variant."""
         run = set(self.metrics["variant"])
-        return [name for name in MODELS if name in run] or self.main_variants
+        return [*(name for name in MODELS if name in run), *self.added] or self.main_variants
 
     @property
     def models_named(self) -> str:
         """The same in words."""
         if set(MODELS) <= set(self.models):
-            return "the paper's two models"
+            return " and ".join(["the paper's two models", *(self.title("variants", name) for name in self.added)])
         return " and ".join(self.title("variants", name) for name in self.models)
 
     def title(self, kind: str, name: str) -> str:

@@ -1,5 +1,7 @@
 """The tables of measured numbers: every metric, and the paper's Tables I, IV and V in their shape."""
 
+from itertools import combinations
+
 import pandas as pd
 
 from mstclipiqa.base.names import SELECTIONS
@@ -119,10 +121,37 @@ def comparison(results: Results, target: str) -> Table:
         pd.DataFrame(full, columns=sorted({key: None for record in full for key in record}, key=place)),
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),
+        best=tuple(column for column in columns if column[1] in ("SRCC", "PLCC")),
         stub=2,
         groups=groups,
-        notes=notes + (cautions(results, titles) if len(summary) else []),
+        notes=notes + _alike(results, summary) + (cautions(results, titles) if len(summary) else []),
     )
+
+
+def _alike(results: Results, summary: pd.DataFrame) -> list[str]:
+    """A note for each variant that two recipes give the same numbers, with the settings that tell the recipes apart."""
+    keys = [key for key in GROUP_ORDER if key not in ("recipe", "variant")]
+    notes = []
+    for variant, rows in summary.groupby("variant", sort=False):
+        means = rows.pivot(index=[*keys, "metric"], columns="recipe", values="mean")
+        for one, other in combinations(results.among("recipe", rows), 2):
+            both = means[[one, other]].dropna()
+            if len(both) and both[one].equals(both[other].rename(one)):
+                values = [results.manifest["recipes"][name]["values"] for name in (one, other)]
+                apart = [key for key in values[0] if values[0][key] != values[1].get(key)]
+                titles = " and ".join(results.title("recipes", name) for name in (one, other))
+                named = ", ".join(key.replace("_", " ") for key in apart) or "nothing"
+                notes.append(
+                    f"{titles} give equal numbers for {results.title('variants', variant)}: they differ in {named} "
+                    "alone, which this model does not use."
+                )
+    return notes
+
+
+def is_shown_first(results: Results, table: Table) -> pd.Series:
+    """Which rows of a `comparison` are of their protocol's main selection, or printed in the paper."""
+    rows = table.full.reindex(columns=["protocol", "selection"])
+    return results.is_main(rows) | rows["protocol"].isna()
 
 
 def _group(results: Results, protocol: str, selection: str) -> Cell:

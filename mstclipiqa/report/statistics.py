@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.paper import BEST_RIVAL, PAPER
 from mstclipiqa.report.results import GROUP_ORDER, Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -87,7 +88,8 @@ def paired_tests(results: Results) -> Table | None:
     for (recipe, protocol, selection), family in rows.groupby(["recipe", "protocol", "selection"], sort=False):
         heading = f"{results.title('recipes', recipe)}: {protocol}, {SELECTIONS[selection]}"
         size = family["family_size"].max()
-        remark = f"{0 if pd.isna(size) else int(size)} tests, {_varied(family)}"
+        count = 0 if pd.isna(size) else int(size)
+        remark = f"{count} test{'s' * (count != 1)}, {_varied(family)}"
         for variant, tests in family.groupby("variant", sort=False):
             cells: dict[tuple[str, str], str | Cell] = {("", "Method"): results.title("variants", variant)}
             for test in tests.to_dict("records"):
@@ -105,7 +107,7 @@ def paired_tests(results: Results) -> Table | None:
     columns = [("", "Method"), *columns]
     return Table(
         "paired_tests",
-        f"SRCC of each variant less that of {results.title('variants', MODELS[0])} on the same splits and seeds, with "
+        f"SRCC of each variant less that of {get_variant(MODELS[0]).title} on the same splits and seeds, with "
         "Holm's adjusted p.",
         table,
         frame_of(shown, columns),
@@ -116,8 +118,8 @@ def paired_tests(results: Results) -> Table | None:
             f"{(rows['p_holm'] < ALPHA).sum()} of {rows['p_holm'].notna().sum()} tests have an adjusted p below "
             f"{ALPHA}. The adjustment is within a heading: one recipe, protocol and selection, all its benchmarks, "
             "targets and variants; across headings nothing is adjusted.",
-            "Two models that differ in nothing but their seeds differ, too. So there is no test where one split was "
-            "trained from one seed. The CSV has every two variants, and PLCC.",
+            "Seeds alone make two models differ. So there is no test where one split was trained from one seed. "
+            "The CSV has every two variants, and PLCC.",
         ],
     )
 
@@ -303,8 +305,8 @@ def by_generator(results: Results) -> Table | None:
         notes=[
             f"Shown: {results.models_named} under one protocol. The CSV has every generator, variant and protocol, "
             "with the runs that had too few of its images or a constant prediction, which leaves the cell empty.",
-            "Within one generator, to know which generator made an image is worth nothing, and MOS vary less; both "
-            "lower SRCC against that over all images.",
+            "Within one generator, knowing the generator does not help, and MOS vary less. Both make SRCC lower than "
+            "over all images.",
             "DALL-E 2 counts as diffusion, which its decoder is; AGIQA-3K's authors count it as autoregressive.",
         ],
     )

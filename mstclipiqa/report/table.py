@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
 
 import pandas as pd
@@ -26,7 +27,8 @@ LONG, LATEX_WIDTH = 40, "0.25"
 class Cell:
     """A table cell: text, a remark in smaller print, and the files of the results folder it links to.
 
-    On the page it may begin with a picture: `image` is its data URI, `alt` what it shows.
+    On the page it may begin with a picture: `image` is its data URI, `alt` what it shows. The `best` of a column is
+    bold there.
     """
 
     text: str
@@ -35,6 +37,7 @@ class Cell:
     code: bool = False
     image: str = ""
     alt: str = ""
+    best: bool = False
 
     def __str__(self) -> str:
         return f"{self.text} {self.note}".strip()
@@ -46,7 +49,7 @@ class Table:
 
     A column of `shown` is a name, or a pair (heading over several columns, name). The first `stub` columns
     name the row. `groups` gives each row the heading of the group it stands in, where there are groups, and
-    `grouped_by` says what those headings name.
+    `grouped_by` says what those headings name. In the columns `best` the highest number of a group is the best.
     """
 
     name: str
@@ -58,6 +61,18 @@ class Table:
     groups: list[Cell] | None = None
     grouped_by: str = "Protocol and selection"
     notes: list[str] = field(default_factory=list)
+    best: tuple = ()
+
+    @property
+    def heading(self) -> str:
+        """The first clause of the caption, which the page folds the table under."""
+        return re.split(r"[.:;] |[.:;]$", self.caption, maxsplit=1)[0]
+
+    def only(self, kept: Sequence[bool]) -> "Table":
+        """The table with these rows alone; `full` keeps every row."""
+        rows = [row for row, keep in zip(self.shown.to_dict("records"), kept, strict=True) if keep]
+        groups = [group for group, keep in zip(self.groups, kept, strict=True) if keep] if self.groups else None
+        return replace(self, shown=frame_of(rows, self.shown.columns), groups=groups)
 
     @property
     def spans(self) -> list[tuple[str, int]]:
@@ -80,6 +95,9 @@ class Table:
             if not gathered or gathered[-1][0] != group:
                 gathered.append((group, []))
             gathered[-1][1].append(row)
+        for column in (list(self.shown.columns).index(name) for name in self.best):
+            for _, rows in gathered:
+                _mark_best(rows, column)
         return gathered
 
     def csv(self) -> str:
@@ -133,6 +151,18 @@ class Table:
         ends = accumulate(width for _, width in self.spans)
         spans = zip(self.spans, ends, strict=True)
         return "".join(rf"\cmidrule(lr){{{end - width + 1}-{end}}}" for (top, width), end in spans if top)
+
+
+def _mark_best(rows: list[list], column: int) -> None:
+    """Mark the highest of several numbers in a column of some rows; none where all are equal."""
+    numbers: dict[int, float] = {}
+    for place, row in enumerate(rows):
+        with suppress(ValueError):
+            numbers[place] = float(str(getattr(row[column], "text", row[column])))
+    for place, value in numbers.items():
+        if value == max(numbers.values()) > min(numbers.values()):
+            cell = rows[place][column]
+            rows[place][column] = replace(cell if isinstance(cell, Cell) else Cell(cell), best=True)
 
 
 def _csv_text(value: object) -> object:

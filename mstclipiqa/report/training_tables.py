@@ -108,10 +108,15 @@ def parameters(results: Results) -> Table:
         "Method",
         *(results.title("recipes", recipe) for recipe in ordered(results.manifest, "recipes")),
     ]
+    dims = " or ".join(str(dim) for dim in sorted({entry["dim"] for entry in results.manifest["encoders"].values()}))
     return Table(
         "parameters",
         "Trainable parameters, counted on the trained models.",
         full,
         frame_of(shown, columns),
         numeric=tuple(columns[1:]),
+        notes=[
+            f"Counted here on features of {dims} dimensions. The claims on parameters count the same models on the 512 "
+            "dimensions of the paper’s encoders; the number of parameters grows with the dimensions."
+        ],
     )

@@ -7,8 +7,8 @@ import pytest
 from config_files import CLAIMS, PAPER_TABLES
 
 from mstclipiqa.model.variants import VARIANTS
-from mstclipiqa.report.ablations import CONTROLS, tables
-from mstclipiqa.report.paper import read_paper
+from mstclipiqa.report.ablations import tables
+from mstclipiqa.report.paper import CONTROLS, read_paper
 from mstclipiqa.report.results import read_results
 
 
@@ -24,7 +24,7 @@ def results(make_results):
 
 
 def test_every_control_exists():
-    assert set(CONTROLS[1]) <= set(VARIANTS)
+    assert set(CONTROLS) <= set(VARIANTS)
 
 
 def test_only_ablations_that_ran_are_shown_and_only_where_they_ran(results):
@@ -32,6 +32,17 @@ def test_only_ablations_that_ran_are_shown_and_only_where_they_ran(results):
     assert list(made) == ["ablation_ii", "ablation_controls"]
     assert set(made["ablation_ii"].full["variant"]) == {"linear-interpolation", "mst-clipiqa"}
     assert set(made["ablation_ii"].full["target"]) == {"quality"}
+
+
+def test_an_added_fusion_is_in_every_list(results):
+    own = results.metrics[results.metrics["variant"] == "fixed-gate"].assign(variant="my-fusion")
+    described = results.manifest["variants"] | {"my-fusion": {"title": "My fusion", "description": "added"}}
+    metrics = pd.concat([results.metrics, own], ignore_index=True)
+    added = replace(results, metrics=metrics, manifest={**results.manifest, "variants": described})
+    assert added.added == ["my-fusion"]
+    assert set(tables(added)["ablation_controls"].full["variant"]) == {"fixed-gate", "my-fusion", "mst-clipiqa"}
+    assert "my-fusion" in added.models and "my-fusion" in set(added.of_main_variants("quality")["variant"])
+    assert added.models_named == "the paper's two models and My fusion"
 
 
 def test_a_suite_of_the_two_models_has_no_ablations(make_results):
@@ -42,7 +53,7 @@ def test_variants_and_printed_rows_stand_in_the_papers_order(results):
     table = tables(results)["ablation_ii"]
     assert table.caption.startswith("Table II: fusion.")
     assert [str(cell) for cell in table.shown["", "Variant"]][-7:] == [
-        "Linear interpolation Linear Interpolation", "MST-CLIPIQA GFF",
+        "Linear interpolation printed as Linear Interpolation", "MST-CLIPIQA printed as GFF",
         "Linear Interpolation", "AdaptiveAvgPool", "AdaptiveMaxPool", "Cross Attention", "GFF",
     ]  # fmt: skip
     assert table.shown["AGIQA-3K, quality", "SRCC"].iloc[-1] == "0.9091"

@@ -149,9 +149,31 @@ def test_heading_sorts_words(open_page):
     page = open_page()
     groups = column(page, 0)
     long_table(page).get_by_role("button", name="Place").click()
-    assert column(page, 0) == [sorted(group) for group in groups]
+    assert column(page, 0) == [sorted(group, key=str.casefold) for group in groups]
     long_table(page).get_by_role("button", name="Place").click()
-    assert column(page, 0) == [sorted(group, reverse=True) for group in groups]
+    assert column(page, 0) == [sorted(group, key=str.casefold, reverse=True) for group in groups]
+
+
+def test_first_screen_shows_every_card(open_page):
+    page = open_page(viewport={"width": 1280, "height": 800})
+    boxes = [card.bounding_box() for card in page.locator(".card").all()]
+    assert len(boxes) == 6
+    assert max(box["y"] + box["height"] for box in boxes) <= 800
+
+
+def test_word_is_explained_where_it_is_tapped(open_page):
+    page = open_page()
+    word = page.get_by_role("button", name="protocol", exact=True).first
+    word.click()
+    assert page.locator("[popover]:visible").inner_text().startswith("protocol: How a benchmark is split")
+    assert word.get_attribute("title").startswith("How a benchmark is split")
+
+
+def test_contents_stay_in_sight_and_mark_the_section(open_page):
+    page = open_page()
+    page.locator("nav").get_by_text("Leakage").click()
+    page.locator("nav a[aria-current][href='#leakage']").wait_for()
+    assert page.locator("nav").bounding_box()["y"] == 0
 
 
 def test_nothing_is_wider_than_a_phone(open_page):
@@ -169,6 +191,6 @@ def test_axe_finds_no_barrier(open_page, theme):
 
 def test_without_scripts_everything_can_be_read(open_page):
     page = open_page(java_script_enabled=False)
-    assert page.get_by_role("button").count() == page.get_by_role("searchbox").count() == 0
+    assert page.locator("thead button").count() == page.get_by_role("searchbox").count() == 0
     assert page.locator("#claims").get_by_text("contradicted").first.is_visible()
     assert page.locator("img").first.is_visible()

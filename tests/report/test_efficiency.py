@@ -31,7 +31,7 @@ def test_times_on_a_cpu_are_multiples(costly):
     full, metadata = efficiency.costs(results)
     assert full["relative_1"].tolist() == [1.0, 1.25, 0.25] and full["relative_32"].tolist() == [1.0, 1.5, 0.25]
     shown = efficiency.efficiency(results).shown
-    assert not {"ms an image", "Images/s"} & set(shown.columns)
+    assert not {"ms per image", "Images/s"} & set(shown.columns)
     chosen = [metadata[key] for key in ("benchmark", "target", "protocol", "selection")]
     summary = summarise(results.metrics).set_index(
         ["benchmark", "target", "protocol", "selection", "variant", "metric"]
@@ -42,9 +42,15 @@ def test_times_on_a_cpu_are_multiples(costly):
     assert shown["SRCC"].astype(str).tolist()[2] == "—", "what was not run has no SRCC"
 
 
+def test_of_places_with_as_many_variants_the_first_target_is_taken(costly):
+    metadata = efficiency.costs(costly())[1]
+    assert (metadata["target"], metadata["protocol"]) == ("quality", "grouped3")
+    assert "quality of AGIQA-3K, grouped3, epoch chosen on validation" in efficiency.efficiency(costly()).caption
+
+
 def test_times_on_a_gpu_are_shown(costly):
     shown = efficiency.efficiency(costly("cuda")).shown
-    assert shown["Images/s"].tolist() == ["500", "333", "2,000"] and shown["ms an image"].tolist()[0] == "8.00"
+    assert shown["Images/s"].tolist() == ["500", "333", "2,000"] and shown["ms per image"].tolist()[0] == "8.00"
 
 
 def test_the_figure_has_what_was_run(costly, make_results):

@@ -3,10 +3,14 @@ import re
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
+from results_beside import write_curves
 
+from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.report import figures
+from mstclipiqa.report.canvas import INK
 from mstclipiqa.report.results import read_results
 
 
@@ -55,5 +59,23 @@ def test_inline_figures_follow_the_theme_and_share_no_id(make_results):
     assert ids[0] and not ids[0] & ids[1]
     for svg, own in zip(inline, ids, strict=True):
         assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg)) <= own
-        assert figures.INK not in svg and "currentColor" in svg
+        assert INK not in svg and "currentColor" in svg
         assert ElementTree.fromstring(str(svg)).get("aria-label").startswith("Scatter plots")
+
+
+def test_a_learning_rate_has_one_colour_in_every_panel(make_results, monkeypatch):
+    root = make_results(present={"agiqa-1k": 40, "agiqa-3k": 60})
+    write_curves(root)
+    frame, metadata = read_table(root / "curves.parquet")
+    own = frame[frame["recipe"] == frame["recipe"].iloc[0]]
+    lowest = own["learning_rate"].min()
+    other = own[own["learning_rate"] != lowest].assign(recipe="main_text")
+    one = metadata["learning_rates"][own["recipe"].iloc[0]]
+    metadata["learning_rates"]["main_text"], metadata["ridge"]["main_text"] = one, {"train": 0.5, "test": 0.5}
+    kept = frame[frame["recipe"] != "main_text"]
+    write_table(root / "curves.parquet", pd.concat([kept, other]), metadata)
+    palettes = []
+    monkeypatch.setattr(figures.sns, "lineplot", lambda *_, palette, **__: palettes.append(palette))
+    assert figures.learning_curves(read_results(root)) is not None
+    assert len(palettes) == 2 and lowest not in palettes[1]
+    assert all(palettes[0][rate] == colour for rate, colour in palettes[1].items())

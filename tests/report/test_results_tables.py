@@ -1,10 +1,12 @@
 import io
+import json
 import math
 
 import pandas as pd
 import pytest
 from config_files import PAPER_TABLES
 
+from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.base.names import TARGETS
 from mstclipiqa.report.data_tables import benchmarks
 from mstclipiqa.report.results import read_results
@@ -124,3 +126,17 @@ def test_absent_benchmarks_are_dashes_with_a_reason(make_results):
     listed = benchmarks(results).shown.set_index("Benchmark")
     assert str(listed.loc["PKU-AIGIQA-4K", "Status"]) == "absent no folder data/pku-aigiqa-4k"
     assert str(listed.loc["AGIQA-3K", "Images"]) == "60 of 61 rows"
+
+
+def test_two_recipes_with_equal_numbers_say_why(make_results):
+    root = make_results()
+    metrics, metadata = read_table(root / "metrics.parquet")
+    first = metrics[(metrics["recipe"] == "released_code") & (metrics["variant"] == "mst-clipiqa-star")]
+    others = metrics[(metrics["recipe"] != "main_text") | (metrics["variant"] != "mst-clipiqa-star")]
+    write_table(root / "metrics.parquet", pd.concat([others, first.assign(recipe="main_text")]), metadata)
+    manifest = json.loads((root / "manifest.json").read_text())
+    manifest["recipes"]["main_text"]["values"]["learnable_levels"] = True
+    manifest["recipes"]["released_code"]["values"]["learnable_levels"] = False
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    notes = [note for note in comparison(read_results(root), "quality").notes if "equal numbers" in note]
+    assert len(notes) == 1 and "for MST-CLIPIQA*: they differ in" in notes[0] and "learnable levels" in notes[0]

@@ -122,3 +122,13 @@ def test_upper_headings_and_groups_in_latex():
 def test_what_is_not_known_is_a_dash():
     frame = frame_of([{"A": "1"}, {"B": "2", "other": "left out"}], ["A", "B"])
     assert frame.values.tolist() == [["1", "—"], ["—", "2"]]
+
+
+def test_the_best_of_a_group_is_marked_and_a_tie_of_all_is_not():
+    shown = frame_of([{"SRCC": text} for text in ("0.9", "0.8", "—", "0.7", "0.7")], ["SRCC"])
+    groups = [Cell("a"), Cell("a"), Cell("a"), Cell("b"), Cell("b")]
+    table = Table("t", "Numbers: of two groups.", shown, shown, groups=groups, best=("SRCC",))
+    marked = [[getattr(cell, "best", False) for (cell,) in rows] for _, rows in table.grouped_rows]
+    assert marked == [[True, False, False], [False, False]]
+    assert table.heading == "Numbers"
+    assert [group.text for group in table.only([False, True, False, True, True]).groups] == ["a", "b", "b"]

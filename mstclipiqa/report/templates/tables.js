@@ -1,5 +1,6 @@
 // Long tables can be sorted by a click on a heading and filtered by words; without this script they are just tables.
-// Rows stay in their group, and what is no number comes last.
+// Rows stay in their group, and what is no number comes last. The contents show where one is, wide tables that they go
+// on, and a printed page has the evidence of the claims unfolded.
 "use strict";
 for (const table of document.querySelectorAll("table.long")) {
   const bodies = [...table.tBodies];
@@ -28,9 +29,11 @@ for (const table of document.querySelectorAll("table.long")) {
     const button = document.createElement("button");
     button.append(...head.childNodes);
     head.append(button);
+    // The best first: the highest where more is better, the least or the first word elsewhere.
+    const orders = head.dataset.best === "most" ? ["descending", "ascending"] : ["ascending", "descending"];
     button.addEventListener("click", () => {
-      const next = { ascending: "descending", descending: "none" };
-      sort(column, head, next[head.getAttribute("aria-sort")] ?? "ascending");
+      const next = orders.indexOf(head.getAttribute("aria-sort")) + 1;
+      sort(column, head, orders[next] ?? "none");
     });
   });
 
@@ -55,3 +58,31 @@ for (const table of document.querySelectorAll("table.long")) {
     count.textContent = shown === rows.length ? `${shown} rows` : `${shown} of ${rows.length} rows`;
   });
 }
+
+const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+const mark = new IntersectionObserver(
+  (entries) => {
+    for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+      for (const link of links.values()) link.removeAttribute("aria-current");
+      const link = links.get(target.id);
+      link.setAttribute("aria-current", "true");
+      const list = link.closest("ul");
+      list.scrollLeft = link.offsetLeft - list.offsetLeft - list.clientWidth / 2;
+    }
+  },
+  { rootMargin: "-15% 0px -80% 0px" },
+);
+for (const id of links.keys()) mark.observe(document.getElementById(id));
+
+const measure = new ResizeObserver((entries) => {
+  for (const { target } of entries) target.classList.toggle("wide", target.scrollWidth > target.clientWidth + 1);
+});
+for (const box of document.querySelectorAll(".scroll")) measure.observe(box);
+
+const evidence = [...document.querySelectorAll("details.evidence")];
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = evidence.filter((details) => !details.open);
+  for (const details of folded) details.open = true;
+});
+addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));

@@ -1,0 +1,147 @@
+"""The page's first screen: the headline claims as cards, and what is found without any measurement."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mstclipiqa.report.claims import CONTRADICTED, UNDECIDED, number, read_claims
+from mstclipiqa.report.paper import BEST_RIVAL
+from mstclipiqa.report.results import Results
+from mstclipiqa.report.table import span
+
+#: What decides a row of claims.json, by its kind; runs decide all others.
+SOURCES = {"arithmetic": "The paper’s own numbers", "parameters": "Counted here"}
+RUNS = "Runs here"
+
+#: The verdicts, the gravest first: a card shows the gravest that one of its claims has.
+GRAVITY = (
+    CONTRADICTED,
+    "not reproduced",
+    "inconclusive",
+    "direction only",
+    "reproduced",
+    "consistent",
+    *UNDECIDED,
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A headline claim: what is claimed, the gravest verdict, what each source says, and one line of evidence."""
+
+    title: str
+    claimed: str
+    verdict: str
+    found: list[tuple[str, str]]
+    evidence: str
+
+
+def cards(results: Results) -> list[Card]:
+    """A card per entry of the claims' `headline`; none without the claims or without claims.json."""
+    document = read_claims(results)
+    if document is None or not results.paper.claims:
+        return []
+    rows = document["claims"]
+    rows = rows[rows["counts"]].assign(of=rows["id"].str.partition("/")[0])
+    statements = {entry["id"]: entry["statement"] for entry in results.paper.claims["statements"]}
+    return [
+        _card(entry["title"], statements[entry["statements"][0]], of_card)
+        for entry in results.paper.claims["headline"]
+        if len(of_card := rows[rows["of"].isin(entry["statements"])])
+    ]
+
+
+def _card(title: str, claimed: str, rows: pd.DataFrame) -> Card:
+    source = rows["kind"].map(SOURCES).fillna(RUNS)
+    found = [(name, _found(rows[source == name])) for name in (*SOURCES.values(), RUNS) if (source == name).any()]
+    grave = rows[rows["verdict"] == _gravest(rows)]
+    # The row that is furthest from what is claimed; points are hundredths.
+    off = (grave["measured"].astype(float) - grave["claimed"].astype(float).fillna(0)).abs()
+    row = grave.loc[(off / grave["unit"].map({"points": 100}).fillna(1)).fillna(-1).idxmax()]
+    return Card(title, claimed, row["verdict"], found, f"{row['statement']} Found: {row['reason']}.")
+
+
+def _gravest(rows: pd.DataFrame) -> str:
+    return min(rows["verdict"], key=GRAVITY.index)
+
+
+def _found(rows: pd.DataFrame) -> str:
+    """The gravest verdict of some rows and how many have it; why, where none is decided."""
+    verdict = _gravest(rows)
+    same = rows[rows["verdict"] == verdict]
+    number_of = f"{verdict}, {len(same)} of {len(rows)}" if len(rows) > 1 else verdict
+    if verdict not in UNDECIDED:
+        return number_of
+    ((reason, _),) = Counter(same["reason"]).most_common(1)
+    return f"{verdict} ({reason})"
+
+
+def findings(results: Results) -> list[str]:
+    """What is found from the paper's numbers, from what others published, from counts and from the label files."""
+    document = read_claims(results)
+    if document is None:
+        return []
+    rows = document["claims"][document["claims"]["counts"]]
+    like = document["like_for_like"]
+    made = [_gains(rows), _parameters(document), _leakage(results, like["protocol"]), _rival(results, rows)]
+    return [finding for finding in made if finding]
+
+
+def _gains(rows: pd.DataFrame) -> str:
+    gains = rows[(rows["kind"] == "arithmetic") & (rows["unit"] == "points")]
+    wrong = gains[gains["verdict"] == CONTRADICTED]
+    if wrong.empty:
+        return ""
+    pairs = ", ".join(f"{number(row, 'claimed').split()[0]} is {number(row, 'measured').split()[0]}"
+                      for row in wrong.to_dict("records") if row["metric"] == "srcc")  # fmt: skip
+    return (
+        f"{len(wrong)} of the {len(gains)} gains that the text states are not those of the paper’s own tables. "
+        f"In points of SRCC: {pairs}."
+    )
+
+
+def _parameters(document: dict) -> str:
+    rows = document["claims"]
+    rows = rows[rows["counts"] & (rows["kind"] == "parameters") & (rows["claimed"] == 8e5)]
+    if rows.empty:
+        return ""
+    counted = " and ".join(f"{row.measured / 1e6:.2f} M" for row in rows.itertuples())
+    recipe = document["recipes"][rows["recipe"].iloc[0]]
+    return f"{counted} parameters are trained, without and with the prompt ({recipe}); the paper says about 0.8 M."
+
+
+def _leakage(results: Results, protocol: str) -> str:
+    """The share of test images whose prompt is in training too; drawn images say nothing of it."""
+    real = {name: splits for name, splits in results.splits.items() if name not in results.synthetic}
+    shares = pd.Series(
+        {
+            results.title("benchmarks", name): 100 * split["test_images_with_prompt_in_train"] / split["test"]
+            for name, splits in real.items()
+            for split in splits["protocols"].get(protocol, [])[:1]
+        },
+        dtype=float,
+    )
+    if shares.empty:
+        return ""
+    parts = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
+    return f"Test images whose prompt was also in training under {protocol}: {parts}."
+
+
+def _rival(results: Results, rows: pd.DataFrame) -> str:
+    """How far the SRCC of the best rival spreads over published splits, beside the gains over it."""
+    prior = results.paper.prior
+    prior = prior[(prior["method"] == BEST_RIVAL) & (prior["target"] == "quality") & (prior["standing"] != "doubted")]
+    several = prior[prior["split"] != ""].drop_duplicates(["benchmark", "split"]).groupby("benchmark", sort=False)
+    spreads = several["srcc"].agg(["std", "size"])
+    spreads = spreads[spreads["size"] > 2]
+    gains = rows[(rows["kind"] == "gain") & rows["place"].str.endswith("Table IV") & (rows["metric"] == "srcc")]
+    if spreads.empty or gains.empty:
+        return ""
+    parts = ", ".join(f"{row.std:.4f} on {results.title('benchmarks', name)}"
+                      for name, row in zip(spreads.index, spreads.itertuples(), strict=True))  # fmt: skip
+    claimed = span(gains["claimed"] / 100, "{:.4f}")
+    return (
+        f"Another split alone moves {BEST_RIVAL}’s SRCC by {parts} (SD of {span(spreads['size'])} published splits); "
+        f"the stated gains over it are {claimed}."
+    )
