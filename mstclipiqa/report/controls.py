@@ -7,9 +7,9 @@ import pandas as pd
 
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import CURVES, TRANSFER, ResultsFile
-from mstclipiqa.base.names import SELECTIONS, TARGETS
+from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
 from mstclipiqa.base.words import spread
-from mstclipiqa.model.variants import get_variant
+from mstclipiqa.model.variants import OWN, PROMPT, VARIANTS, get_variant
 from mstclipiqa.report.paper import PAPER
 from mstclipiqa.report.results import Results, cautions, ordered
 from mstclipiqa.report.results_tables import printed_numbers
@@ -19,6 +19,13 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 RIVAL = "ridge on f_c and f_f"
 
 METRICS = ("srcc", "plcc")
+
+#: MST-CLIPIQA* with other prompts than an image's own, or none.
+OTHER_PROMPTS = [
+    name
+    for name, variant in VARIANTS.items()
+    if variant.head == PROMPT and variant.fusion == VARIANTS[MODELS[1]].fusion and variant.prompts != OWN
+]
 
 
 def read(results: Results, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
@@ -160,6 +167,75 @@ def heads_against_ridge(results: Results) -> Table | None:
     )
 
 
+# Does the prompt matter?
+
+
+def prompts(results: Results) -> Table | None:
+    """SRCC of MST-CLIPIQA* with its own and with other prompts, and what the own one gains over each."""
+    if not results.statistics:
+        return None
+    named = (*MODELS[::-1], *OTHER_PROMPTS)
+    means = results.statistics["intervals"]
+    means = means[results.is_main(means) & means["variant"].isin(named)]
+    others = means["variant"].isin(OTHER_PROMPTS)
+    if not others.any():
+        return None
+    place = ["target", "protocol", "selection", "recipe", "benchmark"]
+    means = means[others.groupby([means[key] for key in place]).transform("any")]
+    gains = results.statistics["comparisons"]
+    gains = gains[(gains["variant"] == MODELS[1]) & (gains["metric"] == "srcc")]
+    gains = gains[[*place, "against", "difference", "low", "high"]].rename(columns={"against": "other"})
+    full = means.rename(columns={"variant": "other"}).merge(gains, how="left", on=[*place, "other"])
+    full = full[[*place, "other", "runs", "srcc", "difference", "low", "high"]].rename(columns={"other": "variant"})
+    titles = {name: results.title("benchmarks", name) for name in results.among("benchmark", full)}
+    shown, groups = [], []
+    for (target, protocol, selection, recipe), rows in full.groupby(place[:-1], sort=False):
+        for variant in (name for name in named if name in set(rows["variant"])):
+            cells: dict[tuple[str, str], str | Cell] = {("", "Model and prompt"): results.title("variants", variant)}
+            for row in rows[rows["variant"] == variant].to_dict("records"):
+                title = titles[row["benchmark"]]
+                cells[title, "SRCC"] = f"{row['srcc']:.4f}"
+                if variant != MODELS[1] and pd.notna(row["difference"]):
+                    limits = f"[{row['low']:+.4f}, {row['high']:+.4f}]" if pd.notna(row["low"]) else "no interval"
+                    cells[title, "Gain of the true prompt"] = Cell(f"{row['difference']:+.4f}", limits)
+            shown.append(cells)
+            heading = f"{target.capitalize()}: {protocol}, {SELECTIONS[selection]}"
+            groups.append(Cell(f"{heading}; recipe {results.title('recipes', recipe)}"))
+    stub = ("", "Model and prompt")
+    columns = [stub, *((title, name) for title in titles.values() for name in ("SRCC", "Gain of the true prompt"))]
+    present = [name for name in named if name in set(full["variant"])]
+    return Table(
+        "prompts",
+        f"Does the prompt matter? {results.title('variants', MODELS[1])} with each image's own prompt, with others and "
+        "without: mean SRCC, and what the own prompt gains over each on the same splits and seeds, with its 95 % "
+        "interval.",
+        full,
+        frame_of(shown, columns),
+        numeric=tuple(columns[1:]),
+        groups=groups,
+        grouped_by="Target, protocol, selection and recipe",
+        notes=[
+            _what_prompts_show(full[full["variant"].isin(OTHER_PROMPTS)]),
+            *(f"{results.title('variants', name)}: {results.manifest['variants'][name]['description']}."
+              for name in present if name in OTHER_PROMPTS),
+            *cautions(results, titles),
+        ],
+    )  # fmt: skip
+
+
+def _what_prompts_show(gains: pd.DataFrame) -> str:
+    """The sentence that the intervals of the true prompt's gains amount to."""
+    known = gains.dropna(subset=["low", "high"])
+    above, below = int((known["low"] > 0).sum()), int((known["high"] < 0).sum())
+    said = (
+        f"Of {len(known)} gains of the true prompt over another prompt or none, {above} have an interval above 0, "
+        f"{below} one below 0, and {len(known) - above - below} one that holds 0."
+    )
+    if len(known) and not above:
+        return f"{said} Nothing here says that what a prompt says matters."
+    return said
+
+
 # Is the recipe enough?
 
 
@@ -260,4 +336,4 @@ def transfer(results: Results) -> Table | None:
     )
 
 
-TABLES = (baselines, heads_against_ridge, learning_rates, transfer)
+TABLES = (baselines, heads_against_ridge, prompts, learning_rates, transfer)
