@@ -50,6 +50,7 @@ def test_heads_stand_beside_their_rivals_at_an_honest_epoch(root):
     headings = {group.text: group.note for group in table.groups}
     assert headings["Quality, lab-seed1"] == "heads at the last epoch"
     assert list(headings)[:2] == ["Quality, lab-seed1", "Quality, grouped3"]
+    assert any("Chosen for ridge on f_c and f_f: 3 to 30." in note for note in table.notes)
 
 
 def test_what_has_no_number_says_why(root):
