@@ -1,4 +1,4 @@
-"""What the heads are held against: ridge regression on features, zero-shot scores, and means over groups."""
+"""What the heads are held against: ridge on features, zero-shot scores, means over groups, and raters' noise."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mstclipiqa.analyses.noise_ceiling import noise_ceilings
 from mstclipiqa.analyses.ridge import find_groupings, penalty_of_split, ridge
 from mstclipiqa.analyses.zero_shot import zero_shot_scores
 from mstclipiqa.base.errors import FailedRunError, InputError
@@ -168,9 +169,10 @@ def score_files(files: BaselineFiles) -> tuple[pd.DataFrame, dict]:
     stores = {name: load_features(getattr(files, name)) for name in ("coarse", "fine", "statistics", "paired")}
     texts = load_texts(files.prompts), load_texts(files.texts)
     predictors = all_predictors(samples, stores, *texts, find_groupings(samples))
-    rows, left_out, penalties = score_predictors(
-        predictors, samples, SPLITS.read(files.splits)[0], list(card["ranges"])
-    )
+    splits, targets = SPLITS.read(files.splits)[0], list(card["ranges"])
+    rows, left_out, penalties = score_predictors(predictors, samples, splits, targets)
+    ceilings = noise_ceilings(samples, splits, targets)
+    rows = pd.concat([rows, ceilings], ignore_index=True) if len(ceilings) else rows
     metadata = {"benchmark": card["benchmark"], "synthetic": card["synthetic"], "penalties": penalties}
     encoders = {name: store.metadata["encoder"] for name, store in stores.items()}
     return rows, metadata | {"encoders": encoders, "left_out": left_out}

@@ -108,6 +108,9 @@ def baselines(results: Results) -> Table | None:
             "2.5 max(cos, 0) of image and prompt, meant for correspondence and shown for context elsewhere.",
             "Generator mean and prompt mean look at no image: the mean training MOS of the test image's generator, or "
             "prompt; of all training images where that is not among them.",
+            "A noise ceiling is no rival: it is what raters' noise allows the true scores themselves, by simulation "
+            "from the published SD over raters. How many ratings an MOS is the mean of is in no label file, "
+            "so it is given for several; pages on AGIQA-3K say 21.",
             "Neither heads nor rivals choose anything on a test image here.",
             *_left_out(results, titles),
             *cautions(results, titles),
