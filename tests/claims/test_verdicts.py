@@ -11,6 +11,7 @@ from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS, RECIPES
 from results_tables import table_of
 from scipy import stats
 
+from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import write_table
 from mstclipiqa.base.layout import COMPARISONS, INTERVALS, METRICS
@@ -326,7 +327,8 @@ def test_the_document_is_json_and_the_same_again(results):
     document = json.loads(first)
     (row,) = [r for r in document["claims"] if r["id"] == QUALITY and r["recipe"] == "released_code"]
     assert (row["measured"], row["leakage"], row["verdict"]) == (pytest.approx(0.907), 0.75, REPRODUCED)
-    assert set(document["recipes"]) == {path.stem for path in RECIPES.glob("*.yaml")}
+    asked = read_yaml(CLAIMS)["recipes"]
+    assert set(document["recipes"]) == set(asked) < {path.stem for path in RECIPES.glob("*.yaml")}
     # Every claim counts once.
     counts = Counter(r["id"] for r in document["claims"] if r["counts"])
     assert set(counts.values()) == {1} and set(counts) == {r["id"] for r in document["claims"]}
