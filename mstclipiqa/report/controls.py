@@ -224,7 +224,7 @@ def prompts(results: Results) -> Table | None:
     present = [name for name in named if name in set(full["variant"])]
     return Table(
         "prompts",
-        f"Does the prompt matter? {results.title('variants', MODELS[1])} with each image's own prompt, with others and "
+        f"Does the prompt matter? {VARIANTS[MODELS[1]].title} with each image's own prompt, with others and "
         "without: mean SRCC, and what the own prompt gains over each on the same splits and seeds, with its 95 % "
         "interval.",
         full,
@@ -244,12 +244,14 @@ def prompts(results: Results) -> Table | None:
 def _what_prompts_show(gains: pd.DataFrame) -> str:
     """The sentence that the intervals of the true prompt's gains amount to."""
     known = gains.dropna(subset=["low", "high"])
+    if known.empty:
+        return "No gain of the true prompt has an interval here: that takes several seeds, or splits."
     above, below = int((known["low"] > 0).sum()), int((known["high"] < 0).sum())
     said = (
         f"Of {len(known)} gains of the true prompt over another prompt or none, {above} have an interval above 0, "
         f"{below} one below 0, and {len(known) - above - below} one that holds 0."
     )
-    if len(known) and not above:
+    if not above:
         return f"{said} Nothing here says that what a prompt says matters."
     return said
 

@@ -141,6 +141,14 @@ def test_where_no_interval_is_above_0_nothing_says_that_the_prompt_matters(make_
     assert controls.prompts(read_results(root)).notes[0].endswith("Nothing here says that what a prompt says matters.")
 
 
+def test_other_prompts_are_shown_without_the_true_one(make_results):
+    root = make_results(variants=[PERMUTED])
+    write_prompts(root, {PERMUTED: (0.0, 0.0, 0.0)})
+    table = controls.prompts(read_results(root))
+    assert {str(cell) for cell in table.shown["AGIQA-3K", "Gain of the true prompt"]} == {"—"}
+    assert table.notes[0] == "No gain of the true prompt has an interval here: that takes several seeds, or splits."
+
+
 def test_without_other_prompts_there_is_no_table_of_them(make_results):
     root = make_results()
     write_prompts(root, {"mst-clipiqa": (0.1, 0.0, 0.2)})
