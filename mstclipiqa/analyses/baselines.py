@@ -1,17 +1,19 @@
-"""What the heads are held against: ridge regression on features, zero-shot scores, and means over groups."""
+"""What the heads are held against: ridge on features, zero-shot scores, means over groups, and raters' noise."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.analyses.ridge import PENALTY, ridge
+from mstclipiqa.analyses.noise_ceiling import noise_ceilings
+from mstclipiqa.analyses.ridge import find_groupings, penalty_of_split, ridge
 from mstclipiqa.analyses.zero_shot import zero_shot_scores
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.layout import BASELINES, SAMPLES, SPLITS
-from mstclipiqa.base.names import TEST, TRAIN, VAL
+from mstclipiqa.base.names import TEST, TRAIN
 from mstclipiqa.base.words import mean_and_sd
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.encoders.statistics import NAMES
@@ -28,8 +30,15 @@ SOURCES: dict[str, dict[str, slice | list[int]]] = {
 }
 
 
+class Predicted(NamedTuple):
+    """The predictions (m,) of the test images, and the penalty that was chosen for them, where there is one."""
+
+    mos: np.ndarray
+    penalty: float | None = None
+
+
 #: (train, test, MOS): masks (N,) of images and the MOS (N,) of them all -> predictions of the test images.
-Predictor = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Predictor = Callable[[np.ndarray, np.ndarray, np.ndarray], Predicted]
 
 
 def lacking(stores: Iterable[str]) -> list[str]:
@@ -37,11 +46,17 @@ def lacking(stores: Iterable[str]) -> list[str]:
     return [source for source, parts in SOURCES.items() if not parts.keys() <= set(stores)]
 
 
-def ridge_predictors(stores: dict[str, ImageFeatures]) -> dict[str, Predictor]:
-    """Ridge regression on each of SOURCES that the `stores` allow: coarse, fine and, of images, statistics."""
+def ridge_predictors(stores: dict[str, ImageFeatures], groupings: Sequence[np.ndarray] = ()) -> dict[str, Predictor]:
+    """Ridge regression on each of SOURCES that the `stores` allow: coarse, fine and, of images, statistics. The
+    penalty is chosen on the training images, by inner folds that keep whole those of the `groupings` (N,) that the split
+    does."""
 
     def on(features: np.ndarray) -> Predictor:
-        return lambda train, test, mos: ridge(features[train], mos[train], features[test])
+        def predict(train: np.ndarray, test: np.ndarray, mos: np.ndarray) -> Predicted:
+            penalty = penalty_of_split(features, mos, train, test, groupings)
+            return Predicted(ridge(features[train], mos[train], features[test], penalty), penalty)
+
+        return predict
 
     return {
         source: on(
@@ -54,7 +69,7 @@ def ridge_predictors(stores: dict[str, ImageFeatures]) -> dict[str, Predictor]:
 
 def fixed(scores: np.ndarray) -> Predictor:
     """The predictor that gives each image its score, whatever it is trained on."""
-    return lambda train, test, mos: scores[test]
+    return lambda train, test, mos: Predicted(scores[test])
 
 
 # Means over groups
@@ -63,9 +78,9 @@ def fixed(scores: np.ndarray) -> Predictor:
 def group_mean(groups: pd.Series) -> Predictor:
     """Predicts the mean training MOS of an image's group, or of all where its group is not in training."""
 
-    def predict(train: np.ndarray, test: np.ndarray, mos: np.ndarray) -> np.ndarray:
+    def predict(train: np.ndarray, test: np.ndarray, mos: np.ndarray) -> Predicted:
         means = pd.Series(mos[train]).groupby(groups[train].to_numpy()).mean()
-        return groups[test].map(means).fillna(mos[train].mean()).to_numpy(float)
+        return Predicted(groups[test].map(means).fillna(mos[train].mean()).to_numpy(float))
 
     return predict
 
@@ -82,16 +97,21 @@ def mean_predictors(samples: pd.DataFrame) -> dict[str, Predictor]:
 
 
 def all_predictors(
-    samples: pd.DataFrame, stores: dict[str, ImageFeatures], prompts: TextFeatures, texts: TextFeatures
+    samples: pd.DataFrame,
+    stores: dict[str, ImageFeatures],
+    prompts: TextFeatures,
+    texts: TextFeatures,
+    groupings: Sequence[np.ndarray] = (),
 ) -> dict[str, Predictor]:
     """Every baseline by name. `stores` are coarse, fine, statistics, and `paired`, the image features of the CLIP whose
-    text tower encoded `prompts` and `texts`. Raises InputError where a store is of other images than the samples."""
+    text tower encoded `prompts` and `texts`; `groupings` are as for `ridge_predictors`. Raises InputError where a
+    store is of other images than the samples."""
     for name, store in stores.items():
         if store.images != samples["image"].tolist():
             raise InputError(f"{name} features are of other images than the samples table; extract them again")
     scores = zero_shot_scores(samples["prompt"], stores["paired"], prompts, texts)
     return {
-        **ridge_predictors(stores),
+        **ridge_predictors(stores, groupings),
         **{source: fixed(values) for source, values in scores.items()},
         **mean_predictors(samples),
     }
@@ -99,23 +119,26 @@ def all_predictors(
 
 def score_predictors(
     predictors: dict[str, Predictor], samples: pd.DataFrame, splits: pd.DataFrame, targets: list[str]
-) -> tuple[pd.DataFrame, list[dict]]:
-    """SRCC and PLCC of every predictor on the test images of every split, and what was left out.
+) -> tuple[pd.DataFrame, list[dict], list[dict]]:
+    """SRCC and PLCC of every predictor on the test images of every split, what was left out, and chosen penalties.
 
-    The table has a row per source, target, protocol and split. All images of a split but those for testing are
-    trained on, the ones for validation too: nothing is chosen. A prediction that is the same for every test image
-    has no correlation: it has no row, and is named among the left out with its splits. Raises FailedRunError, which
-    names the split, where MOS are constant or a prediction is not finite.
+    The table has a row per source, target, protocol and split. What heads are trained on is trained on, and so no
+    image for validation. A prediction that is the same for every test image has no correlation: it has no row, and is
+    named among the left out with its splits. The penalties are those of a source, target and protocol, by split.
+    Raises FailedRunError, which names the split, where MOS are constant or a prediction is not finite.
     """
     rows = []
     constant: dict[tuple[str, str, str], list[int]] = {}
+    chosen: dict[tuple[str, str, str], dict[str, float]] = {}
     for source, predict in predictors.items():
         for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True):
             roles = group.set_index("image")["role"].reindex(samples["image"])
-            train, test = roles.isin([TRAIN, VAL]).to_numpy(), (roles == TEST).to_numpy()
+            train, test = (roles == TRAIN).to_numpy(), (roles == TEST).to_numpy()
             for target in targets:
                 mos = samples[target].to_numpy(float)
-                predicted = predict(train, test, mos)
+                predicted, penalty = predict(train, test, mos)
+                if penalty is not None:
+                    chosen.setdefault((source, target, protocol), {})[str(split)] = penalty
                 if np.ptp(predicted) == 0:
                     constant.setdefault((source, target, protocol), []).append(int(split))
                     continue
@@ -125,11 +148,11 @@ def score_predictors(
                     place = f"{samples['benchmark'].iloc[0]} {target}, {protocol}, split {split}"
                     raise FailedRunError(f"{source} of {place}: {error}") from None
                 rows.append((source, target, protocol, int(split), int(test.sum()), *scores))
-    left_out = [
-        dict(zip(("source", "target", "protocol"), key, strict=True)) | {"splits": numbers}
-        for key, numbers in constant.items()
-    ]
-    return pd.DataFrame(rows, columns=list(BASELINES.columns)), left_out
+    left_out, penalties = (
+        [dict(zip(("source", "target", "protocol"), key, strict=True)) | {name: value} for key, value in found.items()]
+        for name, found in (("splits", constant), ("by_split", chosen))
+    )
+    return pd.DataFrame(rows, columns=list(BASELINES.columns)), left_out, penalties
 
 
 @dataclass(frozen=True)
@@ -152,11 +175,15 @@ def score_files(files: BaselineFiles) -> tuple[pd.DataFrame, dict]:
     samples, card = SAMPLES.read(files.samples)
     places = {"coarse": files.coarse, "fine": files.fine, "statistics": files.statistics, "paired": files.paired}
     stores = {name: load_features(path) for name, path in places.items() if path}
-    predictors = all_predictors(samples, stores, load_texts(files.prompts), load_texts(files.texts))
-    rows, left_out = score_predictors(predictors, samples, SPLITS.read(files.splits)[0], list(card["ranges"]))
-    metadata = {"benchmark": card["benchmark"], "synthetic": card["synthetic"], "penalty": PENALTY}
-    metadata["encoders"] = {name: store.metadata["encoder"] for name, store in stores.items()}
-    return rows, metadata | {"left_out": left_out, "need_images": lacking(stores)}
+    texts = load_texts(files.prompts), load_texts(files.texts)
+    predictors = all_predictors(samples, stores, *texts, find_groupings(samples))
+    splits, targets = SPLITS.read(files.splits)[0], list(card["ranges"])
+    rows, left_out, penalties = score_predictors(predictors, samples, splits, targets)
+    ceilings = noise_ceilings(samples, splits, targets)
+    rows = pd.concat([rows, ceilings], ignore_index=True) if len(ceilings) else rows
+    metadata = {"benchmark": card["benchmark"], "synthetic": card["synthetic"], "penalties": penalties}
+    encoders = {name: store.metadata["encoder"] for name, store in stores.items()}
+    return rows, metadata | {"encoders": encoders, "left_out": left_out, "need_images": lacking(stores)}
 
 
 def baselines_from_files(output: Path, files: BaselineFiles) -> list[str]:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mstclipiqa.analyses.ridge import ridge
+from mstclipiqa.analyses.ridge import find_groupings, penalty_of_split, ridge
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.fingerprint import fingerprint
-from mstclipiqa.base.layout import CURVES, SPLITS
+from mstclipiqa.base.layout import CURVES, SAMPLES, SPLITS
 from mstclipiqa.base.names import MODELS, QUALITY, TEST, TRAIN
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
@@ -68,10 +68,12 @@ def follow(
     return curve, None
 
 
-def ridge_ceiling(data: Dataset, roles: np.ndarray) -> dict[str, float]:
-    """SRCC by role of ridge regression on f_c and f_f, fitted to the training images alone."""
+def ridge_ceiling(data: Dataset, roles: np.ndarray, groupings: Sequence[np.ndarray] = ()) -> dict[str, float]:
+    """SRCC by role of ridge regression on f_c and f_f, fitted to the training images alone, the penalty chosen among
+    them; inner folds keep whole those of the `groupings` (N,) that the split does."""
     features, train = torch.cat([data.f_c, data.f_f], dim=1).double().numpy(), roles == TRAIN
-    fitted = ridge(features[train], data.mos[train], features)
+    penalty = penalty_of_split(features, data.mos, train, roles == TEST, groupings)
+    fitted = ridge(features[train], data.mos[train], features, penalty)
     return {role: srcc(fitted[roles == role], data.mos[roles == role]) for role in (TRAIN, TEST)}
 
 
@@ -98,7 +100,7 @@ def curves_from_files(
         data, card = read_dataset(files, TARGET, case.recipe)
         read.append((case.recipe, data, load_texts(case.levels)))
     metadata = {name: card[name] for name in ("benchmark", "synthetic")}
-    run_curves(output, SPLITS.read(splits)[0], read, seed, metadata)
+    run_curves(output, SPLITS.read(splits)[0], read, seed, metadata, find_groupings(SAMPLES.read(samples)[0]))
 
 
 def run_curves(
@@ -107,8 +109,10 @@ def run_curves(
     cases: list[tuple[Recipe, Dataset, TextFeatures]],
     seed: int,
     metadata: dict,
+    groupings: Sequence[np.ndarray] = (),
 ) -> None:
     """Follow every recipe, on its dataset and level texts, at every rate of its sweep; write the table `output`.
+    `groupings` are as for `ridge_ceiling`.
 
     The metadata have the split, each recipe's own rate and its ridge, and the runs that stopped early, with the reason.
     Raises FailedRunError, which names the split, where the ridge has no correlation.
@@ -121,7 +125,7 @@ def run_curves(
         roles = roles_of(data, splits, protocol, split)
         if recipe.name not in ridges:
             try:
-                ridges[recipe.name] = ridge_ceiling(data, roles)
+                ridges[recipe.name] = ridge_ceiling(data, roles, groupings)
             except FailedRunError as error:
                 place = f"{metadata['benchmark']} {TARGET} {recipe.name}, {protocol}, split {split}"
                 raise FailedRunError(f"ridge beside the curves of {place}: {error}") from None

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mstclipiqa.analyses.ridge import ridge
+from mstclipiqa.analyses.ridge import find_groupings, penalty_of_split, ridge
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.fingerprint import fingerprint
-from mstclipiqa.base.layout import SPLITS, TRANSFER
+from mstclipiqa.base.layout import SAMPLES, SPLITS, TRANSFER
 from mstclipiqa.base.names import LAST, MODELS, QUALITY, TEST, TRAIN
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
@@ -31,18 +31,20 @@ Predictions = dict[str, tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Source:
-    """A benchmark to train on and to be applied to: its dataset, and its images' roles (N,) in the split to train."""
+    """A benchmark to train on and to be applied to: its dataset, and its images' roles (N,) in the split to train;
+    ridge's inner folds keep whole those of the `groupings` (N,) that the split does."""
 
     data: Dataset
     roles: np.ndarray
     protocol: str
+    groupings: Sequence[np.ndarray] = ()
 
 
-def make_source(data: Dataset, splits: pd.DataFrame, name: str) -> Source:
+def make_source(data: Dataset, splits: pd.DataFrame, name: str, groupings: Sequence[np.ndarray] = ()) -> Source:
     """The benchmark `name` with the first protocol's first split. Raises InputError as `roles_of` does."""
     protocol, split = first_split(splits)
     try:
-        return Source(data, roles_of(data, splits, protocol, split), protocol)
+        return Source(data, roles_of(data, splits, protocol, split), protocol, groupings)
     except InputError as error:
         raise InputError(f"{name}, {error}") from None
 
@@ -75,10 +77,12 @@ def apply_ridge(sources: dict[str, Source], name: str) -> Predictions:
         for other, source in sources.items()
     }
     roles, mos = sources[name].roles, sources[name].data.mos
+    train = roles == TRAIN
+    penalty = penalty_of_split(features[name], mos, train, roles == TEST, sources[name].groupings)
     found = {}
     for other, source in sources.items():
         asked = roles == TEST if other == name else slice(None)
-        predicted = ridge(features[name][roles == TRAIN], mos[roles == TRAIN], features[other][asked])
+        predicted = ridge(features[name][train], mos[train], features[other][asked], penalty)
         found[other] = predicted, source.data.mos[asked]
     return found
 
@@ -90,7 +94,8 @@ def transfer_from_files(
     read = {}
     for files, splits in sources:
         data, card = read_dataset(files, TARGET, recipe)
-        read[card["benchmark"]] = make_source(data, SPLITS.read(splits)[0], card["benchmark"])
+        groupings = find_groupings(SAMPLES.read(files.samples)[0])
+        read[card["benchmark"]] = make_source(data, SPLITS.read(splits)[0], card["benchmark"], groupings)
     run_transfer(output, read, recipe, load_texts(levels), seed)
 
 

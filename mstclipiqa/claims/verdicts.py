@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from mstclipiqa.claims.rules import (
     judge_number,
     judge_ordering,
 )
-from mstclipiqa.claims.suite import Suite, other_encoders, read_suite
+from mstclipiqa.claims.suite import CELL, Suite, other_encoders, read_suite
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.evaluation.paired_tests import holm
 from mstclipiqa.model.recipes import Recipe
@@ -180,6 +181,8 @@ def claims_document(
     paper = read_paper(claims, paper_tables, prior_results)
     document, expanded = paper.document, load_claims(claims, paper_tables, prior_results)
     suite = read_suite(Path(results), recipes)
+    asked = {*document["recipes"], *(key[CELL.index("recipe")] for key in suite.cells)}
+    suite = replace(suite, recipes={name: recipe for name, recipe in suite.recipes.items() if name in asked})
     rows = decide(expanded, document, suite)
     keys = ("source", "like_for_like", "rules", "margins")
     return {key: document[key] for key in keys} | {

@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.base.names import TEST, TRAIN, UNUSED, VAL
 from mstclipiqa.base.text import printable
 from mstclipiqa.data.benchmarks import BENCHMARKS
-from mstclipiqa.data.benchmarks.benchmark import shuffled_rows
+from mstclipiqa.data.benchmarks.benchmark import KINDS, shuffled_rows
 from mstclipiqa.data.label_files import MOST_ROWS, first_row, read_delimited
 from mstclipiqa.data.leakage import SAME_TEST, Likeness, count_once
 
-#: Seeds the grouped and the random splits, so that split k is the same whatever their number.
-GROUPED_SEED, RANDOM_SEED = 16799, 2606
+#: Seeds the grouped and the random splits, so that split k is the same whatever their number; and those by generator.
+GROUPED_SEED, RANDOM_SEED, GENERATOR_SEED = 16799, 2606, 1999
+
+#: Images that a generator or kind needs to be tested by itself: half of them are.
+FEWEST_OF_GENERATOR = 20
 
 #: Seeds the released code's split.
 RELEASED_SEED = 42
@@ -138,6 +142,57 @@ def random_splits(samples: pd.DataFrame, count: int, _: Mapping[str, Any]) -> It
         yield roles
 
 
+def leave_generator_out_splits(samples: pd.DataFrame, _: int, card: Mapping[str, Any]) -> Iterator[Roles]:
+    """For each generator in turn: half of its images tested, others' trained on. None where there is one generator."""
+    yield from _by_generator(samples, seen=False)
+
+
+def generator_seen_splits(samples: pd.DataFrame, _: int, card: Mapping[str, Any]) -> Iterator[Roles]:
+    """The same test images, and as many trained on, the other half of the generator's own among them."""
+    yield from _by_generator(samples, seen=True)
+
+
+def _by_generator(samples: pd.DataFrame, seen: bool) -> Iterator[Roles]:
+    """A split for each generator of enough images, in the order of their names. All train on equally many images: as
+    many as the others of the most frequent one have."""
+    sizes = samples["generator"].value_counts().sort_index()
+    for number, name in enumerate(sizes[sizes >= FEWEST_OF_GENERATOR].index if len(sizes) > 1 else ()):
+        rng = np.random.default_rng([GENERATOR_SEED, number])
+        is_own = (samples["generator"] == name).to_numpy()
+        own, others = (rng.permutation(np.flatnonzero(rows)) for rows in (is_own, ~is_own))
+        half, count = len(own) // 2, len(samples) - sizes.max()
+        yield _roles_of(samples, np.concatenate([own[half:], others] if seen else [others])[:count], own[:half])
+
+
+def gan_to_diffusion_splits(samples: pd.DataFrame, _: int, card: Mapping[str, Any]) -> Iterator[Roles]:
+    """GANs' images trained on, diffusion models' tested. None where either kind is missing."""
+    yield from _by_kind(samples, "GAN")
+
+
+def diffusion_to_diffusion_splits(samples: pd.DataFrame, _: int, card: Mapping[str, Any]) -> Iterator[Roles]:
+    """The same test images, and as many trained on, of diffusion models."""
+    yield from _by_kind(samples, "diffusion")
+
+
+def _by_kind(samples: pd.DataFrame, trained: str) -> Iterator[Roles]:
+    """One split: images of the kind `trained`, as many as there are of GANs, but at most half of the diffusion models',
+    are trained on; and all other images of diffusion models tested."""
+    listed = read_yaml(KINDS).get(samples["benchmark"].iloc[0], {})
+    kinds = samples["generator"].map(lambda name: listed.get(name, {}).get("kind")).to_numpy(dtype=object)
+    rng = np.random.default_rng(GENERATOR_SEED)
+    by_kind = {kind: rng.permutation(np.flatnonzero(kinds == kind)) for kind in ("GAN", "diffusion")}
+    if all(len(rows) >= FEWEST_OF_GENERATOR for rows in by_kind.values()):
+        count = min(len(by_kind["GAN"]), len(by_kind["diffusion"]) // 2)
+        yield _roles_of(samples, by_kind[trained][:count], by_kind["diffusion"][count:])
+
+
+def _roles_of(samples: pd.DataFrame, trained: np.ndarray, tested: np.ndarray) -> Roles:
+    """The role of every sample, by the rows that are trained on and tested; the others are not used."""
+    roles = np.full(len(samples), UNUSED, dtype=object)
+    roles[trained], roles[tested] = TRAIN, TEST
+    return roles
+
+
 def published_splits(samples: pd.DataFrame, name: str, card: Mapping[str, Any]) -> Iterator[Roles]:
     """The splits of config/splits/<name>.csv, in the order of their numbers; none where the file has no row of this
     benchmark. The card says which images with labels are excluded, and why.
@@ -235,6 +290,38 @@ PROTOCOLS = (
         "last",
         "{n} random 80/20 splits by image; the last epoch is reported",
         random_splits,
+    ),
+    Protocol(
+        "leave-generator-out",
+        range(1),
+        "last",
+        "a split for each generator of at least 20 images: a random half of its images is tested, images of the other "
+        "generators are trained on, in every split equally many; none with one generator; test prompts are seen in "
+        "training, with other generators' images; nothing is chosen, and the last epoch is reported",
+        leave_generator_out_splits,
+    ),
+    Protocol(
+        "generator-seen",
+        range(1),
+        "last",
+        "leave-generator-out with the other half of the generator's images among equally many training images; the "
+        "test images are the same, so that the difference is what it is worth to have seen the generator",
+        generator_seen_splits,
+    ),
+    Protocol(
+        "gan-to-diffusion",
+        range(1),
+        "last",
+        "trained on images of GANs, tested on images of diffusion models, other than diffusion-to-diffusion trains on; "
+        "none where either kind is missing; the last epoch is reported",
+        gan_to_diffusion_splits,
+    ),
+    Protocol(
+        "diffusion-to-diffusion",
+        range(1),
+        "last",
+        "gan-to-diffusion with as many training images of diffusion models; the test images are the same",
+        diffusion_to_diffusion_splits,
     ),
     Protocol(
         "file-{name}",

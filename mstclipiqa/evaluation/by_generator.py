@@ -1,7 +1,5 @@
 """SRCC within each generator, and within each kind of generator."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -12,10 +10,6 @@ from mstclipiqa.evaluation.metrics import srcc
 
 #: SRCC within a generator counts only runs with at least so many test images of it.
 FEWEST_IMAGES = 10
-
-#: The kind of every generator, by benchmark.
-KINDS = Path(__file__).parents[1] / "data" / "benchmarks" / "generators.yaml"
-
 
 # By generator
 

@@ -12,8 +12,9 @@ from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS, METRICS, RUNS, SAMPLES, SPLITS
 from mstclipiqa.base.names import GROUP, RUN
+from mstclipiqa.data.benchmarks.benchmark import KINDS
 from mstclipiqa.evaluation.bootstrap import SEED
-from mstclipiqa.evaluation.by_generator import FEWEST_IMAGES, KINDS, score_by_generator
+from mstclipiqa.evaluation.by_generator import FEWEST_IMAGES, score_by_generator
 from mstclipiqa.evaluation.noise import LEVEL, noise_of_mean
 from mstclipiqa.evaluation.paired_tests import FAMILY, adjust_by_family, compare_variants
 from mstclipiqa.evaluation.resamples import Resamples, resample

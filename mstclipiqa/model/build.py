@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.model.heads import PromptHead, SeparateStreams, TemplateHead, TwoTowerHead
 from mstclipiqa.model.recipes import Recipe
-from mstclipiqa.model.variants import PROMPT, TWO_TOWERS, get_variant
+from mstclipiqa.model.variants import NONE, PROMPT, TWO_TOWERS, get_variant
 
 
 class MSTCLIPIQA(nn.Module):
@@ -22,7 +22,7 @@ class MSTCLIPIQA(nn.Module):
         super().__init__()
         self.fusion = fusion
         self.head = head
-        self.uses_prompt = isinstance(head, PromptHead)
+        self.uses_prompt = isinstance(head, PromptHead) and not head.without_prompt
 
     def forward(self, f_c: Tensor, f_f: Tensor, tokens: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
         """Scores (B,) on the scale 1..5 from f_c, f_f (B, D) and, with a prompt head, the prompt's tokens."""
@@ -50,7 +50,7 @@ def build_model(
         fusion = _fusion(chosen.module, dim, recipe) if chosen.module else SeparateStreams(dim, recipe)
         head: nn.Module
         if chosen.head == PROMPT:
-            head = PromptHead(dim, recipe, text_width)
+            head = PromptHead(dim, recipe, text_width, without_prompt=chosen.prompts == NONE)
         elif chosen.head == TWO_TOWERS:
             if fine_levels is None:
                 raise InputError(f"{variant} needs the level texts of the fine encoder's text tower; give both")

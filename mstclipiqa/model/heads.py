@@ -79,11 +79,13 @@ class PromptHead(nn.Module):
         score = w_o . (gelu(W_1 z') + W_2 z') + b_o
 
     alpha is learned and starts at 0. Padding is masked; the released code attends to it. In the appendix what is
-    attended passes a LayerNorm, and the regression has fewer hidden units, dropout and no W_2.
+    attended passes a LayerNorm, and the regression has fewer hidden units, dropout and no W_2. `without_prompt` freezes
+    alpha at 0 (a control of ours): z' = z, and the attention is not trained.
     """
 
-    def __init__(self, dim: int, recipe: Recipe, text_width: int):
+    def __init__(self, dim: int, recipe: Recipe, text_width: int, without_prompt: bool = False):
         super().__init__()
+        self.without_prompt = without_prompt
         if dim % recipe.attention_heads:
             raise InputError(f"recipe {recipe.name}: {recipe.attention_heads} attention heads do not divide {dim}")
         self.attention = nn.MultiheadAttention(
@@ -91,6 +93,9 @@ class PromptHead(nn.Module):
         )
         self.norm = nn.LayerNorm(dim) if recipe.attention_norm else nn.Identity()
         self.alpha = nn.Parameter(torch.zeros(()))
+        for part in (self.attention, self.norm):
+            part.requires_grad_(not without_prompt)
+        self.alpha.requires_grad_(not without_prompt)
         hidden = recipe.regression_hidden or dim
         self.W_1 = nn.Linear(dim, hidden)
         self.W_2 = nn.Linear(dim, hidden) if recipe.regression_skip else None
@@ -117,8 +122,11 @@ class PromptHead(nn.Module):
         value = torch.einsum("bht,hdt->bhd", mixed, w_v.unflatten(0, (heads, -1))).flatten(1)
         return module.out_proj(value + b_v)
 
-    def forward(self, z: Tensor, tokens: Tensor, padding: Tensor) -> Tensor:
-        """Scores (B,) from z (B, D), tokens (B, L, T) and padding (B, L), true where there is no token."""
-        z = z + self.alpha * self.norm(self.attend(z, tokens, padding))
+    def forward(self, z: Tensor, tokens: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
+        """Scores (B,) from z (B, D), tokens (B, L, T) and padding (B, L), true where there is no token. Without a
+        prompt neither is read."""
+        if not self.without_prompt:
+            assert tokens is not None and padding is not None, "a head that reads prompts is given them"
+            z = z + self.alpha * self.norm(self.attend(z, tokens, padding))
         hidden = self.dropout(F.gelu(self.W_1(z)))
         return self.w_o(hidden if self.W_2 is None else hidden + self.W_2(z)).squeeze(-1)

@@ -11,22 +11,30 @@ FUSIONS = Path(__file__).parent / "fusions"
 #: Heads: the paper's two, and Table III's reading of two complete CLIPs with a text tower each.
 TEMPLATE, PROMPT, TWO_TOWERS = "template", "prompt", "two-towers"
 
+#: Which prompt the prompt head is given with an image, in training and test alike. The paper's is the image's own. To
+#: see whether it matters: prompts permuted among all images, or among those of each generator; the first image's prompt
+#: with every image; no words, which is the state of the start token; and none, with alpha frozen at 0.
+OWN, PERMUTED, WITHIN_GENERATOR, CONSTANT = "own", "permuted", "permuted-within-generator", "constant"
+EMPTY, NONE = "empty", "none"
+
 
 @dataclass(frozen=True)
 class Variant:
     """A model: `fusion` is a module of model/fusions, or none where the head takes both streams; `fine` is the
-    encoder of the configuration that f_f comes from, where the recipe does not say another."""
+    encoder of the configuration that f_f comes from, where the recipe does not say another; `prompts` is which prompt
+    the prompt head is given."""
 
     title: str
     description: str
     fusion: str | None
     head: str = TEMPLATE
     fine: str = "fine"
+    prompts: str = OWN
 
     @property
     def prompt(self) -> bool:
-        """Whether the head reads the generation prompt."""
-        return self.head == PROMPT
+        """Whether the head reads a prompt."""
+        return self.head == PROMPT and self.prompts != NONE
 
     def fine_encoder(self, fine_stream: str) -> str:
         """The encoder of the configuration that f_f comes from, under a recipe whose fine stream is `fine_stream`."""
@@ -92,6 +100,26 @@ VARIANTS: dict[str, Variant] = {
         fusion="gff",
         fine="twin",
     ),
+}
+VARIANTS |= {
+    name: Variant(title, f"MST-CLIPIQA* {description} (a control of ours)", fusion="gff", head=PROMPT, prompts=prompts)
+    for name, title, prompts, description in (
+        ("star-permuted", "Another image's prompt", PERMUTED, "with the prompts permuted among all images"),
+        (
+            "star-permuted-within",
+            "Another prompt, same generator",
+            WITHIN_GENERATOR,
+            "with the prompts permuted among the images of each generator",
+        ),
+        ("star-constant", "One prompt for all", CONSTANT, "with the first image's prompt given with every image"),
+        ("star-empty", "Empty prompt", EMPTY, "with a prompt without words, which is the start token alone"),
+        (
+            "star-no-prompt",
+            "Head of MST-CLIPIQA*, no prompt",
+            NONE,
+            "with alpha frozen at 0, which is MST-CLIPIQA with the regression head and no prompt",
+        ),
+    )
 }
 for _name in _BY_FUSION.keys() & VARIANTS.keys():
     raise InputError(f"{FUSIONS}: a fusion's file is called after the variant {_name}; rename it")

@@ -7,9 +7,9 @@ import pandas as pd
 
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import CURVES, TRANSFER, ResultsFile
-from mstclipiqa.base.names import SELECTIONS, TARGETS
+from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
 from mstclipiqa.base.words import spread
-from mstclipiqa.model.variants import get_variant
+from mstclipiqa.model.variants import OWN, PROMPT, VARIANTS, get_variant
 from mstclipiqa.report.paper import PAPER
 from mstclipiqa.report.results import Results, cautions, ordered
 from mstclipiqa.report.results_tables import printed_numbers
@@ -19,6 +19,13 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 RIVAL = "ridge on f_c and f_f"
 
 METRICS = ("srcc", "plcc")
+
+#: MST-CLIPIQA* with other prompts than an image's own, or none.
+OTHER_PROMPTS = [
+    name
+    for name, variant in VARIANTS.items()
+    if variant.head == PROMPT and variant.fusion == VARIANTS[MODELS[1]].fusion and variant.prompts != OWN
+]
 
 
 def read(results: Results, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
@@ -102,13 +109,19 @@ def baselines(results: Results) -> Table | None:
         groups=groups,
         grouped_by="Target and protocol",
         notes=[
-            "Ridge regression: one penalty, fixed beforehand, on everything but the test images. f_c and f_f are the "
-            "configuration's coarse and fine features; image statistics and mean colour need no network.",
+            "Ridge regression, group means and heads are trained on the same images, those for validation not among "
+            "them. Ridge's penalty, of half decades from 0.1 to 100,000, has the least squared error over five inner "
+            "folds of the training images, which keep whole what the split does: like prompts or generators. "
+            f"{_penalties(results)} f_c and f_f are the configuration's coarse and fine features; image statistics "
+            "and mean colour need no network.",
             "Zero-shot, with CLIP's temperature of 100: antonyms weighs “Good photo.” against “Bad photo.” as CLIP-IQA "
             "does, position embeddings kept; levels is the expectation over five level texts, untrained; CLIPScore is "
             "2.5 max(cos, 0) of image and prompt, meant for correspondence and shown for context elsewhere.",
             "Generator mean and prompt mean look at no image: the mean training MOS of the test image's generator, or "
             "prompt; of all training images where that is not among them.",
+            "A noise ceiling is no rival: it is what raters' noise allows the true scores themselves, by simulation "
+            "from the published SD over raters. How many ratings an MOS is the mean of is in no label file, "
+            "so it is given for several; pages on AGIQA-3K say 21.",
             "Here neither heads nor rivals choose anything on test images.",
             *_left_out(results, titles),
             *cautions(results, titles),
@@ -125,6 +138,18 @@ def _without_images(results: Results) -> pd.DataFrame:
         for source in read_table(results.root / row["file"])[1].get("need_images", [])
     ]
     return pd.DataFrame(rows, columns=[*keys, "source", "recipe", "runs"])
+
+
+def _penalties(results: Results) -> str:
+    """The sentence on the penalties that were chosen for RIVAL."""
+    chosen = [
+        penalty
+        for file in results.baselines["file"].unique()
+        for entry in read_table(results.root / file)[1].get("penalties", [])
+        if entry["source"] == RIVAL
+        for penalty in entry["by_split"].values()
+    ]
+    return f"Chosen for {RIVAL}: {min(chosen):.3g} to {max(chosen):.3g}." if chosen else ""
 
 
 def _left_out(results: Results, titles: dict[str, str]) -> list[str]:
@@ -182,6 +207,77 @@ def heads_against_ridge(results: Results) -> Table | None:
     )
 
 
+# Does the prompt matter?
+
+
+def prompts(results: Results) -> Table | None:
+    """SRCC of MST-CLIPIQA* with its own and with other prompts, and what the own one gains over each."""
+    if not results.statistics:
+        return None
+    named = (*MODELS[::-1], *OTHER_PROMPTS)
+    means = results.statistics["intervals"]
+    means = means[results.is_main(means) & means["variant"].isin(named)]
+    others = means["variant"].isin(OTHER_PROMPTS)
+    if not others.any():
+        return None
+    place = ["target", "protocol", "selection", "recipe", "benchmark"]
+    means = means[others.groupby([means[key] for key in place]).transform("any")]
+    gains = results.statistics["comparisons"]
+    gains = gains[(gains["variant"] == MODELS[1]) & (gains["metric"] == "srcc")]
+    gains = gains[[*place, "against", "difference", "low", "high"]].rename(columns={"against": "other"})
+    full = means.rename(columns={"variant": "other"}).merge(gains, how="left", on=[*place, "other"])
+    full = full[[*place, "other", "runs", "srcc", "difference", "low", "high"]].rename(columns={"other": "variant"})
+    titles = {name: results.title("benchmarks", name) for name in results.among("benchmark", full)}
+    shown, groups = [], []
+    for (target, protocol, selection, recipe), rows in full.groupby(place[:-1], sort=False):
+        for variant in (name for name in named if name in set(rows["variant"])):
+            cells: dict[tuple[str, str], str | Cell] = {("", "Model and prompt"): results.title("variants", variant)}
+            for row in rows[rows["variant"] == variant].to_dict("records"):
+                title = titles[row["benchmark"]]
+                cells[title, "SRCC"] = f"{row['srcc']:.4f}"
+                if variant != MODELS[1] and pd.notna(row["difference"]):
+                    limits = f"[{row['low']:+.4f}, {row['high']:+.4f}]" if pd.notna(row["low"]) else "no interval"
+                    cells[title, "Gain of the true prompt"] = Cell(f"{row['difference']:+.4f}", limits)
+            shown.append(cells)
+            heading = f"{target.capitalize()}: {protocol}, {SELECTIONS[selection]}"
+            groups.append(Cell(f"{heading}; recipe {results.title('recipes', recipe)}"))
+    stub = ("", "Model and prompt")
+    columns = [stub, *((title, name) for title in titles.values() for name in ("SRCC", "Gain of the true prompt"))]
+    present = [name for name in named if name in set(full["variant"])]
+    return Table(
+        "prompts",
+        f"Does the prompt matter? {VARIANTS[MODELS[1]].title} with each image's own prompt, with others and "
+        "without: mean SRCC, and what the own prompt gains over each on the same splits and seeds, with its 95 % "
+        "interval.",
+        full,
+        frame_of(shown, columns),
+        numeric=tuple(columns[1:]),
+        groups=groups,
+        grouped_by="Target, protocol, selection and recipe",
+        notes=[
+            _what_prompts_show(full[full["variant"].isin(OTHER_PROMPTS)]),
+            *(f"{results.title('variants', name)}: {results.manifest['variants'][name]['description']}."
+              for name in present if name in OTHER_PROMPTS),
+            *cautions(results, titles),
+        ],
+    )  # fmt: skip
+
+
+def _what_prompts_show(gains: pd.DataFrame) -> str:
+    """The sentence that the intervals of the true prompt's gains amount to."""
+    known = gains.dropna(subset=["low", "high"])
+    if known.empty:
+        return "No gain of the true prompt has an interval here: that takes several seeds, or splits."
+    above, below = int((known["low"] > 0).sum()), int((known["high"] < 0).sum())
+    said = (
+        f"Of {len(known)} gains of the true prompt over another prompt or none, {above} have an interval above 0, "
+        f"{below} one below 0, and {len(known) - above - below} one that holds 0."
+    )
+    if not above:
+        return f"{said} Nothing here says that what a prompt says matters."
+    return said
+
+
 # Is the recipe enough?
 
 
@@ -232,7 +328,7 @@ def learning_rates(results: Results) -> Table | None:
         grouped_by="Recipe",
         notes=[
             f"Train is read on {train_images} training images, test on {metadata['test_images']}. Ridge is fitted to "
-            "the images the head is trained on; among the controls it has the validation images too.",
+            "the images the head is trained on.",
             *(
                 f"{results.title('recipes', entry['recipe'])} at {entry['learning_rate']:g} stopped early: "
                 f"{entry['reason']}"
@@ -282,4 +378,4 @@ def transfer(results: Results) -> Table | None:
     )
 
 
-TABLES = (baselines, heads_against_ridge, learning_rates, transfer)
+TABLES = (baselines, heads_against_ridge, prompts, learning_rates, transfer)

@@ -4,6 +4,7 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
@@ -179,9 +180,11 @@ def leakage_bars(results: Results) -> Figure | None:
         )
         ax.set(xlabel="", ylabel="per cent of test images", ylim=(0, 105))
         for bars in ax.containers:
-            ax.bar_label(bars, fmt="{:.0f}", fontsize=6.5, padding=1)
+            if isinstance(bars, BarContainer):
+                ax.bar_label(bars, fmt="{:.0f}", fontsize=6.5, padding=1)
         handles, labels = ax.get_legend_handles_labels()
-        ax.get_legend().remove()
+        if legend := ax.get_legend():
+            legend.remove()
         canvas.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
         sns.despine(ax=ax)
         caption = "Test images whose prompt was also in training, by protocol: per cent, mean over its splits."

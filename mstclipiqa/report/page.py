@@ -34,6 +34,7 @@ from mstclipiqa.report.paper import PAPER
 from mstclipiqa.report.results import Results, cautions, read_results
 from mstclipiqa.report.summary import summarise_report
 from mstclipiqa.report.table import Table, plain
+from mstclipiqa.report.unseen_generators import unseen_generators
 
 #: The page, which is written last.
 PAGE = "index.html"
@@ -102,7 +103,8 @@ def make_tables(results: Results) -> dict[str, Table]:
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
     ):
         made[make.__name__] = make(results)
-    optional = (atlas.atlas, largest_errors, efficiency.efficiency, *packs.TABLES, *controls.TABLES, *statistics.TABLES)
+    beside = (atlas.atlas, largest_errors, efficiency.efficiency, unseen_generators)
+    optional = (*beside, *packs.TABLES, *controls.TABLES, *statistics.TABLES)
     made |= {make.__name__: table for make in optional if (table := make(results)) is not None}
     made |= ablations.tables(results)
     return made | claims.claim_tables(results) | mechanisms.mechanism_tables(results)

@@ -19,7 +19,7 @@ from mstclipiqa.encoders.stores import TextFeatures, load_texts, read_store, wri
 from mstclipiqa.evaluation.metrics import METRICS
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
 from mstclipiqa.model.recipes import VALUES, Recipe
-from mstclipiqa.model.variants import TWO_TOWERS, get_variant
+from mstclipiqa.model.variants import OWN, TWO_TOWERS, get_variant
 from mstclipiqa.training.dataset import MOS_SCALE, Dataset, DatasetFiles, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Trainer, train_run
@@ -81,8 +81,13 @@ def train_head_from_results(
     target: str,
     selection: str = LAST,
 ) -> "Head":
-    """As `train_head`, of a benchmark in a suite's results folder; returns the head that was written."""
+    """As `train_head`, of a benchmark in a suite's results folder; returns the head that was written.
+
+    Raises InputError for a variant that is not given an image's own prompt, which a scored image comes with.
+    """
     chosen = get_variant(variant)
+    if chosen.prompt and chosen.prompts != OWN:
+        raise InputError(f"{variant}: its prompts are not the images' own, so it scores none; choose another variant")
     fine, views = chosen.fine_encoder(recipe.fine_stream), bool(recipe.views)
     names = training_files(benchmark, recipe.name, fine, views, chosen.head == TWO_TOWERS)
     paths = {option.replace("-", "_"): results / name for option, name in names.items()}

@@ -13,9 +13,13 @@ from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import TEST, TRAIN, VAL
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
 from mstclipiqa.model.recipes import Recipe, level_texts
+from mstclipiqa.model.variants import CONSTANT, EMPTY, OWN, PERMUTED, WITHIN_GENERATOR
 
 #: What a recipe's models learn to give.
 MOS_SCALE, LEVEL_SCALE = "mos", "levels"
+
+#: Seeds the permutation of prompts among images, one for all splits, seeds and targets.
+PROMPT_SEED = 16799
 
 #: Images that a role needs, if it is filled at all: of two, every correlation is 1 or -1.
 MINIMUM_IMAGES = 3
@@ -80,9 +84,11 @@ def assemble_dataset(
     coarse_views: ImageFeatures | None = None,
     fine_views: ImageFeatures | None = None,
     trained_scale: str = LEVEL_SCALE,
+    given: str = OWN,
 ) -> Dataset:
     """Join samples with their features. A recipe's `trained_scale` says what is learned: the MOS as they are, as the
-    released code does, or the benchmark's nominal range mapped linearly to the levels 1..5.
+    released code does, or the benchmark's nominal range mapped linearly to the levels 1..5. `given` is the `prompts`
+    of a variant: which prompt goes with each image.
 
     Raises InputError where the stores are of other images or texts.
     """
@@ -100,7 +106,9 @@ def assemble_dataset(
         raise InputError(f"{len(unknown)} prompts are not encoded, e.g. {min(unknown)!r}; encode them again")
     if coarse.features.shape[1] != fine.features.shape[1]:
         raise InputError("coarse and fine features differ in size; choose encoders of one embedding size")
-    rows = np.array([prompts.index[prompt] for prompt in samples["prompt"]])
+    texts = samples["prompt"].iloc[prompt_sources(samples, given)]
+    rows = np.array([prompts.index[prompt] for prompt in texts])
+    lengths = np.ones_like(rows) if given == EMPTY else np.diff(prompts.offsets)[rows]
     low, high = ranges[target] if trained_scale == LEVEL_SCALE else (1.0, 5.0)  # scores of 1 and 5 as they are
     mos = samples[target].to_numpy(dtype=float)
 
@@ -113,7 +121,7 @@ def assemble_dataset(
         f_f=tensor(fine.features),
         tokens=tensor(prompts.tokens),
         starts=tensor(prompts.offsets[rows]),
-        lengths=tensor(np.diff(prompts.offsets)[rows]),
+        lengths=tensor(lengths),
         score=tensor(to_score(mos, low, high).astype(np.float32)),
         mos=mos,
         low=low,
@@ -121,6 +129,24 @@ def assemble_dataset(
         views_c=tensor(coarse_views.features) if coarse_views else None,
         views_f=tensor(fine_views.features) if fine_views else None,
     )
+
+
+def prompt_sources(samples: pd.DataFrame, given: str) -> np.ndarray:
+    """For each image (N,) the row of the image whose prompt goes with it; `given` is the `prompts` of a variant.
+
+    A permutation leaves an image its own prompt where chance does, about one in as many as there are prompts. The empty
+    prompt is the start token of the image's own: the text tower reads from left to right, so that this token's state is
+    the same in every prompt.
+    """
+    rows, rng = np.arange(len(samples)), np.random.default_rng(PROMPT_SEED)
+    if given == PERMUTED:
+        return rng.permutation(rows)
+    if given == CONSTANT:
+        return np.zeros_like(rows)
+    if given == WITHIN_GENERATOR:
+        for own in samples.groupby("generator", sort=True).indices.values():
+            rows[own] = rng.permutation(own)
+    return rows
 
 
 @dataclass(frozen=True)
@@ -135,9 +161,9 @@ class DatasetFiles:
     fine_views: Path | None = None
 
 
-def read_dataset(files: DatasetFiles, target: str, recipe: Recipe) -> tuple[Dataset, dict]:
-    """The dataset of `target` under a recipe, and the benchmark's card with the identities of the `encoders` and the
-    `text_encoder`.
+def read_dataset(files: DatasetFiles, target: str, recipe: Recipe, given: str = OWN) -> tuple[Dataset, dict]:
+    """The dataset of `target` under a recipe, with the prompts that a variant is `given`, and the benchmark's card with
+    the identities of the `encoders` and the `text_encoder`.
 
     Raises InputError as `assemble_dataset` does, and where a file is not what it should be.
     """
@@ -151,7 +177,7 @@ def read_dataset(files: DatasetFiles, target: str, recipe: Recipe) -> tuple[Data
     card["text_encoder"] = prompts.metadata["encoder"]
     data = assemble_dataset(
         frame, card["ranges"], target, **stores, prompts=prompts,
-        coarse_views=coarse_views, fine_views=fine_views, trained_scale=recipe.trained_scale,
+        coarse_views=coarse_views, fine_views=fine_views, trained_scale=recipe.trained_scale, given=given,
     )  # fmt: skip
     return data, card
 

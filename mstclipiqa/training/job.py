@@ -89,8 +89,7 @@ def train_from_files(
 
     Raises InputError for an unknown variant, and for files that are not what they should be.
     """
-    get_variant(variant)
-    data, card = read_dataset(files, target, recipe)
+    data, card = read_dataset(files, target, recipe, get_variant(variant).prompts)
     metadata = {name: card[name] for name in ("benchmark", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target, "recipe": recipe.name, "recipe_values": recipe.values, "variant": variant}
     table, own_levels = SPLITS.read(splits)[0], load_texts(fine_levels) if fine_levels else None

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mstclipiqa.analyses.baselines import SOURCES, all_predictors, ridge_predictors, score_predictors
-from mstclipiqa.analyses.ridge import ridge
+from mstclipiqa.analyses.ridge import PENALTIES, choose_penalty, ridge
 from mstclipiqa.analyses.zero_shot import ANTONYMS, LEVEL_TEXTS, ZERO_SHOT_TEXTS
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
@@ -66,10 +66,14 @@ def test_every_source_target_and_split_has_a_row(benchmark):
     samples, splits = benchmark
     samples["authenticity"] = -samples["quality"]
     predictors, *_ = everything(samples)
-    rows, left_out = score_predictors(predictors, samples, splits, ["quality", "authenticity"])
+    rows, left_out, penalties = score_predictors(predictors, samples, splits, ["quality", "authenticity"])
     assert set(SOURCES) < set(predictors) and len(predictors) == len(SOURCES) + 5
     assert len(rows) == len(predictors) * 2 * 2 and left_out == []
     assert not rows.duplicated(["source", "target", "protocol", "split"]).any()
+    keys = [(entry["source"], entry["target"], entry["protocol"]) for entry in penalties]
+    assert keys == [(source, target, "grouped2") for source in SOURCES for target in ("quality", "authenticity")]
+    assert all(set(entry["by_split"]) == {"0", "1"} for entry in penalties)
+    assert {value for entry in penalties for value in entry["by_split"].values()} <= set(PENALTIES)
     assert set(rows["n"]) == {15} and set(rows["protocol"]) == {"grouped2"}
 
 
@@ -103,11 +107,11 @@ def test_scores_are_those_of_scipy_and_images_without_a_role_are_not_used(benchm
     rows = score_ridge(samples, splits, stores(samples, fine=features))
     row = rows.set_index(["source", "split"]).loc[("ridge on f_f", 0)]
     roles = splits.query("split == 0")["role"].to_numpy()
-    train, test = np.isin(roles, ["train", "val"]), roles == "test"
+    train, test = roles == "train", roles == "test"
     mos = samples["quality"].to_numpy()
     single = features.astype(np.float32).astype(float)
-    predicted = ridge(single[train], mos[train], single[test])
-    assert train.sum() == N - 15 - 1
+    predicted = ridge(single[train], mos[train], single[test], choose_penalty(single[train], mos[train]))
+    assert train.sum() == N - 15 - 2  # one for validation, as for heads
     assert row["srcc"] == pytest.approx(stats.spearmanr(predicted, mos[test]).statistic)
     assert row["plcc"] == pytest.approx(stats.pearsonr(predicted, mos[test]).statistic)
 
@@ -125,7 +129,7 @@ def test_stores_of_other_images_are_named(benchmark):
 
 def predict(predictors, source, samples):
     nothing, every = np.zeros(N, bool), np.ones(N, bool)
-    return predictors[source](nothing, every, samples["quality"].to_numpy())
+    return predictors[source](nothing, every, samples["quality"].to_numpy()).mos
 
 
 def cosine(a, b):
@@ -171,7 +175,7 @@ def test_generator_mean_is_that_of_pandas(benchmark):
     means = training.groupby("generator")["quality"].mean()
     expected = [means.get(generator, training["quality"].mean()) for generator in testing["generator"]]
     train, test = (merged["role"] == "train").to_numpy(), (merged["role"] == "test").to_numpy()
-    predicted = predictors["generator mean"](train, test, samples["quality"].to_numpy())
+    predicted = predictors["generator mean"](train, test, samples["quality"].to_numpy()).mos
     np.testing.assert_allclose(predicted, expected, rtol=1e-12)
     assert predicted[0] == pytest.approx(training["quality"].mean())
 
@@ -184,7 +188,7 @@ def test_constant_predictions_are_left_out_and_named(benchmark):
     )
     samples["generator"] = "only one"
     predictors, *_ = everything(samples)
-    scores, left_out = score_predictors(predictors, samples, pd.concat([splits, by_prompt]), ["quality"])
+    scores, left_out, _ = score_predictors(predictors, samples, pd.concat([splits, by_prompt]), ["quality"])
     assert left_out == [
         {"source": "generator mean", "target": "quality", "protocol": "by prompt", "splits": [0]},
         {"source": "generator mean", "target": "quality", "protocol": "grouped2", "splits": [0, 1]},

@@ -358,7 +358,8 @@ def test_the_document_is_json_and_the_same_again(results):
     document = json.loads(first)
     (row,) = [r for r in document["claims"] if r["id"] == QUALITY and r["recipe"] == "released_code"]
     assert (row["measured"], row["leakage"], row["verdict"]) == (pytest.approx(0.907), 0.75, REPRODUCED)
-    assert set(document["recipes"]) == {path.stem for path in RECIPES.glob("*.yaml")}
+    asked = read_yaml(CLAIMS)["recipes"]
+    assert set(document["recipes"]) == set(asked) < {path.stem for path in RECIPES.glob("*.yaml")}
     # Every claim counts once.
     counts = Counter(r["id"] for r in document["claims"] if r["counts"])
     assert set(counts.values()) == {1} and set(counts) == {r["id"] for r in document["claims"]}

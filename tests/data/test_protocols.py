@@ -25,6 +25,13 @@ DRAWN = [protocol for protocol in PROTOCOLS if "{name}" not in protocol.pattern]
 NAMES = sorted({protocol.pattern.replace("{n}", str(number)) for protocol in DRAWN for number in (1, 2, 42)})
 
 
+#: Of AGIQA-3K: one GAN among diffusion models.
+GENERATORS = ["AttnGAN", "SD1.5", "DALLE2"]
+
+#: What leaves images out, so that training sets are of one size.
+MATCHED = ("leave-generator-out", "generator-seen", "gan-to-diffusion", "diffusion-to-diffusion")
+
+
 def make_samples(count, prompts, seed=0):
     """Images in label-file order; several share a prompt, unevenly."""
     group = np.random.default_rng(seed).integers(0, prompts, count)
@@ -34,7 +41,7 @@ def make_samples(count, prompts, seed=0):
     return pd.DataFrame(
         {
             "benchmark": "agiqa-3k", "image": images, "row": range(count), "sha256": images,
-            "prompt_group": prompt_groups,
+            "prompt_group": prompt_groups, "generator": [GENERATORS[row % 3] for row in range(count)],
         }
     )  # fmt: skip
 
@@ -329,6 +336,71 @@ def test_a_missing_or_strange_published_split_is_refused(published):
         split_samples(samples, ["file-ipce"])
 
 
+# By generator
+
+
+@pytest.fixture
+def generated():
+    """Images of four generators, one of them of too few images to be tested by itself."""
+    samples = make_samples(230, 15)
+    generators = ["SD1.5"] * 100 + ["AttnGAN"] * 70 + ["DALLE2"] * 50 + ["GLIDE"] * 10
+    return samples.assign(generator=np.random.default_rng(1).permutation(generators))
+
+
+def splits_of(samples, name):
+    table, _ = split_samples(samples, [name])
+    generator = samples.set_index("image")["generator"]
+    return {
+        split: {role: set(group["image"]) for role, group in rows.groupby("role")}
+        for split, rows in table.groupby("split")
+    }, generator
+
+
+def test_each_generator_is_left_out_in_turn(generated):
+    splits, generator = splits_of(generated, "leave-generator-out")
+    assert len(splits) == 3
+    for split, name in zip(splits.values(), ["AttnGAN", "DALLE2", "SD1.5"], strict=True):
+        assert set(generator[list(split[TEST])]) == {name}
+        assert len(split[TEST]) == (generator == name).sum() // 2
+        assert name not in set(generator[list(split[TRAIN])])
+        assert len(split[TRAIN]) == 130  # those that are not of SD1.5
+        assert set(split) == {TRAIN, TEST}
+
+
+def test_a_generator_is_seen_among_equally_many_images_and_tested_on_the_same(generated):
+    out, generator = splits_of(generated, "leave-generator-out")
+    seen, _ = splits_of(generated, "generator-seen")
+    for split, name in zip(out, ["AttnGAN", "DALLE2", "SD1.5"], strict=True):
+        assert seen[split][TEST] == out[split][TEST]
+        assert len(seen[split][TRAIN]) == len(out[split][TRAIN])
+        assert not seen[split][TRAIN] & seen[split][TEST]
+        own = {image for image in seen[split][TRAIN] if generator[image] == name}
+        assert own | seen[split][TEST] == set(generator.index[generator == name])
+
+
+def test_one_generator_is_not_left_out(generated):
+    samples = generated.assign(generator="SD1.5")
+    for name in MATCHED:
+        table, counts = split_samples(samples, ["random1", name])
+        assert counts[name] == [] and set(table["protocol"]) == {"random1"}
+
+
+def test_gans_train_for_diffusion_models_beside_as_many_of_these(generated):
+    splits, generator = splits_of(generated, "gan-to-diffusion")
+    (gan,), (diffusion,) = splits.values(), splits_of(generated, "diffusion-to-diffusion")[0].values()
+    assert set(generator[list(gan[TRAIN])]) == {"AttnGAN"} and len(gan[TRAIN]) == 70
+    assert "AttnGAN" not in set(generator[list(diffusion[TRAIN])]) and len(diffusion[TRAIN]) == 70
+    assert gan[TEST] == diffusion[TEST] and len(gan[TEST]) == 160 - 70
+    assert diffusion[TRAIN] | diffusion[TEST] == set(generator.index[generator != "AttnGAN"])
+
+
+def test_no_gan_no_split_by_kind(generated):
+    samples = generated[generated["generator"] != "AttnGAN"].assign(row=range(160))
+    assert split_samples(samples, ["random1", "gan-to-diffusion"])[1]["gan-to-diffusion"] == []
+    unknown = generated.assign(benchmark="toy")
+    assert split_samples(unknown, ["random1", "gan-to-diffusion"])[1]["gan-to-diffusion"] == []
+
+
 # What every protocol keeps to
 
 
@@ -339,7 +411,8 @@ def test_every_split_gives_every_image_one_role(name):
     assert list(table.columns) == ["protocol", "split", "image", "role"]
     assert set(table["protocol"]) == {name}
     for split, rows in table.groupby("split"):
-        assert rows["image"].tolist() == samples["image"].tolist()
+        used = samples["image"][samples["image"].isin(rows["image"])] if name in MATCHED else samples["image"]
+        assert rows["image"].tolist() == used.tolist()
         assert {TRAIN, TEST} <= set(rows["role"]) <= {TRAIN, VAL, TEST}
         assert leakage[name][split]["split"] == split
     counted = [count["split"] for count in leakage[name] if count["counts_as"] == count["split"]]

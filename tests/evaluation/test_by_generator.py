@@ -8,7 +8,7 @@ from scipy import stats
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.layout import GENERATORS
 from mstclipiqa.data.benchmarks import BENCHMARKS
-from mstclipiqa.evaluation.by_generator import KINDS
+from mstclipiqa.data.benchmarks.benchmark import KINDS
 from mstclipiqa.evaluation.comparisons import compare_runs
 from mstclipiqa.synthetic.miniature import draw_benchmark
 from mstclipiqa.synthetic.miniature_layouts import MINIATURES

@@ -100,6 +100,11 @@ RELEASED_COUNTS = {
     "coarse-only-star": SQUARE + BIAS + ATTENTION + 1 + REGRESSION,
     "mstfe-1": BOTH + TEMPERATURE,
     "twin": GATE + BOTH + TEMPERATURE,
+    **dict.fromkeys(
+        ("star-permuted", "star-permuted-within", "star-constant", "star-empty"),
+        GATE + BOTH + ATTENTION + 1 + REGRESSION,
+    ),
+    "star-no-prompt": GATE + BOTH + REGRESSION,
     "adaptive-avg-pool": BOTH + TEMPERATURE,
     "adaptive-max-pool": BOTH + TEMPERATURE,
     "coarse-only": SQUARE + BIAS + TEMPERATURE,

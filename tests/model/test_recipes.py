@@ -221,3 +221,17 @@ def test_a_recipe_edited_since_it_was_planned_is_refused(tmp_path):
     path.write_text(text.replace("flip: 0.5", "flip: 0.25"))
     with pytest.raises(InputError, match="other values"):
         load_planned(f"{path}#{planned.views_digest}", views=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "weight"),
+    [
+        ("converged_ranking_0", "converged", 0),
+        ("converged_ranking_tenth", "converged", 0.1),
+        ("converged_ranking_ten", "converged", 10),
+        ("released_code_ranking_0", "released_code", 0),
+    ],
+)
+def test_a_recipe_of_the_ranking_loss_differs_in_its_weight_alone(name, base, weight):
+    own, other = load_recipe(FOLDER / f"{name}.yaml").values, load_recipe(FOLDER / f"{base}.yaml").values
+    assert own == other | {"ranking_weight": weight} != other

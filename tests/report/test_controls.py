@@ -1,8 +1,13 @@
 """The controls' tables and figure: numbers by hand, reasons for what has no number, nothing where there is nothing."""
 
+import numpy as np
+import pandas as pd
 import pytest
 from results_beside import write_baselines, write_curves, write_transfer
+from results_tables import table_of
 
+from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS
+from mstclipiqa.base.names import GROUP
 from mstclipiqa.report import controls, figures, page
 from mstclipiqa.report.results import read_results
 
@@ -45,6 +50,7 @@ def test_heads_stand_beside_their_rivals_at_an_honest_epoch(root):
     headings = {group.text: group.note for group in table.groups}
     assert headings["Quality, lab-seed1"] == "heads at the last epoch"
     assert list(headings)[:2] == ["Quality, lab-seed1", "Quality, grouped3"]
+    assert any("Chosen for ridge on f_c and f_f: 3 to 30." in note for note in table.notes)
 
 
 def test_what_has_no_number_says_why(root):
@@ -82,6 +88,71 @@ def test_gains_over_ridge_by_hand(make_results):
     gains += [runs.loc[("correspondence", "grouped3", "validation")].mean() - 0.5]
     assert row["min"] == pytest.approx(min(gains)) and row["max"] == pytest.approx(max(gains))
     assert row["mean"] == pytest.approx(sum(gains) / 4) and row["above"] == sum(gain > 0 for gain in gains)
+
+
+STAR, PERMUTED, NO_PROMPT = "mst-clipiqa-star", "star-permuted", "star-no-prompt"
+
+
+def write_prompts(root, gains):
+    """Intervals of every mean, and what MST-CLIPIQA* gains over each variant: (difference, low, high)."""
+    means = read_results(root).metrics.groupby(GROUP)["srcc"].mean().reset_index()
+    tested = [
+        means[means["variant"] == STAR].drop(columns="srcc").assign(
+            against=against, metric=metric, difference=gain, low=low, high=high
+        )
+        for against, (gain, low, high) in gains.items() for metric in ("srcc", "plcc")
+    ]  # fmt: skip
+    for entry, table in ((INTERVALS, means), (COMPARISONS, pd.concat(tested)), (GENERATORS, ())):
+        entry.write(entry.at(root), table_of(entry, table), {})
+
+
+def test_the_true_prompt_stands_beside_others_with_its_gain(make_results):
+    root = make_results(variants=["mst-clipiqa", STAR, PERMUTED, NO_PROMPT])
+    gains = {PERMUTED: (-0.0027, -0.01, 0.005), NO_PROMPT: (0.02, 0.001, 0.04), "mst-clipiqa": (0.1, np.nan, np.nan)}
+    write_prompts(root, gains)
+    results = read_results(root)
+    table = controls.prompts(results)
+    rows = rows_of(table, "Quality: grouped3, epoch chosen on validation; recipe Main text")
+    assert list(rows.index) == [
+        "MST-CLIPIQA*",
+        "MST-CLIPIQA",
+        "Another image's prompt",
+        "Head of MST-CLIPIQA*, no prompt",
+    ]
+    gain = rows["AGIQA-3K", "Gain of the true prompt"]
+    assert [str(cell) for cell in gain] == [
+        "—", "+0.1000 no interval", "-0.0027 [-0.0100, +0.0050]", "+0.0200 [+0.0010, +0.0400]",
+    ]  # fmt: skip
+    runs = results.metrics.query(
+        f"variant == '{PERMUTED}' and target == 'quality' and recipe == 'main_text' and protocol == 'grouped3' "
+        "and selection == 'validation'"
+    )
+    assert rows.loc["Another image's prompt"]["AGIQA-3K", "SRCC"] == f"{runs['srcc'].mean():.4f}"
+    # two targets, two protocols, two recipes; MST-CLIPIQA is no other prompt
+    assert table.notes[0] == (
+        "Of 16 gains of the true prompt over another prompt or none, 8 have an interval above 0, 0 one below 0, and 8 "
+        "one that holds 0."
+    )
+
+
+def test_where_no_interval_is_above_0_nothing_says_that_the_prompt_matters(make_results):
+    root = make_results(variants=[STAR, PERMUTED])
+    write_prompts(root, {PERMUTED: (-0.0027, -0.01, 0.005)})
+    assert controls.prompts(read_results(root)).notes[0].endswith("Nothing here says that what a prompt says matters.")
+
+
+def test_other_prompts_are_shown_without_the_true_one(make_results):
+    root = make_results(variants=[PERMUTED])
+    write_prompts(root, {PERMUTED: (0.0, 0.0, 0.0)})
+    table = controls.prompts(read_results(root))
+    assert {str(cell) for cell in table.shown["AGIQA-3K", "Gain of the true prompt"]} == {"—"}
+    assert table.notes[0] == "No gain of the true prompt has an interval here: that takes several seeds, or splits."
+
+
+def test_without_other_prompts_there_is_no_table_of_them(make_results):
+    root = make_results()
+    write_prompts(root, {"mst-clipiqa": (0.1, 0.0, 0.2)})
+    assert controls.prompts(read_results(root)) is None
 
 
 def test_learning_rates_end_where_the_curves_do(root):

@@ -15,7 +15,7 @@ from mstclipiqa.base.files import read_table, sha256
 from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VAL, VALIDATION
 from mstclipiqa.cli.main import main
 from mstclipiqa.encoders.stores import read_store, write_store
-from mstclipiqa.scoring.trained_head import load_head, train_head
+from mstclipiqa.scoring.trained_head import load_head, train_head, train_head_from_results
 from mstclipiqa.training.dataset import to_mos
 from mstclipiqa.training.job import train_job
 from mstclipiqa.training.run import predict
@@ -159,3 +159,11 @@ def test_what_is_no_head_is_refused(tmp_path):
 def test_the_command_offers_every_selection():
     (option,) = [option for option in main.commands["train-head"].params if option.name == "selection"]
     assert list(option.type.choices) == [LAST, VALIDATION, BEST_ON_TEST] and option.default == LAST
+
+
+def test_a_control_of_prompts_is_no_head_to_score_with(tmp_path):
+    with pytest.raises(InputError, match="star-permuted: its prompts are not the images' own, so it scores none"):
+        train_head_from_results(
+            tmp_path / "head", tmp_path, "toy", ("grouped2", 0, 0), "star-permuted", RECIPE, "quality"
+        )
+    assert not list(tmp_path.iterdir())

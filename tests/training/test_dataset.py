@@ -7,7 +7,8 @@ from small_benchmark import COUNT, DIM, HIGH, LOW, RANGES, WIDTH
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.encoders.stores import ImageFeatures
-from mstclipiqa.training.dataset import assemble_dataset, to_mos, to_score
+from mstclipiqa.model.variants import CONSTANT, EMPTY, OWN, PERMUTED, WITHIN_GENERATOR
+from mstclipiqa.training.dataset import assemble_dataset, prompt_sources, to_mos, to_score
 
 
 def test_the_nominal_range_maps_to_the_five_levels_and_back():
@@ -78,3 +79,42 @@ def test_views_of_other_images_or_another_encoder_are_refused(samples, stores):
     ):
         with pytest.raises(InputError, match=message):
             assemble_dataset(samples, RANGES, "quality", **stores, coarse_views=wrong)
+
+
+def tokens_given(samples, stores, given):
+    """The token states that go with each image, one array an image."""
+    data = assemble_dataset(samples, RANGES, "quality", **stores, given=given)
+    tokens, padding = data.prompts(torch.arange(COUNT))
+    return [states[~pad].numpy() for states, pad in zip(tokens, padding, strict=True)]
+
+
+def states_of(samples, stores, row):
+    texts = stores["prompts"]
+    text = texts.index[samples["prompt"].iloc[row]]
+    return texts.tokens[texts.offsets[text] : texts.offsets[text + 1]]
+
+
+def test_which_prompt_goes_with_an_image(samples, stores):
+    samples = samples.assign(generator=["one", "two", "three"] * (COUNT // 3))
+    for given in (OWN, PERMUTED, WITHIN_GENERATOR, CONSTANT):
+        sources = prompt_sources(samples, given)
+        for row, found in enumerate(tokens_given(samples, stores, given)):
+            np.testing.assert_array_equal(found, states_of(samples, stores, sources[row]))
+    for row, found in enumerate(tokens_given(samples, stores, EMPTY)):
+        np.testing.assert_array_equal(found, states_of(samples, stores, row)[:1])
+
+
+def test_prompts_are_permuted_the_same_again_and_each_is_used_once(samples):
+    samples = samples.assign(generator=["one", "two", "three"] * (COUNT // 3))
+    own = prompt_sources(samples, OWN)
+    np.testing.assert_array_equal(own, np.arange(COUNT))
+    for given in (PERMUTED, WITHIN_GENERATOR):
+        sources = prompt_sources(samples, given)
+        np.testing.assert_array_equal(sources, prompt_sources(samples, given))
+        assert sorted(sources) == list(own)
+        prompts = samples["prompt"].to_numpy()
+        assert (prompts[sources] == prompts).mean() < 0.25  # chance is one in twelve
+    generators = samples["generator"].to_numpy()
+    assert (generators[prompt_sources(samples, WITHIN_GENERATOR)] == generators).all()
+    assert (generators[prompt_sources(samples, PERMUTED)] != generators).any()
+    assert set(prompt_sources(samples, CONSTANT)) == {0}

@@ -50,6 +50,6 @@ rule splits:
         "../../environment.yml"
     params:
         protocols=" ".join(f"--protocol {name}" for name in config["protocols"]),
-        code=fingerprint("mstclipiqa.data.protocols"),
+        code=fingerprint("mstclipiqa.data.protocols", data=["data/benchmarks/generators.yaml"]),
     shell:
         "python -m mstclipiqa split --samples {input.samples:q} {params.protocols} --out {output:q} 2>&1 | tee {log:q}"

@@ -14,6 +14,9 @@ from mstclipiqa.base.text import printable
 #: A drawn benchmark carries this file; whatever is computed from it is labelled synthetic.
 SYNTHETIC_MARK = "SYNTHETIC.md"
 
+#: The kind of every generator, by benchmark.
+KINDS = Path(__file__).with_name("generators.yaml")
+
 
 @dataclass(frozen=True)
 class Defect:
