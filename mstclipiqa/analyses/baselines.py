@@ -47,9 +47,9 @@ def lacking(stores: Iterable[str]) -> list[str]:
 
 
 def ridge_predictors(stores: dict[str, ImageFeatures], groupings: Sequence[np.ndarray] = ()) -> dict[str, Predictor]:
-    """Ridge regression on each of SOURCES that the `stores` allow: coarse, fine and, of images, statistics. The
-    penalty is chosen on the training images, by inner folds that keep whole those of the `groupings` (N,) that the split
-    does."""
+    """Ridge regression on each of SOURCES that the `stores` allow: coarse, fine and, of images, statistics. The penalty
+    is chosen on the training images, by inner folds that keep whole those of the `groupings` (N,) that the split does.
+    """
 
     def on(features: np.ndarray) -> Predictor:
         def predict(train: np.ndarray, test: np.ndarray, mos: np.ndarray) -> Predicted:
