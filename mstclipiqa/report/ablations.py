@@ -70,6 +70,7 @@ def _ablation(results: Results, table: str, subject: str, variants: dict[str, st
         summary,
         frame_of(shown, columns),
         numeric=tuple(columns[1:]),
+        best=tuple(columns[1:]),
         groups=groups,
         notes=readings + [f"Not run in this suite: {', '.join(missing)}." for _ in missing[:1]],
     )

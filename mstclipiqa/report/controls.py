@@ -105,6 +105,7 @@ def baselines(results: Results) -> Table | None:
         full,
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),
+        best=tuple(columns[2:]),
         stub=2,
         groups=groups,
         grouped_by="Target and protocol",

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mstclipiqa.report.claims import CONTRADICTED, UNDECIDED, number, read_claims
+from mstclipiqa.report.claims import CONTRADICTED, UNDECIDED, read_claims
 from mstclipiqa.report.paper import BEST_RIVAL
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import span
 
 #: What decides a row of claims.json, by its kind; runs decide all others.
-SOURCES = {"arithmetic": "The paper’s own numbers", "parameters": "Counted here"}
+SOURCES = {"arithmetic": "Printed numbers", "parameters": "Counted here"}
 RUNS = "Runs here"
 
 #: The verdicts, the gravest first: a card shows the gravest that one of its claims has.
@@ -93,11 +93,11 @@ def _gains(rows: pd.DataFrame) -> str:
     wrong = gains[gains["verdict"] == CONTRADICTED]
     if wrong.empty:
         return ""
-    pairs = ", ".join(f"{number(row, 'claimed').split()[0]} is {number(row, 'measured').split()[0]}"
-                      for row in wrong.to_dict("records") if row["metric"] == "srcc")  # fmt: skip
+    pairs = [f"{row.claimed:.2f} and {row.measured:.2f}" for row in wrong.itertuples() if row.metric == "srcc"]
+    how_many = f"All {len(gains)}" if len(wrong) == len(gains) else f"{len(wrong)} of the {len(gains)}"
     return (
-        f"{len(wrong)} of the {len(gains)} gains that the text states are not those of the paper’s own tables. "
-        f"In points of SRCC: {pairs}."
+        f"{how_many} gains that the text states differ from those of the paper’s own tables. In points of SRCC, stated "
+        f"and recomputed: {'; '.join(pairs)}."
     )
 
 

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from config_files import CLAIMS, PAPER_TABLES
+from results_beside import write_baselines
 from results_folder import add_claims, build
 
 from mstclipiqa.report import write_report
@@ -28,6 +29,7 @@ def index(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("browser")
     present = {"agiqa-3k": 60, "aigciqa2023": 60}
     results = build(root / "results" / "tiny", present=present, synthetic=("aigciqa2023",), probe=True)
+    write_baselines(results)
     write_report(add_claims(results), root / "reports" / "tiny", PAPER_TABLES, CLAIMS)
     return root / "reports" / "tiny" / "index.html"
 
@@ -176,6 +178,24 @@ def test_contents_stay_in_sight_and_mark_the_section(open_page):
     assert page.locator("nav").bounding_box()["y"] == 0
 
 
+def test_print_unfolds_the_evidence_of_the_claims(open_page):
+    page = open_page()
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = false)")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    folds = page.locator("#claims details.evidence")
+    assert folds.count() > 5 and all(fold.evaluate("fold => fold.open") for fold in folds.all())
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not any(fold.evaluate("fold => fold.open") for fold in folds.all())
+
+
+def test_best_stands_first_where_more_is_better(open_page):
+    page = open_page()
+    heads = page.locator("th[data-best]:has(button)").all()
+    assert heads
+    heads[0].get_by_role("button").click()
+    assert heads[0].get_attribute("aria-sort") == "descending"
+
+
 def test_nothing_is_wider_than_a_phone(open_page):
     page = open_page(viewport={"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -192,5 +212,8 @@ def test_axe_finds_no_barrier(open_page, theme):
 def test_without_scripts_everything_can_be_read(open_page):
     page = open_page(java_script_enabled=False)
     assert page.locator("thead button").count() == page.get_by_role("searchbox").count() == 0
-    assert page.locator("#claims").get_by_text("contradicted").first.is_visible()
-    assert page.locator("img").first.is_visible()
+    assert page.locator(".card").get_by_text("contradicted", exact=True).first.is_visible()
+    picture = page.locator("img").first
+    assert not picture.is_visible()
+    page.locator("#scatter summary", has_text="furthest from the MOS").click()
+    assert picture.is_visible()
