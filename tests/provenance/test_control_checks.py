@@ -109,7 +109,7 @@ def carried(tmp_path: Path) -> Folder:
     """A folder of two benchmarks, with a model of each that was carried over to the other."""
     folder = Folder.__new__(Folder)
     folder.root, folder.verdict = tmp_path, Verdict()
-    folder.config = {"recipes": ["fast", "slow"], "seeds": [3], "training": {"device": "cpu"}}
+    folder.config = {"recipes": ["fast", "other", "slow"], "seeds": [3], "training": {"device": "cpu"}}
     folder.manifest = {"outputs": {"transfer.parquet": ""}, "hardware": {"gpu": "none"}}
     folder.samples = {name: (pd.DataFrame({"image": range(images)}), {}) for name, _, images in CARRIED}
     folder.splits = {
