@@ -39,7 +39,7 @@ def scatter(results: Results, target: str) -> Figure | None:
         return None
     first = shown.iloc[0]
     benchmarks, variants = results.among("benchmark", shown), results.among("variant", shown)
-    colours = {name: colour for name, colour, _, _ in _variant_styles(results)}
+    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(results.models)}
     runs = {(run["benchmark"], run["variant"]): run for _, run in shown.iterrows()}
     with mpl.rc_context(STYLE):
         size = 0.5 + 2.2 * len(benchmarks), 0.3 + 2.35 * len(variants)

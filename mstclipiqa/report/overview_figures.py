@@ -124,7 +124,7 @@ def ablation_dots(results: Results) -> Figure | None:
     places = list(every.itertuples(index=False, name=None))
     heights = [rows["variant"].nunique() + 1.5 for rows in shown.values()]
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(2.2 + 2.2 * len(places), 0.5 + 0.21 * sum(heights)), layout="constrained")
+        canvas = Canvas(figsize=(2.2 + min(2.2 * len(places), 10.5), 0.5 + 0.21 * sum(heights)), layout="constrained")
         panels = canvas.subplots(len(shown), len(places), squeeze=False, height_ratios=heights)
         for k, (line, (name, rows)) in enumerate(zip(panels, shown.items(), strict=True)):
             variants = list(rows["variant"].unique())
@@ -141,7 +141,7 @@ def ablation_dots(results: Results) -> Figure | None:
         caption = (
             f"SRCC of each variant with its 95 % interval, recipe {results.title('recipes', one['recipe'])}, "
             f"{one['protocol']}, {SELECTIONS[one['selection']]}. A dot without a line has no interval, as where one "
-            "split was trained from one seed. Dotted: MST-CLIPIQA."
+            "split was trained from one seed. Dotted: MST-CLIPIQA, where it was run."
         )
         alt = "Dots with intervals, a row of panels per ablation. The numbers are in the tables below."
         return finish(canvas, "ablations", caption, alt)

@@ -134,12 +134,12 @@ class Results:
         return self.metrics[(self.metrics["target"] == target) & self.metrics["variant"].isin(self.main_variants)]
 
     def examples(self, target: str) -> pd.DataFrame:
-        """One run per benchmark and variant of the main grid; no row without runs.
+        """One run per benchmark and variant of `models`; no row without runs.
 
         It is the first seed and split of the first protocol, by that protocol's main selection, under the first recipe:
         as in the paper's Figure 2, one training each, not an average.
         """
-        metrics = self.of_main_variants(target)
+        metrics = self.metrics[(self.metrics["target"] == target) & self.metrics["variant"].isin(self.models)]
         metrics = metrics[self.is_main(metrics)]
         first = metrics[["protocol", "recipe"]].eq(metrics[["protocol", "recipe"]].head(1).squeeze()).all(axis=1)
         return metrics[first].drop_duplicates(["benchmark", "variant"])

@@ -1,6 +1,6 @@
 // Long tables can be sorted by a click on a heading and filtered by words; without this script they are just tables.
-// Rows stay in their group, and what is no number comes last. The contents show where one is, wide tables that they go
-// on, and a printed page has the evidence of the claims unfolded.
+// Rows stay in their group, and what is no number comes last. The contents show where one is, tables of many columns or
+// rows that they go on, and a printed page has the evidence of the claims unfolded.
 "use strict";
 for (const table of document.querySelectorAll("table.long")) {
   const bodies = [...table.tBodies];
@@ -75,7 +75,10 @@ const mark = new IntersectionObserver(
 for (const id of links.keys()) mark.observe(document.getElementById(id));
 
 const measure = new ResizeObserver((entries) => {
-  for (const { target } of entries) target.classList.toggle("wide", target.scrollWidth > target.clientWidth + 1);
+  for (const { target } of entries) {
+    target.classList.toggle("wide", target.scrollWidth > target.clientWidth + 1);
+    target.classList.toggle("tall", target.scrollHeight > target.clientHeight + 1);
+  }
 });
 for (const box of document.querySelectorAll(".scroll")) measure.observe(box);
 
