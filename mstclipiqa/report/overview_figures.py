@@ -179,12 +179,10 @@ def leakage_bars(results: Results) -> Figure | None:
             shares, x="benchmark", y="percent", hue="protocol", palette=palette, saturation=1, errorbar=None, ax=ax
         )
         ax.set(xlabel="", ylabel="per cent of test images", ylim=(0, 105))
-        for bars in ax.containers:
-            if isinstance(bars, BarContainer):
-                ax.bar_label(bars, fmt="{:.0f}", fontsize=6.5, padding=1)
+        for bars in (found for found in ax.containers if isinstance(found, BarContainer)):
+            ax.bar_label(bars, fmt="{:.0f}", fontsize=6.5, padding=1)
         handles, labels = ax.get_legend_handles_labels()
-        if legend := ax.get_legend():
-            legend.remove()
+        ax.get_legend().remove()
         canvas.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
         sns.despine(ax=ax)
         caption = "Test images whose prompt was also in training, by protocol: per cent, mean over its splits."

@@ -125,7 +125,9 @@ rule report:
     params:
         results=lambda wildcards, input: Path(input.manifest).parent,
         reports=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.report", data=["report/templates", "report/glossary.md", "base/schemas/claims.schema.yaml"]),
+        code=fingerprint(
+            "mstclipiqa.report", data=["report/templates", "report/glossary.md", "base/schemas/claims.schema.yaml"]
+        ),
     shell:
         "python -m mstclipiqa report --results {params.results:q} --paper-tables {input.paper_tables:q}"
         " --claims {input.claims:q} --prior-results {input.prior_results:q} --out {params.reports:q} 2>&1 | tee {log:q}"
