@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from mstclipiqa.base.names import SELECTIONS
 from mstclipiqa.report import ablations, data_tables
@@ -176,14 +177,21 @@ def leakage_bars(results: Results) -> Figure | None:
         ax = canvas.subplots()
         palette = dict(zip(protocols, sns.color_palette("colorblind", len(protocols)), strict=True))
         sns.barplot(
-            shares, x="benchmark", y="percent", hue="protocol", palette=palette, saturation=1, errorbar=None, ax=ax
+            shares,
+            x="benchmark",
+            y="percent",
+            hue="protocol",
+            palette=palette,
+            saturation=1,
+            errorbar=None,
+            legend=False,
+            ax=ax,
         )
         ax.set(xlabel="", ylabel="per cent of test images", ylim=(0, 105))
         for bars in (found for found in ax.containers if isinstance(found, BarContainer)):
             ax.bar_label(bars, fmt="{:.0f}", fontsize=6.5, padding=1)
-        handles, labels = ax.get_legend_handles_labels()
-        ax.get_legend().remove()
-        canvas.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+        patches = [Rectangle((0, 0), 1, 1, color=palette[protocol]) for protocol in protocols]
+        canvas.legend(patches, protocols, loc="outside lower center", ncols=6, frameon=False)
         sns.despine(ax=ax)
         caption = "Test images whose prompt was also in training, by protocol: per cent, mean over its splits."
         means = shares.groupby(["benchmark", "protocol"], sort=False)["percent"].mean()
