@@ -142,6 +142,7 @@ def _configure(study: SmallStudy) -> dict:
         (recipes / f"{name}.yaml").write_text(yaml.safe_dump(document))
     return read_yaml(source / "agiqa-3k.yaml") | {
         "suite": SUITE,
+        "seeds": [0],
         "data_root": str(study.data),
         "recipes": list(RECIPES),
         "variants": VARIANTS,

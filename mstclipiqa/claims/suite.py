@@ -179,4 +179,4 @@ def _main_selections(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _image_noise(error: float, prompts: int) -> Noise:
-    return Noise(((IMAGES, error**2, max(prompts - 1, 1)),))
+    return Noise(((IMAGES, error**2, max(prompts - 2, 1)),))

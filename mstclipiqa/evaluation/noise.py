@@ -22,7 +22,7 @@ FEWEST_SPLITS = 3
 
 #: Splits by prompt: how much a degree of freedom of the noise of the images weighs beside one of that over splits. The
 #: fewer the prompts, the more do other prompts change training, which the first knows nothing of.
-IMAGES_WEIGHT = 0.05
+IMAGES_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,12 @@ class Noise:
 
 
 def image_noise(replicates: np.ndarray, prompts: int) -> Noise:
-    """Of a mean's bootstrap `replicates`, where so many prompts were tested: their variance, enlarged because few
-    prompts resampled vary too little, by as much as the jackknife's is. Unknown of fewer than two of either."""
-    known = len(replicates) > 1 and prompts > 1
-    variance = float(replicates.var(ddof=1)) * (prompts / (prompts - 1)) ** 2 if known else np.nan
-    return Noise(((IMAGES, variance, max(prompts - 1, 1)),))
+    """Of a mean's bootstrap `replicates`, where P prompts were tested: their variance times (P / (P - 2))^2, by P - 2
+    degrees of freedom, as a correlation over P has. Few prompts resampled vary too little. Unknown of fewer than two
+    replicates or three prompts."""
+    known = len(replicates) > 1 and prompts > 2
+    variance = float(replicates.var(ddof=1)) * (prompts / (prompts - 2)) ** 2 if known else np.nan
+    return Noise(((IMAGES, variance, max(prompts - 2, 1)),))
 
 
 @dataclass(frozen=True)

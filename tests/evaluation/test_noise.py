@@ -68,9 +68,9 @@ def test_what_is_detectable_is_detected_in_four_cases_of_five():
 
 def test_the_replicates_of_few_prompts_vary_too_little():
     drawn = np.random.default_rng(1).normal(size=1000)
-    assert image_noise(drawn, 5).variance == pytest.approx(drawn.var(ddof=1) * (5 / 4) ** 2)
-    assert image_noise(drawn, 5).freedom == 4
-    assert np.isnan(image_noise(drawn[:1], 5).variance) and np.isnan(image_noise(drawn, 1).variance)
+    assert image_noise(drawn, 5).variance == pytest.approx(drawn.var(ddof=1) * (5 / 3) ** 2)
+    assert image_noise(drawn, 5).freedom == 3
+    assert np.isnan(image_noise(drawn[:1], 5).variance) and np.isnan(image_noise(drawn, 2).variance)
 
 
 def test_one_split_and_one_seed_know_the_images_alone():
@@ -93,7 +93,7 @@ def test_splits_by_prompt_are_corrected_for_what_they_share():
     values, tested = runs_of([[0.8], [0.7], [0.9], [0.85]]), replicates_of(4)
     noise = noise_of_mean(values, tested)
     corrected = (1 / 4 + 0.25) * values.var()
-    weight = 0.05 * 29
+    weight = 0.1 * 28
     assert noise.variance == pytest.approx((3 * corrected + weight * tested.noise().variance) / (3 + weight))
     assert noise.freedom == pytest.approx(3 + weight)
     empty = Replicates(np.full((4, 9), np.nan), tested.prompts, 0.25, True)
@@ -102,7 +102,7 @@ def test_splits_by_prompt_are_corrected_for_what_they_share():
 
 def test_splits_by_image_add_what_training_varies():
     values, tested = runs_of([[0.8], [0.7], [0.9], [0.85]]), replicates_of(4, by_prompt=False)
-    one = np.mean([row.var(ddof=1) * (30 / 29) ** 2 for row in tested.drawn])
+    one = np.mean([row.var(ddof=1) * (30 / 28) ** 2 for row in tested.drawn])
     noise = noise_of_mean(values, tested)
     assert noise.variance == pytest.approx(tested.noise().variance + (values.var() - one) / 4)
     still = runs_of([[0.8], [0.8], [0.8], [0.8]])

@@ -83,7 +83,8 @@ def write_splits(folder: Path, samples: pd.DataFrame) -> pd.DataFrame:
             tables.append(pd.DataFrame({"protocol": protocol, "split": split, "image": samples["image"], "role": role}))
     splits = pd.concat(tables, ignore_index=True)
     counts = {"lab-seed1": 1, "grouped3": 3}
-    leakage = {name: [{"test_prompts_in_train": 9}] * count for name, count in counts.items()}
+    sizes = {"train": IMAGES - TEST - 8, "val": 8, "test": TEST, "test_prompts_in_train": 9}
+    leakage = {name: [sizes | {"split": split} for split in range(count)] for name, count in counts.items()}
     write_table(folder / "splits.parquet", splits, {"protocols": leakage})
     return splits
 
@@ -439,7 +440,7 @@ def fewer_points(suite: Path) -> list[str]:
 def zeroed_leakage(suite: Path) -> list[str]:
     path = suite / "results/agiqa-1k/splits.parquet"
     frame, metadata = read_table(path)
-    metadata["protocols"]["lab-seed1"] = [{"test_prompts_in_train": 0}]
+    metadata["protocols"]["lab-seed1"][0]["test_prompts_in_train"] = 0
     write_table(path, frame, metadata)
     rehash(suite / "results")
     return [r"leakage agiqa-1k, lab-seed1, 0: test_prompts_in_train 9 -> 0 \(1 rows\)"]
