@@ -43,7 +43,8 @@ def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
     (checkout.folder / "data" / "aigciqa2023").mkdir()
     jobs = checkout.planned("--configfile", "config/paper.yaml")
     # targets x 4 recipes: 2 variants, the 2 of Table VII, and 9 of the other tables but for correspondence
-    assert jobs["train"] == 4 * ((2 + 3) * 4 + (1 + 2) * 9)
+    # and under 2 recipes the 5 with other prompts
+    assert jobs["train"] == 4 * ((2 + 3) * 4 + (1 + 2) * 9) + 2 * (2 + 3) * 5
     assert "draw" not in jobs
 
 
@@ -53,7 +54,8 @@ def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
     assert checkout.planned("--configfile", "config/agiqa-3k.yaml", *data_root)["train"] == 2 * 3 * 2
     # two recipes on both targets, two on quality (one of them without the prompt), the ablations
     study = checkout.planned("--configfile", "config/agiqa-3k-study.yaml", *data_root)
-    assert study["train"] == 2 * 2 * 2 + (1 + 2) + (8 + 2 * 2)
+    # the 5 with other prompts on both targets, 2 models under 4 other weights of the ranking loss
+    assert study["train"] == 2 * 2 * 2 + (1 + 2) + (8 + 2 * 2) + 2 * 5 + 4 * 2
 
 
 def test_heads_are_planned_only_when_asked_for(checkout: Checkout):
@@ -148,13 +150,13 @@ REPORTED = {"manifest": 1, "report": 1}
 #: By an edited module, at least one of each room, what is run again.
 RERUNS = {
     "base/errors.py": {"draw": 1, "efficiency": 1, **TEXTS, **READ},
-    "base/words.py": {"baselines": 1, **REPORTED},
+    "base/words.py": {"baselines": 1, "claims": 1, **REPORTED},
     "data/samples.py": READ,
     "data/benchmarks/agiqa_3k.py": READ,
     "data/benchmarks/aigciqa2023.py": REPORTED,
     "data/protocols.py": {"splits": 1, "baselines": 1, "efficiency": 1, **TRAINED},
     "encoders/clip.py": {"efficiency": 1, "baselines": 1, **TEXTS, **EXTRACTED, **TRAINED},
-    "encoders/statistics.py": {"measure": 1, "baselines": 1, **REPORTED},
+    "encoders/statistics.py": {"measure": 1, "baselines": 1, "claims": 1, **REPORTED},
     "model/heads.py": {"efficiency": 1, **TRAINED},
     "model/fusions/gff.py": {"efficiency": 1, **TRAINED, "train": 6},
     "model/fusions/mlp.py": {"efficiency": 1, "claims": 1, **REPORTED},
@@ -164,10 +166,10 @@ RERUNS = {
     "claims/rules.py": {"claims": 1, **REPORTED},
     "report/page.py": REPORTED,
     "synthetic/artefacts.py": {"draw": 1, **READ},
-    "study/study.py": {"efficiency": 1, **REPORTED},
+    "study/study.py": {"efficiency": 1, "claims": 1, **REPORTED},
     "study/plan.py": REPORTED,
-    "analyses/gates.py": {"probe": 1, **REPORTED},
-    "analyses/ridge.py": {"baselines": 1, "curves": 1, **REPORTED},
+    "analyses/gates.py": {"probe": 1, "claims": 1, **REPORTED},
+    "analyses/ridge.py": {"baselines": 1, "curves": 1, "claims": 1, **REPORTED},
     "scoring/scorer.py": REPORTED,
     "provenance/manifest.py": REPORTED,
     "cli/training.py": REPORTED,
