@@ -65,7 +65,7 @@ def cut(frame: pd.DataFrame, _: dict) -> pd.DataFrame:
         (BASELINES, double, ["twice"]),
         (BASELINES, leave_out, ["is not what the features give"]),
         (BASELINES, lambda frame, metadata: metadata.update(left_out=3), ["does not say what it leaves out"]),
-        (BASELINES, lambda frame, metadata: metadata.update(penalty=1.0), ["penalty of its metadata"]),
+        (BASELINES, lambda frame, metadata: metadata.update(penalties=[]), ["penalties of its metadata"]),
         (BASELINES, lambda frame, metadata: metadata["encoders"].clear(), ["encoders of its metadata"]),
         (EFFICIENCY, lower("trained", 1), ["trained of slow", "computed again"]),
         (EFFICIENCY, lower("total", 1), ["total of slow", "computed again"]),
