@@ -24,8 +24,13 @@ class Decomposed:
         scale = features.std(0)
         self.mean, self.scale, self.level = features.mean(0), np.where(scale > 0, scale, 1), mos.mean()
         x = (features - self.mean) / self.scale
-        values, self.axes = np.linalg.eigh(x.T @ x)
-        self.values, self.along = values.clip(min=0), self.axes.T @ (x.T @ (mos - self.level))
+        if len(x) < x.shape[1]:  # the same by the smaller of the two matrices
+            values, images = np.linalg.eigh(x @ x.T)
+            self.axes, self.along = x.T @ images, images.T @ (mos - self.level)
+        else:
+            values, self.axes = np.linalg.eigh(x.T @ x)
+            self.along = self.axes.T @ (x.T @ (mos - self.level))
+        self.values = values.clip(min=0)
 
     def predict(self, features: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
         """Predictions (m, P) for features (m, D), under each of P penalties."""
