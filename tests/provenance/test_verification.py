@@ -125,13 +125,16 @@ def edit_counts_as(study: SmallStudy) -> None:
 
 def edit_interval(study: SmallStudy) -> None:
     def change(frame: pd.DataFrame, _: dict) -> None:
-        frame.loc[frame.index[1], "srcc_low"] += 0.05
+        frame.loc[frame.index[1], "srcc"] += 0.05
 
     edit_table(study.results / "intervals.parquet", change)
 
 
-def edit_p_value(study: SmallStudy) -> None:
-    edit_table(study.results / "comparisons.parquet", lambda frame, _: frame.assign(p_holm=frame["p_holm"] / 20))
+def edit_difference(study: SmallStudy) -> None:
+    def change(frame: pd.DataFrame, _: dict) -> pd.DataFrame:
+        return frame.assign(difference=frame["difference"] / 20)
+
+    edit_table(study.results / "comparisons.parquet", change)
 
 
 def edit_verdict(study: SmallStudy) -> None:
@@ -206,8 +209,8 @@ EDITS = {
     edit_near_leakage: (SPLITS, [SPLITS, "leakage"]),
     edit_same_bytes: (SPLITS, [SPLITS, "leakage"]),
     edit_counts_as: (SPLITS, [SPLITS, "leakage"]),
-    edit_interval: ("intervals.parquet", ["intervals.parquet", "srcc_low of agiqa-3k"]),
-    edit_p_value: ("comparisons.parquet", ["comparisons.parquet", "p_holm of agiqa-3k"]),
+    edit_interval: ("intervals.parquet", ["intervals.parquet", "srcc of agiqa-3k"]),
+    edit_difference: ("comparisons.parquet", ["comparisons.parquet", "difference of agiqa-3k"]),
     edit_verdict: ("claims.json", ["claims.json", "verdict of"]),
     swap_recipe: (RUNS, [RUNS, "its recipe", "(fast, not slow)"]),
     swap_recipe_and_say_so: (RUNS, ["metrics.parquet", RUNS, "computed again"]),
