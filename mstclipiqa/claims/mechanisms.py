@@ -27,6 +27,7 @@ from mstclipiqa.claims.rules import (
 )
 from mstclipiqa.claims.suite import Suite, other_encoders
 from mstclipiqa.data.protocols import describe_protocol
+from mstclipiqa.evaluation.noise import Noise
 
 NORMAL = float(stats.norm.ppf(0.975))
 CERTAIN = 1 - 1e-12  # a correlation of 1 has no z
@@ -158,10 +159,9 @@ def weigh_adaptivity(table: pd.DataFrame, rule: dict, metadata: dict) -> tuple[I
 def fold_interval(values: pd.Series) -> Interval:
     """Mean and 95 % interval of a value by fold of a cross-validation. Folds share what they are trained on: their
     variance counts 1/K + 1/(K - 1) times, as test to training images (Nadeau and Bengio, Machine Learning 52, 2003)."""
-    count = len(values)
-    error = np.sqrt((1 / count + 1 / (count - 1)) * values.var(ddof=1))
-    reach = stats.t.ppf(0.975, count - 1) * error
-    return float(values.mean()), float(values.mean() - reach), float(values.mean() + reach)
+    count, mean = len(values), float(values.mean())
+    noise = Noise((("folds", (1 / count + 1 / (count - 1)) * values.var(ddof=1), count - 1),))
+    return mean, *noise.interval(mean)
 
 
 def judge_at_most(most: float, measured: float, low: float, high: float) -> tuple[str, str]:

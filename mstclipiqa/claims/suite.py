@@ -25,7 +25,7 @@ from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.names import TEST
 from mstclipiqa.claims.rules import OTHER_ENCODERS
 from mstclipiqa.data.protocols import describe_protocol
-from mstclipiqa.evaluation.noise import IMAGES, Noise
+from mstclipiqa.evaluation.noise import Noise, known_image_noise
 from mstclipiqa.model.recipes import Recipe, load_recipe
 
 #: What names a cell: all runs whose mean is one number, by the main selection of their protocol.
@@ -132,12 +132,14 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
         key = tuple(row[name] for name in CELL)
         if key not in runs:
             raise InputError(f"{INTERVALS.at(results)}: {'/'.join(key)} is not in metrics.parquet; run again")
-        images = {metric: _image_noise(row[f"{metric}_images_error"], row["prompts"]) for metric in ("srcc", "plcc")}
+        images = {
+            metric: known_image_noise(row[f"{metric}_images_error"] ** 2, row["prompts"]) for metric in ("srcc", "plcc")
+        }
         of_cell = runs[key].set_index(["split", "seed"])[["srcc", "plcc"]]
         cells[key] = Cell(of_cell, runs[key]["file"].iloc[0], images)
     pairs = {
         (*(row[name] for name in CELL), row["against"], row["metric"]): (
-            _image_noise(row["images_error"], row["prompts"]),
+            known_image_noise(row["images_error"] ** 2, row["prompts"]),
             Noise(((row["noise"], row["standard_error"] ** 2, row["freedom"]),)),
         )
         for row in comparisons.to_dict("records")
@@ -176,7 +178,3 @@ def _main_selections(table: pd.DataFrame) -> pd.DataFrame:
     """The rows by the main selection of each protocol."""
     main = {name: describe_protocol(name)["selection"] for name in table["protocol"].unique()}
     return table[table["selection"] == table["protocol"].map(main)]
-
-
-def _image_noise(error: float, prompts: int) -> Noise:
-    return Noise(((IMAGES, error**2, max(prompts - 2, 1)),))

@@ -101,7 +101,7 @@ def interval_of(key: tuple, runs: pd.DataFrame, resamples: Resamples) -> dict:
             metric: values.mean(),
             f"{metric}_low": low,
             f"{metric}_high": high,
-            f"{metric}_images_error": replicates.noise().error,
+            f"{metric}_images_error": replicates.noise.error,
             f"{metric}_sd_splits": by_split.mean().std(),
             f"{metric}_sd_seeds": by_split.std().mean(skipna=False),
         }

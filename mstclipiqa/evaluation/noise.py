@@ -5,6 +5,7 @@ is checked where the truth is known: tests/calibration.py, docs/calibration.md.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,11 @@ def image_noise(replicates: np.ndarray, prompts: int) -> Noise:
     replicates or three prompts."""
     known = len(replicates) > 1 and prompts > 2
     variance = float(replicates.var(ddof=1)) * (prompts / (prompts - 2)) ** 2 if known else np.nan
+    return known_image_noise(variance, prompts)
+
+
+def known_image_noise(variance: float, prompts: int) -> Noise:
+    """The noise of the images whose variance is known, where so many prompts were tested."""
     return Noise(((IMAGES, variance, max(prompts - 2, 1)),))
 
 
@@ -103,11 +109,12 @@ class Replicates:
     tested_to_rest: float
     by_prompt: bool
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many prompts all runs tested together."""
         return len(np.unique(np.concatenate(self.prompts)))
 
+    @cached_property
     def noise(self) -> Noise:
         """Of the mean over the runs, under the models as trained."""
         return image_noise(mean_over_runs(self.drawn), self.count)
@@ -129,7 +136,7 @@ def noise_of_mean(values: pd.Series, replicates: Replicates) -> Noise:
       splits, counts both, but J - 1 degrees of freedom are few. It is pooled with that of the images.
     * Fewer than FEWEST_SPLITS splits: seeds stand for training. With one seed the noise is that of the images alone.
     """
-    images, by_split = replicates.noise(), _by_split(values)
+    images, by_split = replicates.noise, _by_split(values)
     splits = len(by_split)
     if splits < FEWEST_SPLITS:
         return images + noise_between_seeds(values) if len(values) > splits else images

@@ -42,7 +42,7 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
 
 def _test(differences: pd.Series, replicates: Replicates) -> dict:
     """What a row says of the mean of differences."""
-    images, noise = replicates.noise(), noise_of_mean(differences, replicates)
+    images, noise = replicates.noise, noise_of_mean(differences, replicates)
     unknown = noise.names == (IMAGES,)  # what training varies is not known
     difference = float(differences.mean())
     low, high = (np.nan, np.nan) if unknown else noise.interval(difference)

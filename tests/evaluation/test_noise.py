@@ -76,7 +76,7 @@ def test_the_replicates_of_few_prompts_vary_too_little():
 def test_one_split_and_one_seed_know_the_images_alone():
     tested = replicates_of(1)
     noise = noise_of_mean(runs_of([[0.8]]), tested)
-    assert noise.names == (IMAGES,) and noise.variance == tested.noise().variance
+    assert noise.names == (IMAGES,) and noise.variance == tested.noise.variance
 
 
 def test_seeds_stand_for_training_where_splits_are_few():
@@ -84,7 +84,7 @@ def test_seeds_stand_for_training_where_splits_are_few():
     noise = noise_of_mean(values, tested := replicates_of(4))
     within = (2 * 0.01**2 + 2 * 0.02**2) / 2
     assert noise.names == (IMAGES, SEEDS)
-    assert noise.variance == pytest.approx(tested.noise().variance + within / 4)
+    assert noise.variance == pytest.approx(tested.noise.variance + within / 4)
     assert noise_between_seeds(values).variance == pytest.approx(within / 4)
     assert np.isnan(noise_between_seeds(runs_of([[0.8], [0.7]])).variance)
 
@@ -94,7 +94,7 @@ def test_splits_by_prompt_are_corrected_for_what_they_share():
     noise = noise_of_mean(values, tested)
     corrected = (1 / 4 + 0.25) * values.var()
     weight = 0.1 * 28
-    assert noise.variance == pytest.approx((3 * corrected + weight * tested.noise().variance) / (3 + weight))
+    assert noise.variance == pytest.approx((3 * corrected + weight * tested.noise.variance) / (3 + weight))
     assert noise.freedom == pytest.approx(3 + weight)
     empty = Replicates(np.full((4, 9), np.nan), tested.prompts, 0.25, True)
     assert noise_of_mean(values, empty).variance == pytest.approx(corrected)
@@ -104,9 +104,9 @@ def test_splits_by_image_add_what_training_varies():
     values, tested = runs_of([[0.8], [0.7], [0.9], [0.85]]), replicates_of(4, by_prompt=False)
     one = np.mean([row.var(ddof=1) * (30 / 28) ** 2 for row in tested.drawn])
     noise = noise_of_mean(values, tested)
-    assert noise.variance == pytest.approx(tested.noise().variance + (values.var() - one) / 4)
+    assert noise.variance == pytest.approx(tested.noise.variance + (values.var() - one) / 4)
     still = runs_of([[0.8], [0.8], [0.8], [0.8]])
-    assert noise_of_mean(still, tested).variance == pytest.approx(tested.noise().variance)
+    assert noise_of_mean(still, tested).variance == pytest.approx(tested.noise.variance)
 
 
 @pytest.mark.parametrize("seeds", [2, 5, 12])
