@@ -726,7 +726,8 @@ def test_few_runs_are_held_to_the_bootstrap_interval(elsewhere: Path):
         & (intervals["benchmark"] == "agiqa-1k")
         & (intervals["selection"] == "last")
     )
-    intervals.loc[own, ["srcc_low", "srcc_high"]] -= 0.14
+    for end, reach in (("low", -0.1), ("high", 0.1)):  # of the moved mean, whatever its noise
+        intervals.loc[own, f"srcc_{end}"] = intervals.loc[own, "srcc"] - 0.14 + reach
     failures = compare(reference, replace(measured, rows=moved), intervals).failures
     lines = [line for line in failures if "the reference lies outside [" in line]
     assert len(lines) == len(VARIANTS) and all(
