@@ -35,7 +35,11 @@ def load_claims(claims: Path | str, paper_tables: Path | str, prior_results: Pat
 
     Raises InputError for a document that its schema refuses, and for an unknown variant, method or protocol.
     """
-    paper = read_paper(claims, paper_tables, prior_results)
+    return expand_claims(read_paper(claims, paper_tables, prior_results), claims)
+
+
+def expand_claims(paper: Paper, source: Path | str) -> list[Claim]:
+    """As `load_claims`, of a paper that is read; `source` is the file that its errors name."""
     expanded = _numbers(paper)
     for statement in paper.document["statements"]:
         ((kind, rule),) = statement["rule"].items()
@@ -44,7 +48,7 @@ def load_claims(claims: Path | str, paper_tables: Path | str, prior_results: Pat
         expanded += EXPAND[kind](template, rule, paper)
     repeated = pd.Series([claim.id for claim in expanded])
     if repeated.duplicated().any():
-        raise InputError(f"{claims}: the id {repeated[repeated.duplicated()].iloc[0]} stands twice; rename one")
+        raise InputError(f"{source}: the id {repeated[repeated.duplicated()].iloc[0]} stands twice; rename one")
     return expanded
 
 

@@ -12,7 +12,7 @@ from mstclipiqa.base.names import LEVELS
 from mstclipiqa.claims.claim import DIM, Claim
 from mstclipiqa.claims.estimates import Design, estimate_claim
 from mstclipiqa.claims.mechanisms import judge_mechanism
-from mstclipiqa.claims.paper import load_claims, read_paper
+from mstclipiqa.claims.paper import expand_claims, read_paper
 from mstclipiqa.claims.readings import try_readings
 from mstclipiqa.claims.rules import (
     MINIATURE,
@@ -179,7 +179,7 @@ def claims_document(
 ) -> dict:
     """What claims.json holds: the rows, and what their verdicts rest on. Raises InputError as its parts do."""
     paper = read_paper(claims, paper_tables, prior_results)
-    document, expanded = paper.document, load_claims(claims, paper_tables, prior_results)
+    document, expanded = paper.document, expand_claims(paper, claims)
     suite = read_suite(Path(results), recipes)
     asked = {*document["recipes"], *(key[CELL.index("recipe")] for key in suite.cells)}
     suite = replace(suite, recipes={name: recipe for name, recipe in suite.recipes.items() if name in asked})

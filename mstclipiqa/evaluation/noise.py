@@ -84,6 +84,12 @@ class Noise:
         return 1.0 if estimate == 0 == self.variance else float(np.minimum(1, 2 * self.above(abs(estimate))))
 
 
+def noise_of_independent(values: np.ndarray) -> Noise:
+    """Of the mean of independent values (n,): Student's. Unknown of fewer than two."""
+    variance = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else np.nan
+    return Noise((("values", variance, max(len(values) - 1, 1)),))
+
+
 def image_noise(replicates: np.ndarray, prompts: int) -> Noise:
     """Of a mean's bootstrap `replicates`, where P prompts were tested: their variance times (P / (P - 2))^2, by P - 2
     degrees of freedom, as a correlation over P has. Few prompts resampled vary too little. Unknown of fewer than two

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mstclipiqa.base.names import GROUP
 from mstclipiqa.claims.rules import NOT_RUN, UNTESTABLE
-from mstclipiqa.evaluation.noise import FEWEST_SPLITS, LEVEL, Noise
+from mstclipiqa.evaluation.noise import FEWEST_SPLITS, LEVEL, noise_of_independent
 from mstclipiqa.evaluation.paired_tests import holm
 from mstclipiqa.provenance.faults import TOLERANCE, name_run
 from mstclipiqa.provenance.measurement import CAUSES, ENVIRONMENT, KEYS, METRICS, TABLES, Measurement
@@ -215,7 +215,7 @@ def _significant(tests: list[dict]) -> list[str]:
 
 def _test(name: str, metric: str, old: float, new: float, changes: pd.Series) -> dict:
     """Student's paired test of a mean change. The splits are the same ones, so that their overlap corrects nothing."""
-    mean, noise = changes.mean(), Noise((("runs", changes.var() / len(changes), len(changes) - 1),))
+    mean, noise = changes.mean(), noise_of_independent(changes.to_numpy())
     return {"name": name, "metric": metric, "old": old, "new": new, "change": mean, "p": noise.differs(mean)}
 
 

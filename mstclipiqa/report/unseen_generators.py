@@ -2,19 +2,16 @@
 
 import math
 
-import numpy as np
 import pandas as pd
-from scipy.stats import t
 
 from mstclipiqa.base.names import LAST
+from mstclipiqa.evaluation.noise import noise_of_independent
 from mstclipiqa.report.controls import RIVAL
 from mstclipiqa.report.results import Results, cautions, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 #: The protocols of unseen generators or kinds, each with that of the same sizes and test images.
 PAIRS = {"leave-generator-out": "generator-seen", "gan-to-diffusion": "diffusion-to-diffusion"}
-
-LEVEL = 0.95
 
 
 def unseen_generators(results: Results) -> Table | None:
@@ -31,7 +28,7 @@ def unseen_generators(results: Results) -> Table | None:
             pairs = by_split.unstack("protocol").dropna(subset=[unseen, seen])
             for key, group in pairs.groupby(keys, sort=False):
                 differences = (group[unseen] - group[seen]).to_numpy()
-                low, high = _interval(differences)
+                low, high = noise_of_independent(differences).interval(differences.mean())
                 rows.append(
                     dict(zip(keys, key, strict=True))
                     | {"protocol": unseen, "splits": len(group), "unseen": group[unseen].mean()}
@@ -75,11 +72,3 @@ def unseen_generators(results: Results) -> Table | None:
             *cautions(results, {name: results.title("benchmarks", name) for name in full["benchmark"].unique()}),
         ],
     )
-
-
-def _interval(differences: np.ndarray) -> tuple[float, float]:
-    """Student's interval of the mean; none of a single difference."""
-    if len(differences) < 2:
-        return math.nan, math.nan
-    half = t.ppf((1 + LEVEL) / 2, len(differences) - 1) * differences.std(ddof=1) / len(differences) ** 0.5
-    return differences.mean() - half, differences.mean() + half

@@ -134,7 +134,7 @@ def test_every_edit_of_a_card_is_one_line_or_scores(parts, image, tmp_path, monk
 
 MALICE = {
     "a hub": (("encoders", "coarse", "model"), "hf-hub:someone/model", "does not match"),
-    "a folder": (("encoders", "coarse", "model"), "local-dir:/tmp/model", "does not match"),
+    "a folder": (("encoders", "coarse", "model"), "local-dir:/a/model", "does not match"),
     "an unknown architecture": (("encoders", "coarse", "model"), "ViT-Z-1", "open_clip knows no such model"),
     "tiny patches": (("encoders", "coarse", "model"), "mst-small-32@1", "does not match"),
     "an absolute path": (("encoders", "coarse", "weights"), "/etc/passwd", "does not match"),
