@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from identities import OPENAI, SMALL
 from results_tables import table_of
 from scipy import stats
 
@@ -29,9 +30,6 @@ from mstclipiqa.claims.rules import (
 from mstclipiqa.claims.suite import Cell, Evidence, Suite, read_evidence
 from mstclipiqa.claims.verdicts import decide
 
-OPENAI = {"pretrained": True, "weights": "openai", "model": "ViT-B-32-quickgelu", "activation": "QuickGELU"}
-OPENAI |= {"label": "ViT-B-32-quickgelu, weights openai"}
-SMALL = OPENAI | {"weights": "embedded", "model": "mst-small-32", "label": "mst-small-32, weights embedded"}
 CELL = ("agiqa-3k", "quality", "released_code", "mst-clipiqa", "lab-seed1")
 FILE = "agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet"
 ONE = Cell(pd.DataFrame(), FILE, {})

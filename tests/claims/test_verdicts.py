@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS, RECIPES
+from identities import OPENAI, SMALL
 from results_tables import table_of
 from scipy import stats
 
@@ -32,9 +33,6 @@ from mstclipiqa.encoders.clip import find_published
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.evaluation.noise import IMAGES, Noise
 
-OPENAI = {"pretrained": True, "weights": "openai", "model": "ViT-B-32-quickgelu", "activation": "QuickGELU"}
-OPENAI |= {"label": "ViT-B-32-quickgelu, weights openai"}
-SMALL = OPENAI | {"weights": "embedded", "model": "mst-small-32", "label": "mst-small-32, weights embedded"}
 FILES = read_yaml(CLAIMS)["encoders"]["files"]
 FILE = OPENAI | {"weights": "a.pt", "label": "ViT-B-32-quickgelu, weights a.pt", "file_sha256": FILES["ViT-B-32"]}
 

@@ -1,28 +1,12 @@
 import json
 import re
 
-import pytest
-from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS
-from results_folder import add_claims
-
 from mstclipiqa.report import headline
 from mstclipiqa.report.results import read_results
 
 
-@pytest.fixture
-def read(make_results):
-    def read(change=lambda document: None, **options):
-        root = add_claims(make_results(**options))
-        document = json.loads((root / "claims.json").read_text())
-        change(document)
-        (root / "claims.json").write_text(json.dumps(document))
-        return read_results(root, PAPER_TABLES, CLAIMS, PRIOR_RESULTS)
-
-    return read
-
-
-def test_a_drawn_suite_has_cards_of_the_papers_numbers_and_of_counts(read):
-    cards = {card.title: card for card in headline.cards(read(synthetic=("agiqa-3k",)))}
+def test_a_drawn_suite_has_cards_of_the_papers_numbers_and_of_counts(read_judged):
+    cards = {card.title: card for card in headline.cards(read_judged(synthetic=("agiqa-3k",)))}
     gains = cards["Gains over LIQE"]
     assert gains.verdict == "contradicted"
     assert dict(gains.found)["Printed numbers"] == "contradicted, 8 of 8"
@@ -33,7 +17,7 @@ def test_a_drawn_suite_has_cards_of_the_papers_numbers_and_of_counts(read):
     assert "2,299,010 counted" in counted.evidence
 
 
-def test_the_gravest_verdict_is_the_cards(read):
+def test_the_gravest_verdict_is_the_cards(read_judged):
     def decide(document):
         for row in document["claims"]:
             if row["id"].startswith("two-scales-better") and row["counts"]:
@@ -41,13 +25,13 @@ def test_the_gravest_verdict_is_the_cards(read):
             if row["id"].startswith("gain-two-scales") and row["counts"]:
                 row["verdict"] = "consistent" if row["kind"] == "arithmetic" else "inconclusive"
 
-    card = next(card for card in headline.cards(read(decide)) if card.title.startswith("Two scales"))
+    card = next(card for card in headline.cards(read_judged(decide)) if card.title.startswith("Two scales"))
     assert card.verdict == "inconclusive"
     assert dict(card.found)["Runs here"].startswith("inconclusive, 2 of ")
 
 
-def test_findings_are_those_of_claims_labels_and_prior_results(read):
-    results = read()
+def test_findings_are_those_of_claims_labels_and_prior_results(read_judged):
+    results = read_judged()
     gains, counted, leaked, rival = headline.findings(results)
     assert gains.startswith("All 10 gains") and "1.11 and 1.50; 0.89 and 1.29" in gains
     assert counted.startswith("0.72 M and 2.30 M parameters")
@@ -59,8 +43,10 @@ def test_findings_are_those_of_claims_labels_and_prior_results(read):
     assert f"{spread} on AGIQA-3K" in rival
 
 
-def test_drawn_labels_say_nothing_of_leakage(read):
-    assert not any("prompt was also in training" in line for line in headline.findings(read(synthetic=("agiqa-3k",))))
+def test_drawn_labels_say_nothing_of_leakage(read_judged):
+    assert not any(
+        "prompt was also in training" in line for line in headline.findings(read_judged(synthetic=("agiqa-3k",)))
+    )
 
 
 def test_without_claims_there_is_no_card(make_results):

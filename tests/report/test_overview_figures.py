@@ -1,10 +1,8 @@
-import json
+from functools import partial
 
 import numpy as np
 import pytest
-from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS
 from results_beside import write_statistics
-from results_folder import add_claims
 
 from mstclipiqa.report import overview_figures as overview
 from mstclipiqa.report.results import read_results
@@ -13,16 +11,8 @@ VARIANTS = ["mst-clipiqa", "mst-clipiqa-star", "coarse-only", "fixed-gate"]
 
 
 @pytest.fixture
-def read(make_results):
-    def read(change=lambda document: None, **options):
-        root = add_claims(make_results(**options))
-        write_statistics(root)
-        document = json.loads((root / "claims.json").read_text())
-        change(document)
-        (root / "claims.json").write_text(json.dumps(document))
-        return read_results(root, PAPER_TABLES, CLAIMS, PRIOR_RESULTS)
-
-    return read
+def read(read_judged):
+    return partial(read_judged, beside=write_statistics)
 
 
 def test_without_a_measured_claim_the_forest_has_the_recomputed_gains(read):
