@@ -19,13 +19,12 @@ from mstclipiqa.claims.rules import (
     MINIATURE,
     NOT_REPRODUCED,
     NOT_RUN,
-    OTHER_ENCODERS,
     REPRODUCED,
     SLACK,
     UNTESTABLE,
     judge_above,
 )
-from mstclipiqa.claims.suite import Suite, other_encoders
+from mstclipiqa.claims.suite import Suite, name_others, other_encoders
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.evaluation.noise import Noise
 
@@ -189,10 +188,8 @@ def _judge_overhead(rule: dict, recipe: str, document: dict, suite: Suite) -> Fo
     more = 100 * (float(of_recipe[rule["of"]] / of_recipe[rule["over"]]) - 1)
     little, much = (100 * rule[bound] for bound in ("little", "much"))
     # What is counted depends on the encoders' sizes, not on their weights, nor on any image.
-    labels = [
-        name for name in metadata["encoders"].values() if not name.startswith(tuple(document["encoders"]["files"]))
-    ]
-    others = OTHER_ENCODERS.format(" and ".join(labels)) if labels else ""
+    models = tuple(document["encoders"]["files"])
+    others = name_others(label for label in metadata["encoders"].values() if not label.startswith(models))
     verdict = REPRODUCED if more <= little + SLACK else NOT_REPRODUCED if more > much else INCONCLUSIVE
     shown = f"{of_recipe[rule['of']]:,.10g} for {of_recipe[rule['over']]:,.10g} counted"
     if verdict == INCONCLUSIVE:

@@ -104,7 +104,12 @@ class Suite:
 def other_encoders(identities: Iterable[dict], encoders: dict) -> str:
     """Which encoders are not those that claims about measured numbers are put to the test with, as a reason; empty
     where all are."""
-    others = dict.fromkeys(identity["label"] for identity in identities if not _is_the_papers(identity, encoders))
+    return name_others(identity["label"] for identity in identities if not _is_the_papers(identity, encoders))
+
+
+def name_others(labels: Iterable[str]) -> str:
+    """The reason that names encoders which are not the paper's; empty where there are none."""
+    others = dict.fromkeys(labels)
     return OTHER_ENCODERS.format(" and ".join(others)) if others else ""
 
 

@@ -28,7 +28,8 @@ class Resamples:
         if against is not None:
             drawn = drawn - self.drawn[metric][against]
         own = self.runs.loc[places]
-        counts = [split for split in self.counts[own["protocol"].iloc[0]] if split["split"] in set(own["split"])]
+        tested = set(own["split"])
+        counts = [split for split in self.counts[own["protocol"].iloc[0]] if split["split"] in tested]
         return Replicates(
             drawn,
             [self.prompts[place] for place in places],
