@@ -340,7 +340,7 @@ def hold_splits(found: Folder, change: Callable = lambda splits, metadata: None)
     samples = planted_samples()
     found.samples["agiqa-3k"] = samples, planted_card()
     known = [name for name in found.config["protocols"] if not name.startswith("file-")]
-    splits, leakage = split_samples(samples, known)
+    splits, leakage = split_samples(samples, known, planted_card())
     metadata = {"protocols": json.loads(json.dumps(leakage))}
     changed = change(splits, metadata)
     write_table(found.root / SPLITS, splits if changed is None else changed, metadata)
@@ -352,7 +352,8 @@ def hold_splits(found: Folder, change: Callable = lambda splits, metadata: None)
 def splittable(found: Folder, monkeypatch: pytest.MonkeyPatch) -> Folder:
     """Eight images are too few for the real protocols."""
 
-    def split(samples: pd.DataFrame, protocols: list[str]) -> tuple[pd.DataFrame, dict]:
+    def split(samples: pd.DataFrame, protocols: list[str], card: dict) -> tuple[pd.DataFrame, dict]:
+        assert card == planted_card()
         roles = ["train"] * 5 + ["test"] * 3
         tables = [samples[["image"]].assign(protocol=name, split=0, role=roles) for name in protocols]
         return pd.concat(tables, ignore_index=True), {name: [{"test": 3}] for name in protocols}
@@ -417,11 +418,11 @@ def test_published_splits_whose_file_is_at_hand_are_held(
 
 
 def test_samples_that_cannot_be_split_are_a_finding(found: Folder, monkeypatch: pytest.MonkeyPatch):
-    def fail(samples: pd.DataFrame, protocols: list[str]) -> tuple:
+    def fail(samples: pd.DataFrame, protocols: list[str], card: dict) -> tuple:
         raise InputError("grouped1: 2 prompts are too few")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(globals(), "split_samples", lambda samples, names: (
+        patch.setitem(globals(), "split_samples", lambda samples, names, card: (
             samples[["image"]].assign(protocol="lab-seed1", split=0, role="test"), {}
         ))  # fmt: skip
         monkeypatch.setattr(data_checks, "split_samples", fail)

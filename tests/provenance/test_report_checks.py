@@ -11,7 +11,7 @@ from planted_manifest import FINGERPRINT, planted
 
 from mstclipiqa.base.files import write_text
 from mstclipiqa.provenance import folder, report_checks
-from mstclipiqa.provenance.folder import Folder
+from mstclipiqa.provenance.folder import PAPER_FILES, Folder
 from mstclipiqa.provenance.report_checks import ACTIVE, AGAIN, BLANK, PACKAGES, PLACES, check_report
 from mstclipiqa.report.table import Cell, Table
 
@@ -21,6 +21,7 @@ MADE = {
     "figures/a.svg": "<svg></svg>",
 }  # fmt: skip
 PLACE = "reports/planted"
+NOT_AT_HAND = "the report: one of claims.yaml, paper_tables.csv, prior_results.csv is not at hand"
 
 
 class Report:
@@ -34,7 +35,7 @@ class Report:
 
     def check(self) -> Folder:
         found = planted(self.root.parent, self.here, config=self.config)
-        for name in ("claims.yaml", "paper_tables.csv"):
+        for name in PAPER_FILES:
             write_text(self.root.parent / "config" / name, "claims")
         for name, text in self.there.items():
             write_text(self.root / name, text)
@@ -55,7 +56,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
 
     def again(found: Folder, sources: list[Path], reports: Path) -> tuple[dict, dict]:
         config = tmp_path / "config"
-        assert (sources, reports) == ([config / "paper_tables.csv", config / "claims.yaml"], report.root)
+        assert (sources, reports) == ([config / name for name in PAPER_FILES], report.root)
         return tuple(
             {name: text.encode() for name, text in files.items()} for files in (report.made, report.with_pictures)
         )
@@ -182,12 +183,13 @@ def test_what_is_not_made_again_is_held_to_its_places(report: Report, at_hand: b
         f"{PLACE}/figures/b.svg: holds '<script', which no drawing of this project does; {AGAIN}",
     ]
     assert len(verdict.findings) == 2 + at_hand and dict(verdict.counts) == {}
-    assert verdict.notes == ([] if at_hand else ["the report: paper_tables.csv and claims.yaml are not at hand"])
+    assert verdict.notes == ([] if at_hand else [NOT_AT_HAND])
 
 
-def test_a_report_takes_both_of_the_papers_files(report: Report, tmp_path: Path):
-    report.before = lambda found: (tmp_path / "config" / "claims.yaml").unlink()
-    assert report.check().verdict.notes == ["the report: paper_tables.csv and claims.yaml are not at hand"]
+@pytest.mark.parametrize("name", PAPER_FILES)
+def test_a_report_takes_every_file_of_the_paper(report: Report, tmp_path: Path, name: str):
+    report.before = lambda found: (tmp_path / "config" / name).unlink()
+    assert report.check().verdict.notes == [NOT_AT_HAND]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,8 @@ def test_what_runs_or_leads_elsewhere(text: bytes):
 
 def test_what_is_made_again_is_the_reports_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found, calls = planted(tmp_path), []
-    sources = [tmp_path / "paper_tables.csv", tmp_path / "claims.yaml"]
+    sources = [tmp_path / name for name in PAPER_FILES]
+    claims, printed, prior = sources
     errors = Table("largest_errors", "Largest errors", pd.DataFrame(), pd.DataFrame({"Image": ["x"]}))
     tables = {"a": errors}
     monkeypatch.setattr(report_checks, "read_results", lambda *read, images: calls.append((*read, images)) or "results")
@@ -226,7 +229,7 @@ def test_what_is_made_again_is_the_reports_own(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(report_checks, "compose_report", compose)
     assert report_checks._make_again(found, sources, tmp_path) == ({"index.html": b"[]", "tables/a.csv": b"a"}, {})
-    assert calls == [(found.root, *sources, None)]
+    assert calls == [(found.root, printed, claims, prior, None)]
     shown = pd.DataFrame({"Image": [Cell("a", alt="a picture"), Cell("b"), Cell("c", alt="c", image="data:x"), "d"]})
     notes = ["2 pictures are not at hand under data", "kept"]
     tables["largest_errors"] = SimpleNamespace(shown=shown, notes=notes)

@@ -14,7 +14,7 @@ from mstclipiqa.base.layout import METRICS, SAMPLES, SPLITS
 from mstclipiqa.evaluation.per_run import evaluate_runs
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance import folder, run_checks
-from mstclipiqa.provenance.folder import Folder
+from mstclipiqa.provenance.folder import PAPER_FILES, Folder
 from mstclipiqa.provenance.run_checks import check_claims, check_metrics, check_runs, check_statistics, count_parameters
 
 
@@ -364,14 +364,14 @@ def test_statistics_are_computed_again(runs: Runs, metrics: pd.DataFrame, monkey
 def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     """A folder whose claims come out as one verdict."""
     found = planted(tmp_path, configure)
-    for name in ("claims.yaml", "paper_tables.csv"):
+    for name in PAPER_FILES:
         write_text(tmp_path / "config" / name, (CONFIG / name).read_text())
     again = {"claims": [{"id": "one", "verdict": "reproduced", "measured": 0.5}]}
 
-    def document(claims: Path, tables: Path, root: Path, recipes: Path) -> dict:
+    def document(claims: Path, tables: Path, prior: Path, root: Path, recipes: Path) -> dict:
         config = tmp_path / "config"
-        places = (config / "claims.yaml", config / "paper_tables.csv", found.root, config / "recipes")
-        assert (claims, tables, root, recipes) == places
+        assert [claims, tables, prior] == [config / name for name in PAPER_FILES]
+        assert (root, recipes) == (found.root, config / "recipes")
         return again
 
     monkeypatch.setattr(run_checks, "claims_document", document)
@@ -415,4 +415,4 @@ def test_verdicts_are_not_held_where_something_else_does_not_hold_or_is_not_at_h
     judged.config_folder = None
     check_claims(judged)
     assert judged.verdict.findings == []
-    assert judged.verdict.notes == 2 * ["verdicts: claims.yaml and paper_tables.csv are not at hand"]
+    assert judged.verdict.notes == 2 * ["verdicts: one of claims.yaml, paper_tables.csv, prior_results.csv is not at hand"]
