@@ -144,7 +144,7 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
         cells[key] = Cell(of_cell, runs[key]["file"].iloc[0], images)
     pairs = {
         (*(row[name] for name in CELL), row["against"], row["metric"]): (
-            known_image_noise(row["images_error"] ** 2, row["prompts"]),
+            known_image_noise(row["images_error"] ** 2, row["prompts"], of_difference=True),
             Noise(((row["noise"], row["standard_error"] ** 2, row["freedom"]),)),
         )
         for row in comparisons.to_dict("records")

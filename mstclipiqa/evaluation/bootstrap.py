@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from mstclipiqa.data.leakage import Likeness
+
 SEED = 16799
 
 #: An interval or a test is left empty where more than this share of its resampled runs have no correlation. Only
@@ -15,23 +17,22 @@ def bootstrap_runs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """SRCC and PLCC (runs, replicates) of every run under the same resamples of its benchmark.
 
-    A replicate draws as many prompts, with all their images, as the benchmark has, with replacement; a run keeps those
-    that it tested. So runs that share images move together, as they would with other images. NaN where a replicate
+    A replicate draws as many clusters of like prompts, with all their images, as the benchmark has, with replacement; a
+    run keeps those that it tested. So runs that share images move together, as they would with other images. NaN where a replicate
     leaves a run too little to correlate.
     """
-    counts = _draw(prompts_of(samples), replicates)
+    counts = _draw(clusters_of(samples), replicates)
     drawn = np.empty((2, len(predictions), replicates))
     for i, run in enumerate(predictions):
         drawn[:, i] = weighted_correlations(run["prediction"], run["mos"], counts[run["row"]])
     return drawn[0], drawn[1]
 
 
-def prompts_of(samples: pd.DataFrame) -> np.ndarray:
-    """The number of each image's prompt, from 0, (images,); images without a prompt have one each."""
-    images = "image " + samples["image"].astype(str)
-    return pd.factorize(("prompt " + samples["prompt_group"].astype(str)).where(samples["prompt_group"] != "", images))[
-        0
-    ]
+def clusters_of(samples: pd.DataFrame) -> np.ndarray:
+    """The number of each image's cluster, from 0, (images,): images that share their prompt, or whose prompts are nearly
+    identical (leakage.Likeness), share what prompts do to the scores. Images without a prompt have one each."""
+    groups = samples["prompt_group"].astype(str)
+    return Likeness(samples.assign(prompt_group=groups.where(groups != "", samples["image"]))).clusters
 
 
 def _draw(unit: np.ndarray, replicates: int) -> np.ndarray:

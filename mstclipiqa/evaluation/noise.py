@@ -90,30 +90,37 @@ def noise_of_independent(values: np.ndarray) -> Noise:
     return Noise((("values", variance, max(len(values) - 1, 1)),))
 
 
-def image_noise(replicates: np.ndarray, prompts: int) -> Noise:
-    """Of a mean's bootstrap `replicates`, where P prompts were tested: their variance times (P / (P - 2))^2, by P - 2
-    degrees of freedom, as a correlation over P has. Few prompts resampled vary too little. Unknown of fewer than two
-    replicates or three prompts."""
+def image_noise(replicates: np.ndarray, prompts: int, of_difference: bool = False) -> Noise:
+    """Of a mean's bootstrap `replicates`, where P prompts were tested: their variance times (P / (P - 2))^2. Few
+    prompts resampled vary too little. Unknown of fewer than two replicates or three prompts."""
     known = len(replicates) > 1 and prompts > 2
     variance = float(replicates.var(ddof=1)) * (prompts / (prompts - 2)) ** 2 if known else np.nan
-    return known_image_noise(variance, prompts)
+    return known_image_noise(variance, prompts, of_difference)
 
 
-def known_image_noise(variance: float, prompts: int) -> Noise:
-    """The noise of the images whose variance is known, where so many prompts were tested."""
-    return Noise(((IMAGES, variance, max(prompts - 2, 1)),))
+def known_image_noise(variance: float, prompts: int, of_difference: bool = False) -> Noise:
+    """The noise of the images whose variance is given, where P prompts were tested, by P - 2 degrees of freedom, as a
+    correlation over P has.
+
+    A difference of two models' correlations has a third of them: a few prompts make most of it. A variance whose parts
+    have the excess kurtosis k is known by 2 P / (k + 2) degrees of freedom, and k is about 4 where the truth is known
+    (docs/calibration.md).
+    """
+    freedom = (prompts - 2) / (3 if of_difference else 1)
+    return Noise(((IMAGES, variance, max(freedom, 1)),))
 
 
 @dataclass(frozen=True)
 class Replicates:
     """What some runs were tested on: the bootstrap replicates of each one's number, `drawn` (runs, replicates), and the
-    `prompts` that each tested; how many images are tested for one that is not; and whether splits are by prompt, so
-    that models know no prompt that they are tested on."""
+    `prompts` that each tested; how many images are tested for one that is not; whether splits are by prompt, so that
+    models know no prompt that they are tested on; and whether the number is a difference of two models'."""
 
     drawn: np.ndarray
     prompts: list[np.ndarray]
     tested_to_rest: float
     by_prompt: bool
+    of_difference: bool = False
 
     @cached_property
     def count(self) -> int:
@@ -123,7 +130,7 @@ class Replicates:
     @cached_property
     def noise(self) -> Noise:
         """Of the mean over the runs, under the models as trained."""
-        return image_noise(mean_over_runs(self.drawn), self.count)
+        return image_noise(mean_over_runs(self.drawn), self.count, self.of_difference)
 
     def variance_of_one(self) -> float:
         """The mean variance of a single run's number, under the models as trained."""

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.names import TEST, TRAIN, VAL
-from mstclipiqa.evaluation.bootstrap import bootstrap_runs, prompts_of
+from mstclipiqa.evaluation.bootstrap import bootstrap_runs, clusters_of
 from mstclipiqa.evaluation.noise import Replicates
 
 
 @dataclass(frozen=True)
 class Resamples:
     """`runs` of one benchmark, numbered from 0; their replicates (runs, replicates) by metric (`drawn`); the `prompts`
-    that each tested; and the `counts` of images and leaking prompts of every split, by protocol."""
+    that each tested, those that are nearly identical as one; and the `counts` of images and leaking prompts of every split, by protocol."""
 
     runs: pd.DataFrame
     drawn: dict[str, np.ndarray]
@@ -35,6 +35,7 @@ class Resamples:
             [self.prompts[place] for place in places],
             tested_to_rest=sum(split[TEST] for split in counts) / sum(split[TRAIN] + split[VAL] for split in counts),
             by_prompt=not any(split["test_prompts_in_train"] for split in counts),
+            of_difference=against is not None,
         )
 
 
@@ -48,5 +49,5 @@ def resample(
     """The `predictions` of all runs of a benchmark under `replicates` resamples. `counts` is what the splits table's
     metadata say of its protocols."""
     drawn = dict(zip(("srcc", "plcc"), bootstrap_runs(predictions, samples, replicates), strict=True))
-    prompts = prompts_of(samples)
-    return Resamples(runs, drawn, [np.unique(prompts[run["row"]]) for run in predictions], counts)
+    clusters = clusters_of(samples)
+    return Resamples(runs, drawn, [np.unique(clusters[run["row"]]) for run in predictions], counts)

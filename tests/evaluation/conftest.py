@@ -19,6 +19,7 @@ def samples():
     rows = pd.DataFrame(
         {
             "image": [f"{row:03d}.png" for row in range(IMAGES)],
+            "sha256": [f"{row:064x}" for row in range(IMAGES)],
             "prompt_group": [f"prompt {row // PER_PROMPT}" for row in range(IMAGES)],
             "generator": np.random.default_rng(1).permutation(generators),
         }

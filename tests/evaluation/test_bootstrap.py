@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mstclipiqa.evaluation.bootstrap import bootstrap_runs, mean_over_runs, prompts_of, weighted_correlations
+from mstclipiqa.evaluation.bootstrap import bootstrap_runs, clusters_of, mean_over_runs, weighted_correlations
+
+
+def samples_of(prompts: list[str], benchmark: str = "agiqa-3k") -> pd.DataFrame:
+    """Images with these prompts, no two alike."""
+    names = [f"{row}.png" for row in range(len(prompts))]
+    return pd.DataFrame({"benchmark": benchmark, "image": names, "sha256": names, "prompt_group": prompts})
 
 
 def test_weighted_correlations_are_those_of_the_repeated_values():
@@ -30,7 +36,7 @@ def test_resampling_draws_whole_prompts():
     """Fifteen prompts of 20 images that share their error: image by image, it would look like 300 opinions."""
     rng = np.random.default_rng(3)
     prompt = np.repeat(np.arange(15), 20)
-    by_prompt = pd.DataFrame({"image": range(300), "prompt_group": [f"prompt {number}" for number in prompt]})
+    by_prompt = samples_of([f"prompt {number}" for number in prompt])
     without = by_prompt.assign(prompt_group="")
     mos = rng.normal(size=15)[prompt] + 0.3 * rng.normal(size=300)
     run = pd.DataFrame({"row": np.arange(300), "prediction": mos + rng.normal(size=15)[prompt], "mos": mos})
@@ -38,7 +44,7 @@ def test_resampling_draws_whole_prompts():
     assert of_prompts.std() > 2 * of_images.std()
 
     # Two images of one prompt, of opposite order: drawn together, every replicate has SRCC -1 or nothing.
-    samples = pd.DataFrame({"image": range(8), "prompt_group": list("aabbccdd")})
+    samples = samples_of(list("aabbccdd"))
     pair = pd.DataFrame({"row": [2, 3], "prediction": [1.0, 2.0], "mos": [2.0, 1.0]})
     of_prompts = bootstrap_runs([pair], samples, 400)[0][0]
     of_images = bootstrap_runs([pair], samples.assign(prompt_group=""), 400)[0][0]
@@ -49,8 +55,14 @@ def test_resampling_draws_whole_prompts():
 
 
 def test_images_without_a_prompt_have_one_each():
-    samples = pd.DataFrame({"image": ["x", "y", "z", "w"], "prompt_group": ["a", "", "a", ""]})
-    assert prompts_of(samples).tolist() == [0, 1, 0, 2]
+    clusters = clusters_of(samples_of(["a", "", "a", ""]))
+    assert clusters[0] == clusters[2] and len(set(clusters)) == 3
+
+
+def test_nearly_identical_prompts_are_drawn_together():
+    assert len(set(clusters_of(samples_of(["a red cat on a mat", "a red cat on a rug", "snow"])))) == 2
+    composed = ["cat, red, mat", "cat, blue, mat", "cat, blue, rug", "dog, red, mat"]  # by subject
+    assert len(set(clusters_of(samples_of(composed, "agiqa-1k")))) == 2
 
 
 def test_a_run_without_images_takes_no_part_and_too_many_leave_no_interval():

@@ -76,7 +76,7 @@ def test_any_two_variants_are_held_against_each_other(suite):
     runs = scores[(scores["protocol"] == "grouped3") & (scores["selection"] == "last")]
     by_split = runs.pivot_table(index="split", columns="variant", values="srcc")
     differences = (by_split["worse"] - by_split[BASE]).to_numpy()
-    weight = 0.1 * (row["prompts"] - 2)
+    weight = 0.1 * (row["prompts"] - 2) / 3
     variance = 2 * (1 / 3 + 40 / 160) * differences.var(ddof=1) + weight * row["images_error"] ** 2
     error, freedom = np.sqrt(variance / (2 + weight)), 2 + weight
     assert row["standard_error"] == pytest.approx(error) and row["freedom"] == pytest.approx(freedom)

@@ -70,6 +70,8 @@ def test_the_replicates_of_few_prompts_vary_too_little():
     drawn = np.random.default_rng(1).normal(size=1000)
     assert image_noise(drawn, 5).variance == pytest.approx(drawn.var(ddof=1) * (5 / 3) ** 2)
     assert image_noise(drawn, 5).freedom == 3
+    assert image_noise(drawn, 32, of_difference=True).freedom == 10
+    assert image_noise(drawn, 32, of_difference=True).variance == image_noise(drawn, 32).variance
     assert np.isnan(image_noise(drawn[:1], 5).variance) and np.isnan(image_noise(drawn, 2).variance)
 
 
