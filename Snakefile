@@ -1,7 +1,7 @@
 # Benchmark files in, one page out: reports/<suite>/index.html
 #
-#   snakemake --cores all reproduce                                       the embedded miniature suite
-#   snakemake --cores all reproduce --configfile config/agiqa-3k.yaml     the real AGIQA-3K
+#   snakemake --cores all reproduce                                       the real AGIQA-3K from its pack, and stand-ins
+#   snakemake --cores all reproduce --configfile config/agiqa-3k.yaml     the real AGIQA-3K from its images
 #   snakemake -n --configfile config/paper.yaml                           what the whole study would run
 #   snakemake --cores all check --configfile config/reduced.yaml          are the numbers still the committed ones?
 #

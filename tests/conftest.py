@@ -1,6 +1,9 @@
 import os
 from pathlib import Path
 
+# Before numpy and torch are loaded: the processes of xdist take every core, and threads of theirs wait for each other.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
 import pytest
 from small_study import SmallStudy, build
 

@@ -17,12 +17,12 @@ def code_of(page: str) -> list[str]:
 def test_a_claim_is_verified_as_the_page_says(small_study: SmallStudy, capsys):
     """Of drawn images too, which no claim is held against: every measured number is found again."""
     recompute, check = (
-        code.replace("results/agiqa-3k/", f"{small_study.results}/") for code in code_of("verify-a-claim.md")
+        code.replace("results/default/", f"{small_study.results}/") for code in code_of("verify-a-claim.md")
     )
     names: dict = {}
     exec(recompute, names)
     lines = capsys.readouterr().out.splitlines()
-    claims = [line for line in lines if "miniature suite" in line]
+    claims = [line for line in lines if "drawn stand-in" in line]
     numbers = [line.split() for line in lines if line not in claims]
     assert claims and len(numbers) == 2 * (2 + 3)  # by recipe, two selections of one protocol, three of the other
     assert all(float(measured) == pytest.approx(float(again), abs=1e-12) for *_, measured, again in numbers)
@@ -53,6 +53,6 @@ def test_images_are_scored_as_the_page_says(small_study: SmallStudy, tmp_path: P
 def test_the_heads_that_the_page_names_are_planned(tmp_path: Path):
     """Without data: of drawn images."""
     page = " ".join((REPOSITORY / "docs" / "score.md").read_text(encoding="utf-8").split())
-    assert "`snakemake --cores all heads` keeps the heads of the default suite in `results/miniature/heads/`" in page
+    assert "`snakemake --cores all heads` keeps the heads of the default suite in `results/default/heads/`" in page
     planned = copy_checkout(tmp_path / "checkout").planned("heads")
-    assert planned["draw"] == 5 and any("head" in rule for rule in planned)
+    assert planned["draw"] == 4 and any("head" in rule for rule in planned)

@@ -148,7 +148,7 @@ def test_every_key_is_explained():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_suite_is_named_after_its_file(path: Path):
     suite = read_yaml(path)["suite"]
-    assert suite == ("miniature" if path.stem == "config" else path.stem)
+    assert suite == ("default" if path.stem == "config" else path.stem)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

@@ -37,3 +37,6 @@ IMAGE_FORMATS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".gif": "GIF", ".bmp": "BMP", ".tif": "TIFF",
     ".tiff": "TIFF",
 }  # fmt: skip
+
+#: Why nothing is said of a claim on a drawn benchmark.
+STAND_IN = "drawn stand-in"

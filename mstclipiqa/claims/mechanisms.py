@@ -13,10 +13,10 @@ import pandas as pd
 from scipy import stats
 
 from mstclipiqa.base.layout import BASELINES, EFFICIENCY, GATES, GENERATORS, READOUT, ResultsFile
+from mstclipiqa.base.names import STAND_IN
 from mstclipiqa.claims.claim import Claim
 from mstclipiqa.claims.rules import (
     INCONCLUSIVE,
-    MINIATURE,
     NOT_REPRODUCED,
     NOT_RUN,
     REPRODUCED,
@@ -36,7 +36,7 @@ Found = dict[str, Any]
 #: A value and its 95 % interval: (value, low, high).
 Interval = tuple[float, float, float]
 #: Drawn images stand beside no claim.
-DRAWN: Found = {"verdict": UNTESTABLE, "reason": MINIATURE}
+DRAWN: Found = {"verdict": UNTESTABLE, "reason": STAND_IN}
 
 
 def judge_mechanism(claim: Claim, document: dict, suite: Suite) -> list[Found]:

@@ -11,7 +11,6 @@ NOT_REPRODUCED = "not reproduced"
 INCONCLUSIVE = "inconclusive"
 UNTESTABLE = "untestable"
 NOT_RUN = "not run"
-MINIATURE = "miniature suite"
 OTHER_ENCODERS = "measured with {}: not known to be the paper's encoders"
 
 #: The verdicts in their order, and how they come about.

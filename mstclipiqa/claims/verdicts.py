@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from mstclipiqa.base.files import write_json
-from mstclipiqa.base.names import LEVELS
+from mstclipiqa.base.names import LEVELS, STAND_IN
 from mstclipiqa.claims.claim import DIM, Claim
 from mstclipiqa.claims.estimates import Design, estimate_claim
 from mstclipiqa.claims.mechanisms import judge_mechanism
 from mstclipiqa.claims.paper import expand_claims, read_paper
 from mstclipiqa.claims.readings import try_readings
 from mstclipiqa.claims.rules import (
-    MINIATURE,
     NOT_REPRODUCED,
     NOT_RUN,
     REPRODUCED,
@@ -126,13 +125,13 @@ def _measure(claim: Claim, document: dict, suite: Suite) -> list[dict]:
             found: dict[str, object]
             # Drawn images stand for no benchmark, and their numbers stand beside no claim.
             if suite.synthetic & {benchmark for _, benchmark, _ in needed}:
-                found = {"verdict": UNTESTABLE, "reason": MINIATURE}
+                found = {"verdict": UNTESTABLE, "reason": STAND_IN}
             elif missing:
                 found = {"verdict": NOT_RUN, "reason": missing}
             else:
                 same, one_run = protocol == like["protocol"], claim.kind != "ordering"
                 found = _estimate(claim, needed, Design(recipe, protocol, same, one_run), document["encoders"], suite)
-            if protocol == like["protocol"] or not (missing or found.get("reason") == MINIATURE):
+            if protocol == like["protocol"] or not (missing or found.get("reason") == STAND_IN):
                 rows.append(_row(claim, **common, **found))
     return rows
 

@@ -18,8 +18,8 @@ def bootstrap_runs(
     """SRCC and PLCC (runs, replicates) of every run under the same resamples of its benchmark.
 
     A replicate draws as many clusters of like prompts, with all their images, as the benchmark has, with replacement; a
-    run keeps those that it tested. So runs that share images move together, as they would with other images. NaN where a replicate
-    leaves a run too little to correlate.
+    run keeps those that it tested. So runs that share images move together, as they would with other images. NaN where
+    a replicate leaves a run too little to correlate.
     """
     counts = _draw(clusters_of(samples), replicates)
     drawn = np.empty((2, len(predictions), replicates))
@@ -29,8 +29,8 @@ def bootstrap_runs(
 
 
 def clusters_of(samples: pd.DataFrame) -> np.ndarray:
-    """The number of each image's cluster, from 0, (images,): images that share their prompt, or whose prompts are nearly
-    identical (leakage.Likeness), share what prompts do to the scores. Images without a prompt have one each."""
+    """The number of each image's cluster, from 0, (images,): images whose prompts are the same or nearly identical
+    (leakage.Likeness) share what prompts do to the scores. Images without a prompt have one each."""
     groups = samples["prompt_group"].astype(str)
     return Likeness(samples.assign(prompt_group=groups.where(groups != "", samples["image"]))).clusters
 

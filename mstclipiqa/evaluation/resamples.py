@@ -14,7 +14,8 @@ from mstclipiqa.evaluation.noise import Replicates
 @dataclass(frozen=True)
 class Resamples:
     """`runs` of one benchmark, numbered from 0; their replicates (runs, replicates) by metric (`drawn`); the `prompts`
-    that each tested, those that are nearly identical as one; and the `counts` of images and leaking prompts of every split, by protocol."""
+    that each tested, those that are nearly identical as one; and the `counts` of images and leaking prompts of every
+    split, by protocol."""
 
     runs: pd.DataFrame
     drawn: dict[str, np.ndarray]

@@ -30,10 +30,14 @@ OTHER_PROMPTS = [
 
 def read(results: Results, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
     """A table of the whole suite with its metadata; None where the suite lacks it, or has it of recipes that it no
-    longer runs."""
+    longer runs, or of benchmarks that stand apart."""
     path = entry.at(results.root)
-    found = entry.read(path) if path.exists() else None
-    return found if found and set(found[0]["recipe"]) <= {"", *results.manifest["recipes"]} else None
+    if not path.exists():
+        return None
+    table, metadata = entry.read(path)
+    of_suite = set(table["recipe"]) <= {"", *results.manifest["recipes"]}
+    trained = set(table["train_benchmark"]) if "train_benchmark" in table else {metadata.get("benchmark")}
+    return (table, metadata) if of_suite and not trained & set(results.apart) else None
 
 
 # Rivals without a head

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mstclipiqa.base.names import STAND_IN
 from mstclipiqa.report.claims import CONTRADICTED, UNDECIDED, read_claims
 from mstclipiqa.report.paper import BEST_RIVAL
 from mstclipiqa.report.results import Results
@@ -73,7 +74,8 @@ def _found(rows: pd.DataFrame) -> str:
     number_of = f"{verdict}, {len(same)} of {len(rows)}" if len(rows) > 1 else verdict
     if verdict not in UNDECIDED:
         return number_of
-    ((reason, _),) = Counter(same["reason"]).most_common(1)
+    of_real = same[same["reason"] != STAND_IN]
+    ((reason, _),) = Counter((same if of_real.empty else of_real)["reason"]).most_common(1)
     return f"{verdict} ({reason})"
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +16,7 @@ from mstclipiqa.report import (
     ablations,
     atlas,
     claims,
+    contrasts,
     controls,
     data_tables,
     efficiency,
@@ -38,6 +41,9 @@ from mstclipiqa.report.unseen_generators import unseen_generators
 
 #: The page, which is written last.
 PAGE = "index.html"
+
+#: How the names of tables on drawn stand-ins begin.
+STAND_INS = "stand_ins_"
 
 
 def write_report(
@@ -86,32 +92,44 @@ def compose_report(
 
 
 def make_tables(results: Results) -> dict[str, Table]:
-    """Every table of the report by the name the template calls it."""
-    made = {target: results_tables.comparison(results, target) for target in TARGETS}
-    for make in (
-        data_tables.benchmarks,
-        data_tables.mos_columns,
-        data_tables.label_files,
-        data_tables.defects,
-        training_tables.encoders,
-        training_tables.timings,
-        results_tables.all_metrics,
-        data_tables.protocols,
-        data_tables.leakage,
-        training_tables.recipes,
-        training_tables.parameters,
+    """Every table of the report by the name the template calls it.
+
+    Where a suite has real benchmarks beside drawn ones, what is measured on the latter stands in tables of its own,
+    whose names begin with STAND_INS."""
+    real, drawn = results.parted()
+    of_all = (
+        *(data_tables.benchmarks, data_tables.mos_columns, data_tables.label_files, data_tables.defects),
+        *(training_tables.encoders, training_tables.timings, training_tables.recipes, training_tables.parameters),
+        *(results_tables.all_metrics, data_tables.protocols, atlas.atlas, *packs.TABLES),
+    )
+    of_real = (
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
-    ):
-        made[make.__name__] = make(results)
-    beside = (atlas.atlas, largest_errors, efficiency.efficiency, unseen_generators)
-    optional = (*beside, *packs.TABLES, *controls.TABLES, *statistics.TABLES)
-    made |= {make.__name__: table for make in optional if (table := make(results)) is not None}
-    made |= ablations.tables(results)
+        *(data_tables.leakage, largest_errors, efficiency.efficiency, unseen_generators),
+        *(contrasts.contrasts, *controls.TABLES, *statistics.TABLES),
+    )
+    made = _measured(real, of_real) | _make(results, of_all) | ablations.tables(real)
+    if drawn:
+        of_drawn = (data_tables.leakage, controls.baselines, controls.transfer, largest_errors)
+        for key, table in _measured(drawn, of_drawn).items():
+            if len(table.shown):
+                made[f"{STAND_INS}{key}"] = replace(table, name=f"{STAND_INS}{table.name}")
     return made | claims.claim_tables(results) | mechanisms.mechanism_tables(results)
 
 
+def _measured(results: Results, makers: Iterable[Callable]) -> dict[str, Table]:
+    """The tables by target, and others."""
+    return {target: results_tables.comparison(results, target) for target in TARGETS} | _make(results, makers)
+
+
+def _make(results: Results, makers: Iterable[Callable[[Results], Table | None]]) -> dict[str, Table]:
+    """The tables that there is anything for, by name."""
+    return {make.__name__: table for make in makers if (table := make(results)) is not None}
+
+
 def make_figures(results: Results) -> dict[str, Figure]:
-    """Every figure of the report by name; targets without runs have none, nor has a suite without a probe."""
+    """Every figure of the report by name; targets without runs have none, nor has a suite without a probe, nor have
+    drawn stand-ins beside real benchmarks."""
+    results, _ = results.parted()
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in TARGETS]
     made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
     made += [figures.costs(results), overview.forest(results), overview.ablation_dots(results)]
@@ -132,14 +150,19 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
     environment.filters["slug"] = lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     environment.filters["indented_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
     main = {target: results_tables.is_shown_first(results, all_tables[target]) for target in TARGETS}
+    real, stand_ins = results.parted()
     return environment.get_template("page.html.j2").render(
         cards=headline.cards(results),
         findings=headline.findings(results),
+        measured=contrasts.found_on_real_benchmarks(real),
         main={target: all_tables[target].only(shown) for target, shown in main.items()},
         rest={target: all_tables[target].only(~shown) for target, shown in main.items()},
         warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),
         terms=Terms(),
         results=results,
+        real=real,
+        stand_ins=stand_ins,
+        of_stand_ins=[table for name, table in all_tables.items() if name.startswith(STAND_INS)],
         manifest=results.manifest,
         tables=all_tables,
         figures=all_figures,

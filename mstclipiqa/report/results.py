@@ -1,7 +1,8 @@
 """The results folder of one suite, read once and checked."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,8 @@ class Results:
     configuration. `timings` has a row per timed extraction: benchmark, encoder, items, unit, seconds. `baselines` has a
     row per benchmark, source, target and split. `probes` are keyed by recipe. `statistics` are the tables intervals,
     comparisons and generators, sorted as `metrics`. Of baselines, probes and statistics there may be none.
-    `images` is where the pictures lie, in place of the configuration's data folder.
+    `images` is where the pictures lie, in place of the configuration's data folder. `apart` are the benchmarks that
+    this part of the results leaves out.
     """
 
     root: Path
@@ -72,11 +74,38 @@ class Results:
     statistics: dict[str, pd.DataFrame]
     paper: Paper
     images: Path | None = None
+    apart: Collection[str] = ()
 
     @property
     def benchmarks(self) -> list[str]:
-        """Every benchmark of the manifest, present or absent, in order."""
-        return ordered(self.manifest, "benchmarks")
+        """Every benchmark of the manifest, present or absent, in order; but for those that stand apart."""
+        return [name for name in ordered(self.manifest, "benchmarks") if name not in self.apart]
+
+    def parted(self) -> tuple["Results", "Results | None"]:
+        """The results on real benchmarks, and those on drawn stand-ins; all of them, and None, where a suite has no
+        two kinds."""
+        drawn = self.synthetic
+        if len(drawn) in (0, len(self.cards)):
+            return self, None
+        return self._without(drawn), self._without([name for name in self.benchmarks if name not in drawn])
+
+    def _without(self, apart: Collection[str]) -> "Results":
+        """The results on the other benchmarks. What no benchmark is named of, as a probe of scenes, stays."""
+
+        def rest(frame: pd.DataFrame) -> pd.DataFrame:
+            return frame[~frame["benchmark"].isin(apart)].reset_index(drop=True)
+
+        return replace(
+            self,
+            cards={name: card for name, card in self.cards.items() if name not in apart},
+            splits={name: splits for name, splits in self.splits.items() if name not in apart},
+            metrics=rest(self.metrics),
+            runs={file: metadata for file, metadata in self.runs.items() if metadata["benchmark"] not in apart},
+            timings=rest(self.timings),
+            baselines=rest(self.baselines),
+            statistics={name: rest(table) for name, table in self.statistics.items()},
+            apart=apart,
+        )
 
     @property
     def main_variants(self) -> list[str]:

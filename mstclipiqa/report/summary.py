@@ -19,12 +19,16 @@ def summarise_report(results: Results, tables: dict[str, Table]) -> str:
         *(f"{title} is absent: {reason}" for title, reason in absent.items() if reason is not None),
         f"The whole report: `reports/{manifest['suite']}/index.html`, beside this file.",
     ]
+    real, stand_ins = results.parted()
+    if stand_ins:
+        names = ", ".join(titles[name] for name in stand_ins.cards)
+        facts.append(f"Drawn stand-ins, which are left out here: {names}.")
     parts = [f"# {markdown_text(manifest['title'])}\n"]
-    parts += [f"> **{markdown_text(caution)}**\n" for caution in cautions(results, titles)]
+    parts += [f"> **{markdown_text(caution)}**\n" for caution in cautions(real, titles)]
     parts += [f"* {markdown_text(fact)}" for fact in facts]
     if "verdicts" in tables:
         parts += ["\n## The paper’s claims\n", _counts(tables["verdicts"]).markdown()]
-    parts += ["\n## Results\n", *(_key_rows(results, tables[target]).markdown() for target in TARGETS)]
+    parts += ["\n## Results\n", *(_key_rows(real, tables[target]).markdown() for target in TARGETS)]
     parts += ["\n## Prompt leakage\n", _leakage(tables["leakage"]).markdown()]
     return "\n".join(parts)
 

@@ -130,6 +130,7 @@ class Table:
             caption=latex_text(self.caption), label=f"tab:{self.name}",
         )  # fmt: skip
         head, body = text.split("\\endlastfoot\n")
+        head = head.replace(r"\multicolumn{0}", rf"\multicolumn{{{len(columns)}}}")  # pandas, of a table without rows
         if self.spans:
             head = re.sub(r"(?<=\\toprule\n).*\n", lambda upper: f"{upper[0]}{self._rules}\n", head)
         lines = ["% Needs the packages booktabs and longtable.", head + "\\endlastfoot"]

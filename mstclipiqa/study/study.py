@@ -198,9 +198,9 @@ class Study:
 
     @property
     def probed_benchmark(self) -> str | None:
-        """The benchmark that the probed model is trained on: the first whose quality was rated, and whose encoders are
-        at hand, since scenes are encoded too."""
-        return next((name for name in self.rated if name not in self.packed), None)
+        """The benchmark that the probed model is trained on: the first whose quality was rated. None where all come
+        from packs, as scenes are encoded too, and a pack needs no encoder at hand."""
+        return next(iter(self.rated), None) if self.texts_packed is None else None
 
     @property
     def probed(self) -> list[str]:
@@ -230,10 +230,12 @@ class Study:
 
     @property
     def transferred(self) -> list[str]:
-        """The benchmarks that models are carried over between, under the last recipe of the main grid; none of one, or
-        where the configuration lacks that recipe's fine encoder."""
+        """The benchmarks that models are carried over between, under the last recipe of the main grid: never between
+        real and drawn ones. None of one, or where the configuration lacks that recipe's fine encoder."""
         there = self.fine_encoder(self.config["recipes"][-1], MODELS[0]) in self.config["encoders"]
-        return self.rated if there and len(self.rated) > 1 else []
+        real = [name for name in self.rated if name not in self.drawn_benchmarks]
+        carried = real if len(real) > 1 else [name for name in self.rated if name not in real]
+        return carried if there and len(carried) > 1 else []
 
     @property
     def heads(self) -> list[str]:

@@ -11,6 +11,7 @@ from scipy import stats
 
 from mstclipiqa.base.files import write_table
 from mstclipiqa.base.layout import BASELINES, EFFICIENCY, GATES, GENERATORS, READOUT
+from mstclipiqa.base.names import STAND_IN
 from mstclipiqa.claims.mechanisms import (
     correlation_interval,
     fold_interval,
@@ -20,7 +21,6 @@ from mstclipiqa.claims.mechanisms import (
 )
 from mstclipiqa.claims.rules import (
     INCONCLUSIVE,
-    MINIATURE,
     NOT_REPRODUCED,
     NOT_RUN,
     OTHER_ENCODERS,
@@ -265,7 +265,7 @@ ALL = {
 @pytest.mark.parametrize("name", ALL)
 def test_drawn_images_decide_nothing(judge, name):
     row = judge(name, ALL[name], synthetic=["agiqa-3k"])
-    assert (row["verdict"], row["reason"], row["measured"]) == (UNTESTABLE, MINIATURE, None)
+    assert (row["verdict"], row["reason"], row["measured"]) == (UNTESTABLE, STAND_IN, None)
 
 
 @pytest.mark.parametrize(

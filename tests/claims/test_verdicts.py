@@ -16,11 +16,11 @@ from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import write_table
 from mstclipiqa.base.layout import COMPARISONS, INTERVALS, METRICS
+from mstclipiqa.base.names import STAND_IN
 from mstclipiqa.claims.rules import (
     CONSISTENT,
     CONTRADICTED,
     INCONCLUSIVE,
-    MINIATURE,
     NOT_REPRODUCED,
     NOT_RUN,
     OTHER_ENCODERS,
@@ -198,7 +198,7 @@ def test_drawn_images_decide_no_number_and_stand_beside_none(claims, document, r
     measured = [row for row in rows if row["kind"] in ("number", "gain", "ordering")]
     assert len(measured) == sum(bool(claim.contrasts) and not claim.found for claim in claims.values()) == 238
     for row in measured:
-        assert (row["verdict"], row["reason"]) == (UNTESTABLE, MINIATURE)
+        assert (row["verdict"], row["reason"]) == (UNTESTABLE, STAND_IN)
         assert row["measured"] is row["low"] is row["high"] is None
         assert not row["files"]
     decided = {row["kind"] for row in rows if row["verdict"] in (CONSISTENT, CONTRADICTED, REPRODUCED, NOT_REPRODUCED)}

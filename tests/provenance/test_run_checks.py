@@ -415,4 +415,5 @@ def test_verdicts_are_not_held_where_something_else_does_not_hold_or_is_not_at_h
     judged.config_folder = None
     check_claims(judged)
     assert judged.verdict.findings == []
-    assert judged.verdict.notes == 2 * ["verdicts: one of claims.yaml, paper_tables.csv, prior_results.csv is not at hand"]
+    said = "verdicts: one of claims.yaml, paper_tables.csv, prior_results.csv is not at hand"
+    assert judged.verdict.notes == [said, said]

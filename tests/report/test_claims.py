@@ -86,7 +86,7 @@ def test_nothing_synthetic_stands_beside_a_claim(tables):
     rows = made["claims_table_iv_quality"].full.query("id.str.contains('agiqa-3k') and recipe == 'released_code'")
     assert set(rows["verdict"]) == {"untestable"}
     assert rows["measured"].isna().all()
-    assert "untestable: miniature suite." in made["claims_table_iv_quality"].notes
+    assert "untestable: drawn stand-in." in made["claims_table_iv_quality"].notes
 
 
 def test_verdicts_that_cannot_be_read_are_named(make_results):

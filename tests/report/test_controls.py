@@ -13,11 +13,19 @@ from mstclipiqa.report.results import read_results
 
 
 @pytest.fixture
-def root(make_results):
-    root = make_results(present={"agiqa-1k": 40, "agiqa-3k": 60}, synthetic=("agiqa-1k",))
-    for write in (write_baselines, write_curves, write_transfer):
-        write(root)
-    return root
+def controlled(make_results):
+    def make(*synthetic):
+        root = make_results(present={"agiqa-1k": 40, "agiqa-3k": 60}, synthetic=synthetic)
+        for write in (write_baselines, write_curves, write_transfer):
+            write(root)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def root(controlled):
+    return controlled("agiqa-1k")
 
 
 def rows_of(table, heading):
@@ -174,7 +182,12 @@ def test_transfer_marks_a_benchmarks_own_images(root):
     assert any(note.startswith("Synthetic") and "AGIQA-1K" in note for note in table.notes)
 
 
-def test_the_page_shows_them_and_is_the_same_again(root, tmp_path):
+def test_what_was_measured_between_real_and_drawn_benchmarks_is_of_neither(root):
+    assert not [part for part in read_results(root).parted() if controls.transfer(part)]
+
+
+def test_the_page_shows_them_and_is_the_same_again(controlled, tmp_path):
+    root = controlled()
     for name in ("one", "two"):
         page.write_report(root, tmp_path / name)
     html = (tmp_path / "one" / "index.html").read_text()

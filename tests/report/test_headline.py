@@ -10,7 +10,7 @@ def test_a_drawn_suite_has_cards_of_the_papers_numbers_and_of_counts(read_judged
     gains = cards["Gains over LIQE"]
     assert gains.verdict == "contradicted"
     assert dict(gains.found)["Printed numbers"] == "contradicted, 8 of 8"
-    assert dict(gains.found)["Runs here"].startswith("untestable (miniature suite")
+    assert dict(gains.found)["Runs here"].startswith("untestable (drawn stand-in")
     assert "the paper's own tables say +3.11 over LIQE" in gains.evidence  # furthest from what is printed: 2.35
     counted = cards["About 0.8 M parameters"]
     assert dict(counted.found) == {"Counted here": "not reproduced, 2 of 2"}

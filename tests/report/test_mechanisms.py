@@ -40,5 +40,5 @@ def test_the_csv_has_every_recipe_and_reason(make_results):
 def test_drawn_images_show_no_number(make_results):
     _, rows = rows_of(add_claims(make_results(probe=True, synthetic=("agiqa-3k",))))
     streams = [row for row in rows if row["group"] == "Semantics and distortions are told apart"]
-    assert {str(row["Verdict"]) for row in streams} == {"untestable miniature suite"}
+    assert {str(row["Verdict"]) for row in streams} == {"untestable drawn stand-in"}
     assert {row["Measured"].text for row in streams} == {"—"}

@@ -43,9 +43,17 @@ def test_synthetic_data_and_random_weights_have_a_banner_and_no_printed_numbers(
     assert "Printed in arXiv" not in page.text
 
 
-def test_a_banner_says_when_only_some_data_are_synthetic(make_page):
+def test_drawn_stand_ins_beside_real_benchmarks_stand_apart(make_page):
     page = make_page(present={"agiqa-3k": 60, "agiqa-1k": 60}, synthetic=("agiqa-1k",))
-    assert "Some of these numbers come from drawn images" in page.text
+    assert page.all("aside") == [] and "which are synthetic and decide nothing" in page.text
+    tables = page.path.parent / "tables"
+    for target, roman in (("quality", "iv"), ("correspondence", "v")):
+        shown = (tables / f"table_{roman}_{target}.csv").read_text()
+        assert "agiqa-3k" in shown and "agiqa-1k" not in shown
+    drawn = (tables / "stand_ins_table_iv_quality.csv").read_text()
+    assert "agiqa-1k" in drawn and "agiqa-3k" not in drawn and "printed" not in drawn
+    # The tables of data are of both.
+    assert {"agiqa-3k", "agiqa-1k"} <= set((tables / "benchmarks.csv").read_text().replace(",", " ").split())
 
 
 def test_every_link_leads_to_a_file_and_nothing_is_loaded(page):

@@ -49,7 +49,7 @@ def test_default_suite_is_every_benchmark_target_recipe_and_variant():
     assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 2 == 20
     assert default.benchmarks == list(TARGETS)
     assert default.absent == {}
-    assert default.drawn and default.suite == "miniature"
+    assert default.drawn and default.suite == "default"
     for name, count in TARGETS.items():
         assert sum(job.benchmark == name for job in default.jobs) == count * 2
 

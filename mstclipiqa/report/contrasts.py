@@ -1,0 +1,135 @@
+"""What each part of the model gains on a real benchmark: one part changed, everything else equal."""
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mstclipiqa.base.names import MODELS, SELECTIONS
+from mstclipiqa.evaluation.noise import Noise
+from mstclipiqa.report.controls import OTHER_PROMPTS
+from mstclipiqa.report.results import Results
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+
+MODEL, STAR = MODELS
+
+HELPS, HURTS, NOT_SHOWN, NO_INTERVAL = "helps", "hurts", "not shown", "no interval"
+
+
+class Question(NamedTuple):
+    """A part of the model: the variant that has it, and those that lack it or have something else in its place."""
+
+    asked: str
+    variant: str
+    against: tuple[str, ...]
+
+
+QUESTIONS = (
+    Question("Does a second scale help?", MODEL, ("coarse-only", "fine-only", "twin")),
+    Question("Does the gate help?", MODEL, ("fixed-gate", "mlp")),
+    Question("Does the prompt help?", STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),
+    Question("Does the other head help?", "star-no-prompt", (MODEL,)),
+)
+
+
+def contrasts(results: Results) -> Table | None:
+    """A row per question, rival, target and protocol: the gain of SRCC with its interval, and the smallest gain that
+    such an interval shows in four cases of five. None on drawn benchmarks, and where nothing of it was run."""
+    if not results.statistics:
+        return None
+    pairs = results.statistics["comparisons"]
+    real = ~pairs["benchmark"].isin(results.synthetic)
+    pairs = pairs[results.is_main(pairs) & (pairs["metric"] == "srcc") & real]
+    asked = [
+        pairs[(pairs["variant"] == question.variant) & pairs["against"].isin(question.against)].assign(
+            question=question.asked
+        )
+        for question in QUESTIONS
+    ]
+    full = pd.concat(asked, ignore_index=True)
+    if full.empty:
+        return None
+    full["shown_from"] = [_detectable(row) for row in full.itertuples()]
+    full["found"] = [_found(row) for row in full.itertuples()]
+    shown = [
+        {
+            "With": results.title("variants", row.variant),
+            "Instead": results.title("variants", row.against),
+            "Recipe": results.title("recipes", row.recipe),
+            "Gain of SRCC": Cell(f"{row.difference:+.4f}", _limits(row)),
+            "Shown from": f"{row.shown_from:.3f}" if pd.notna(row.shown_from) else DASH,
+            "Found": row.found,
+        }
+        for row in full.itertuples()
+    ]
+    return Table(
+        "contrasts",
+        "What each part of the model gains: SRCC on the same splits and seeds, less that of the model without the "
+        "part, with its 95 % interval.",
+        full[[*CSV, "question", "shown_from", "found"]],
+        frame_of(shown, ["With", "Instead", "Recipe", "Gain of SRCC", "Shown from", "Found"]),
+        numeric=("Gain of SRCC", "Shown from"),
+        stub=2,
+        groups=[
+            Cell(
+                f"{row.question} {results.title('benchmarks', row.benchmark)}, {row.target}: {row.protocol}, "
+                f"{SELECTIONS[row.selection]}"
+            )
+            for row in full.itertuples()
+        ],
+        grouped_by="Question, benchmark, target, protocol and selection",
+        notes=[
+            f"{HELPS}: the whole interval is above 0. {HURTS}: it is below. {NOT_SHOWN}: it holds 0; then a gain from "
+            "“shown from” on would have been shown in four cases of five. Intervals are not adjusted for their number; "
+            "the paired tests are.",
+        ],
+    )
+
+
+CSV = [
+    *("benchmark", "target", "protocol", "selection", "recipe", "variant", "against"),
+    *("runs", "splits", "seeds", "noise", "difference", "low", "high"),
+]
+
+
+def found_on_real_benchmarks(results: Results) -> list[str]:
+    """A sentence per question, by the last recipe of the main grid; none without runs on a real benchmark."""
+    table = contrasts(results)
+    if table is None:
+        return []
+    full = table.full[table.full["recipe"] == results.manifest["config"]["recipes"][-1]]
+    return [
+        f"{question} " + "; ".join(_in_words(results, rival, rows) for rival, rows in of_question.groupby(
+            ["benchmark", "target", "variant", "against"], sort=False
+        )) + "."
+        for question, of_question in full.groupby("question", sort=False)
+    ]  # fmt: skip
+
+
+def _in_words(results: Results, key: tuple[str, str, str, str], rows: pd.DataFrame) -> str:
+    """What one variant gains over another on a benchmark, under each protocol."""
+    benchmark, target, variant, against = key
+    parts = [f"{row.difference:+.3f}{_shown(row)} under {row.protocol} ({_verdict(row)})" for row in rows.itertuples()]
+    names = results.title("variants", variant), results.title("variants", against)
+    return f"{names[0]} over {names[1]} on {results.title('benchmarks', benchmark)}, {target}: {', '.join(parts)}"
+
+
+def _verdict(row: Any) -> str:
+    return f"{row.found}; {row.shown_from:.3f} would have been" if row.found == NOT_SHOWN else row.found
+
+
+def _shown(row: Any) -> str:
+    return "" if pd.isna(row.low) else f" {_limits(row)}"
+
+
+def _limits(row: Any) -> str:
+    return NO_INTERVAL if pd.isna(row.low) else f"[{row.low:+.3f}, {row.high:+.3f}]"
+
+
+def _found(row: Any) -> str:
+    if pd.isna(row.low):
+        return NO_INTERVAL
+    return HELPS if row.low > 0 else HURTS if row.high < 0 else NOT_SHOWN
+
+
+def _detectable(row: Any) -> float:
+    return Noise(((row.noise, row.standard_error**2, row.freedom),)).detectable

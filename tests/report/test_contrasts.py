@@ -1,0 +1,74 @@
+"""What each part of the model gains, on planted comparisons."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from results_beside import write_statistics
+from results_tables import table_of
+
+from mstclipiqa.base.layout import COMPARISONS
+from mstclipiqa.report.contrasts import contrasts, found_on_real_benchmarks
+from mstclipiqa.report.results import read_results
+
+VARIANTS = ("mst-clipiqa", "mst-clipiqa-star", "coarse-only", "fine-only", "fixed-gate", "star-permuted")
+
+
+def row(variant: str, against: str, low: float, high: float, **others) -> dict:
+    """A comparison of the last recipe under grouped3."""
+    known = {"difference": (low + high) / 2, "standard_error": (high - low) / 4, "freedom": 30.0, "noise": "images"}
+    place = {"benchmark": "agiqa-3k", "target": "quality", "recipe": "main_text", "protocol": "grouped3"}
+    return {**place, "selection": "validation", "metric": "srcc", "variant": variant, "against": against,
+            "low": low, "high": high, **known, **others}  # fmt: skip
+
+
+@pytest.fixture
+def read(make_results):
+    def read(*rows, **options):
+        root = make_results(variants=VARIANTS, **options)
+        write_statistics(root)
+        COMPARISONS.write(COMPARISONS.at(root), table_of(COMPARISONS, rows), {})
+        return read_results(root)
+
+    return read
+
+
+PLANTED = (
+    row("mst-clipiqa", "coarse-only", 0.01, 0.05),
+    row("coarse-only", "mst-clipiqa", -0.05, -0.01),
+    row("mst-clipiqa", "fine-only", -0.02, 0.06),
+    row("mst-clipiqa", "fixed-gate", -0.05, -0.01),
+    row("mst-clipiqa", "fixed-gate", -0.05, -0.01, metric="plcc"),
+    row("mst-clipiqa", "fixed-gate", 0.3, 0.5, selection="last"),
+    row("mst-clipiqa-star", "star-permuted", np.nan, np.nan, difference=0.1),
+)
+
+
+def test_a_part_helps_hurts_or_is_not_shown_to_do_either(read):
+    table = contrasts(read(*PLANTED))
+    found = dict(zip(table.full["against"], table.full["found"], strict=True))
+    assert found == {
+        "coarse-only": "helps", "fine-only": "not shown", "fixed-gate": "hurts", "star-permuted": "no interval",
+    }  # fmt: skip
+    # What 80 % power needs: (t_0.975 + t_0.8) standard errors, of 30 degrees of freedom.
+    shown = table.full.set_index("against")["shown_from"]
+    assert shown["fine-only"] == pytest.approx((2.0423 + 0.8538) * 0.02, abs=1e-5)
+    assert pd.isna(shown["star-permuted"])
+    assert str(table.shown.iloc[1]["Gain of SRCC"]) == "+0.0200 [-0.020, +0.060]"
+
+
+def test_each_question_is_answered_in_a_sentence(read):
+    scales, gate, prompt = found_on_real_benchmarks(read(*PLANTED))
+    assert scales.startswith("Does a second scale help? MST-CLIPIQA over ")
+    assert "+0.030 [+0.010, +0.050] under grouped3 (helps)" in scales
+    assert "(not shown; 0.058 would have been)" in scales
+    assert gate.endswith("-0.030 [-0.050, -0.010] under grouped3 (hurts).")
+    assert prompt.endswith("+0.100 under grouped3 (no interval).")
+
+
+def test_drawn_benchmarks_answer_nothing(read):
+    results = read(*PLANTED, synthetic=("agiqa-3k",))
+    assert contrasts(results) is None and found_on_real_benchmarks(results) == []
+
+
+def test_without_a_variant_beside_the_models_nothing_is_asked(read, make_results):
+    assert contrasts(read(row("mst-clipiqa-star", "mst-clipiqa", 0.01, 0.05))) is None
