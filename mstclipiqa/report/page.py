@@ -23,11 +23,13 @@ from mstclipiqa.report import (
     figures,
     headline,
     mechanisms,
+    multiverse,
     packs,
     probe_tables,
     results_tables,
     statistics,
     training_tables,
+    variance,
 )
 from mstclipiqa.report import overview_figures as overview
 from mstclipiqa.report.canvas import Figure
@@ -105,7 +107,7 @@ def make_tables(results: Results) -> dict[str, Table]:
     of_real = (
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
         *(data_tables.leakage, largest_errors, efficiency.efficiency, unseen_generators),
-        *(contrasts.contrasts, *controls.TABLES, *statistics.TABLES),
+        *(contrasts.contrasts, multiverse.multiverse, variance.variance, *controls.TABLES, *statistics.TABLES),
     )
     made = _measured(real, of_real) | _make(results, of_all) | ablations.tables(real)
     if drawn:
@@ -133,7 +135,7 @@ def make_figures(results: Results) -> dict[str, Figure]:
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in TARGETS]
     made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
     made += [figures.costs(results), overview.forest(results), overview.ablation_dots(results)]
-    made += [overview.leakage_bars(results)]
+    made += [overview.leakage_bars(results), multiverse.specification_curves(results), variance.variance_bars(results)]
     return {figure.name: figure for figure in made if figure is not None}
 
 

@@ -23,7 +23,7 @@ from mstclipiqa.provenance.manifest import build_manifest
 from mstclipiqa.study.study import Study
 
 REPOSITORY = Path(__file__).parents[2]
-CONFIG = read_yaml(REPOSITORY / "config" / "config.yaml") | {
+CONFIG = read_yaml(REPOSITORY / "config" / "reduced.yaml") | {
     "benchmarks": ["agiqa-3k", "agiqa-1k"],
     "recipes": ["released_code", "main_text"],
     "variants": ["mst-clipiqa"],

@@ -22,7 +22,7 @@ RECIPES = CONFIG / "recipes"
 TARGETS = {"agiqa-1k": 1, "agiqa-3k": 2, "aigciqa2023": 3, "aigiqa-20k": 1, "pku-aigiqa-4k": 3}
 
 
-def study(config: str = "config.yaml", **changes: object) -> Study:
+def study(config: str = "reduced.yaml", **changes: object) -> Study:
     return Study(read_yaml(CONFIG / config) | {"also": []} | changes, RECIPES)
 
 
@@ -45,9 +45,9 @@ def test_module_that_snakemake_reads_imports_no_torch():
 
 
 def test_default_suite_is_every_benchmark_target_recipe_and_variant():
-    default = study()
+    default = study("config.yaml")
     assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 2 == 20
-    assert default.benchmarks == list(TARGETS)
+    assert sorted(default.benchmarks) == sorted(TARGETS)
     assert default.absent == {}
     assert default.drawn and default.suite == "default"
     for name, count in TARGETS.items():
@@ -59,8 +59,8 @@ def test_further_grids_add_jobs_once():
         {"benchmarks": ["agiqa-3k"], "recipes": ["converged", "appendix"], "variants": ["mst-clipiqa", "mlp"]},
         {"benchmarks": ["agiqa-1k"], "recipes": ["appendix"], "variants": ["mstfe-1"]},
     ]
-    wide = study(also=grids)
-    added = set(wide.jobs) - set(study().jobs)
+    wide = study(recipes=["converged"], also=grids)
+    added = set(wide.jobs) - set(study(recipes=["converged"]).jobs)
     assert len(wide.jobs) == 20 + len(added)
     assert {(job.benchmark, job.recipe, job.variant) for job in added} == {
         ("agiqa-3k", "converged", "mlp"), ("agiqa-3k", "appendix", "mst-clipiqa"), ("agiqa-3k", "appendix", "mlp"),
@@ -271,14 +271,21 @@ def test_what_is_measured_beside_the_grid_follows_what_benchmarks_rate(monkeypat
     assert {job.target for job in alone.jobs} == {"correspondence"}
     assert (alone.rated, alone.probed, alone.curved, alone.transferred) == ([], [], None, [])
     assert not any("probe/" in path for path in alone.outputs) and "transfer.parquet" not in alone.controls
-    first = study(benchmarks=["aligned", "agiqa-1k", "agiqa-3k"])
-    assert first.rated == first.transferred == ["agiqa-1k", "agiqa-3k"]
+    first = study(benchmarks=["aligned", "agiqa-1k", "aigciqa2023"])
+    assert first.rated == first.transferred == ["agiqa-1k", "aigciqa2023"]
     assert first.probed and first.curved[0] == "agiqa-1k"
+
+
+def test_no_model_is_carried_over_between_real_and_drawn_benchmarks():
+    default = study("config.yaml")  # which has AGIQA-3K from its pack
+    assert default.packed == ["agiqa-3k"] and default.probed_benchmark == default.curved[0] == "agiqa-3k"
+    assert default.transferred == [name for name in default.rated if name != "agiqa-3k"]
+    assert study("config.yaml", benchmarks=["agiqa-3k", "agiqa-1k"]).transferred == []
 
 
 def test_no_transfer_without_the_fine_encoder_of_its_recipe():
     """The two models that are carried over need it, whatever variants are trained."""
-    encoders = read_yaml(CONFIG / "config.yaml")["encoders"]
+    encoders = read_yaml(CONFIG / "reduced.yaml")["encoders"]
     encoders = {name: encoders[name] for name in ("coarse", "fine")} | {"twin": encoders["coarse"]}
     alone = study(encoders=encoders, variants=["twin"], recipes=["appendix"])
     assert alone.jobs and alone.rated and not alone.transferred

@@ -28,12 +28,12 @@ def test_lint_is_clean(checkout: Checkout):
 
 def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     jobs = checkout.planned()
-    # 10 benchmark x target pairs with 2 variants; on AGIQA-3K's quality 3 more recipes of both and 8 more variants,
-    # and on both of its targets 2 more
-    assert jobs["train"] == 10 * 2 + 3 * 2 + 8 + 2 * 2
-    assert jobs["draw"] == jobs["samples"] == jobs["splits"] == 5
-    # one job encodes with coarse and fine; the appendix's one encoder, retokenised, and its views are AGIQA-3K's alone
-    assert (jobs["extract"], jobs["extract_other"], jobs["extract_views"]) == (5, 1, 2)
+    # 10 benchmark x target pairs with 2 variants; on AGIQA-3K's quality one of them under another recipe, and 4 more
+    # variants; on its correspondence 2 more
+    assert jobs["train"] == 10 * 2 + 1 + 4 + 2
+    # AGIQA-3K comes from its pack
+    assert jobs["draw"] == jobs["samples"] == jobs["extract"] == 4
+    assert (jobs["unpack_agiqa_3k"], jobs["splits"]) == (1, 5)
     assert jobs["probe"] == jobs["curves"] == jobs["transfer"] == 1
     assert jobs.items() >= DOWNSTREAM.items()
 

@@ -1,0 +1,50 @@
+"""Specification curves, against the gains written out run by run."""
+
+import pytest
+
+from mstclipiqa.report.multiverse import METRICS, PAIR, multiverse, specification_curves, specifications
+from mstclipiqa.report.results import read_results
+
+VARIANTS = ("mst-clipiqa", "mst-clipiqa-star", "coarse-only", "fixed-gate")
+
+
+@pytest.fixture
+def results(make_results):
+    return read_results(make_results(variants=VARIANTS))
+
+
+def test_a_specification_is_one_choice_of_everything(results):
+    table = specifications(results)
+    keys = [*PAIR, "recipe", "protocol", "split", "seed", "selection", "metric"]
+    assert not table.duplicated(keys).any() and set(table["metric"]) == set(METRICS)
+    metrics = results.metrics.set_index(["target", "recipe", "protocol", "split", "seed", "selection", "variant"])
+    for row in table.sample(50, random_state=0).itertuples():
+        place = (row.target, row.recipe, row.protocol, row.split, row.seed, row.selection)
+        expected = metrics.loc[(*place, row.variant), row.metric] - metrics.loc[(*place, row.against), row.metric]
+        assert row.gain == pytest.approx(expected, abs=1e-12)
+    runs = len(results.metrics) // len(VARIANTS)
+    # against the coarse stream, a frozen gate, and of the star against the first model, by each metric
+    assert len(table) == 3 * runs * len(METRICS)
+
+
+def test_the_share_is_that_of_specifications_in_which_it_is_better(results):
+    table, single = multiverse(results), specifications(results)
+    assert table.full["specifications"].sum() == len(single)
+    for row in table.full.itertuples():
+        own = single[(single["against"] == row.against) & (single["target"] == row.target)]
+        own = own[own["variant"] == row.variant]["gain"]
+        assert row.holds == pytest.approx((own > 0).mean()) and row.median == pytest.approx(own.median())
+    shown = table.shown.iloc[0]
+    assert shown["By protocol"].startswith("lab-seed1 ") and "SRCC" in shown["By metric"]
+    assert str(shown["Holds in"]).endswith(f"of {table.full['specifications'].iloc[0]:,}")
+
+
+def test_the_curves_say_what_they_show(results):
+    figure = specification_curves(results)
+    assert "MST-CLIPIQA over Coarse stream only, quality: above 0 in " in figure.alt
+    assert "from the top: lab-seed1, grouped3." in figure.caption
+
+
+def test_drawn_benchmarks_and_models_alone_have_none(make_results):
+    drawn = read_results(make_results(variants=VARIANTS, synthetic=("agiqa-3k",)))
+    assert multiverse(drawn) is None and specification_curves(drawn) is None
