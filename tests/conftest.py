@@ -25,10 +25,6 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
     return build(tmp_path_factory.mktemp("small") / "study")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests run in one process, which makes their fixtures once; all of the workflow's in one, and first, as
-    they take the longest."""
-    items.sort(key=lambda item: "workflow" not in item.path.parts)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("workflow" if "workflow" in item.path.parts else str(item.path)))
+    """The tests of the workflow come first, that on a finished run before the others: they take the longest."""
+    items.sort(key=lambda item: (item.path.name != "test_workflow.py", "workflow" not in item.path.parts))

@@ -15,8 +15,10 @@ import pytest
 import yaml
 from checkout import REPOSITORY, SMALL, Checkout, edit, read_manifest
 
+from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.base.layout import LAYOUT, NOTES
 
+REFERENCE, RESULTS = "config/reference/reduced.csv", "results/reduced"
 DOWNSTREAM = {"evaluate": 1, "compare": 1, "claims": 1, "manifest": 1, "report": 1}
 
 
@@ -92,6 +94,27 @@ def test_manifest_hashes_are_those_of_the_files(finished: Checkout):
     for name, digest in manifest["outputs"].items():
         content = (finished.folder / "results" / "reduced" / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest, name
+
+
+def bless(checkout: Checkout) -> None:
+    command = [sys.executable, "-m", "mstclipiqa", "bless", "--results", RESULTS, "--reference", REFERENCE]
+    who_and_why = ["--by", "a test", "--reason", "a test", "--yes"]
+    subprocess.run([*command, *who_and_why], cwd=checkout.folder, env=checkout.environment, check=True)
+
+
+def test_blessed_is_green_and_a_lowered_metric_red(edited: Checkout):
+    bless(edited)
+    done = edited.snakemake("check", *SMALL)
+    assert done.returncode == 0 and "green: " in done.stdout + done.stderr, done.stdout + done.stderr
+    rows, metadata = read_table(edited.folder / RESULTS / "metrics.parquet")
+    rows.loc[0, "srcc"] -= 0.01
+    write_table(edited.folder / RESULTS / "metrics.parquet", rows, metadata)
+    assert edited.snakemake("--touch", "check", *SMALL).returncode == 0  # as if the workflow had written that
+    done = edited.snakemake("check", *SMALL)
+    assert done.returncode == 1
+    log = (edited.folder / RESULTS / "logs" / "check.log").read_text()
+    assert "(-0.010000, worse)" in log and "of its predictions" in log
+    assert log.splitlines()[-1].startswith(f"Error: {REFERENCE}: ")
 
 
 def test_second_run_has_nothing_to_do(finished: Checkout):
