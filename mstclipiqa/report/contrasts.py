@@ -2,10 +2,15 @@
 
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 
 from mstclipiqa.base.names import MODELS, SELECTIONS
 from mstclipiqa.evaluation.noise import Noise
+from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.controls import OTHER_PROMPTS
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -85,21 +90,67 @@ def contrasts(results: Results) -> Table | None:
     )
 
 
+PAIR = ["benchmark", "target", "variant", "against"]
 CSV = [
     *("benchmark", "target", "protocol", "selection", "recipe", "variant", "against"),
     *("runs", "splits", "seeds", "noise", "difference", "low", "high"),
 ]
 
 
+def contrast_dots(results: Results) -> Figure | None:
+    """The gains of the last recipe as dots with intervals, a row per pair of variants, a colour per protocol."""
+    rows = _of_last_recipe(results)
+    if rows.empty:
+        return None
+    pairs = list(rows[[*PAIR]].drop_duplicates().itertuples(index=False, name=None))
+    protocols = list(rows["protocol"].unique())
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(8.2, 0.9 + 0.34 * len(pairs)), layout="constrained")
+        ax = canvas.subplots()
+        ax.axvline(0, color=INK, linewidth=0.8, linestyle=DOTTED)
+        colours = dict(zip(protocols, sns.color_palette("colorblind", len(protocols)), strict=True))
+        for row in rows.itertuples():
+            beside = 0.5 * ((protocols.index(row.protocol) + 0.5) / len(protocols) - 0.5)
+            y = pairs.index(tuple(getattr(row, name) for name in PAIR)) + beside
+            if pd.notna(row.low):
+                ax.plot([row.low, row.high], [y, y], color=colours[row.protocol], linewidth=1.1)
+            ax.plot([row.difference], [y], color=colours[row.protocol], marker="o", markersize=4, linestyle="")
+        names = [
+            f"{results.title('variants', variant)} over {results.title('variants', against)}, "
+            f"{results.title('benchmarks', benchmark)}, {target}"
+            for benchmark, target, variant, against in pairs
+        ]
+        ax.set_yticks(range(len(pairs)), names)
+        ax.set_ylim(len(pairs) - 0.5, -0.5)
+        ax.set_xlabel("gain of SRCC")
+        ax.tick_params(axis="y", length=0)
+        sns.despine(ax=ax, left=True)
+        lines = [Line2D([], [], color=colour, marker="o", markersize=4) for colour in colours.values()]
+        canvas.legend(lines, protocols, loc="outside lower center", ncols=6, frameon=False)
+        caption = (
+            "What each part of the model gains on real ratings, with its 95 % interval. An interval that holds 0 shows "
+            "no effect; that is no proof of none."
+        )
+        told = "; ".join(
+            f"{row.variant} over {row.against}, {row.target}, {row.protocol}: {row.difference:+.3f}"
+            for row in rows.itertuples()
+        )
+        return finish(canvas, "contrasts", caption, f"Dots with intervals. {told}.")
+
+
+def _of_last_recipe(results: Results) -> pd.DataFrame:
+    """The rows of the table by the last recipe of the main grid."""
+    table = contrasts(results)
+    full = pd.DataFrame(columns=[*CSV, "question", "found"]) if table is None else table.full
+    return full[full["recipe"] == results.manifest["config"]["recipes"][-1]]
+
+
 def found_on_real_benchmarks(results: Results) -> list[str]:
     """A sentence per question, by the last recipe of the main grid; none without runs on a real benchmark."""
-    table = contrasts(results)
-    if table is None:
-        return []
-    full = table.full[table.full["recipe"] == results.manifest["config"]["recipes"][-1]]
+    full = _of_last_recipe(results)
     return [
         f"{question} " + "; ".join(_in_words(results, rival, rows) for rival, rows in of_question.groupby(
-            ["benchmark", "target", "variant", "against"], sort=False
+            PAIR, sort=False
         )) + "."
         for question, of_question in full.groupby("question", sort=False)
     ]  # fmt: skip

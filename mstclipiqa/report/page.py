@@ -135,7 +135,8 @@ def make_figures(results: Results) -> dict[str, Figure]:
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in TARGETS]
     made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
     made += [figures.costs(results), overview.forest(results), overview.ablation_dots(results)]
-    made += [overview.leakage_bars(results), multiverse.specification_curves(results), variance.variance_bars(results)]
+    made += [overview.leakage_bars(results), contrasts.contrast_dots(results)]
+    made += [multiverse.specification_curves(results), variance.variance_bars(results)]
     return {figure.name: figure for figure in made if figure is not None}
 
 

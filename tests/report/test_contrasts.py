@@ -7,7 +7,7 @@ from results_beside import write_statistics
 from results_tables import table_of
 
 from mstclipiqa.base.layout import COMPARISONS
-from mstclipiqa.report.contrasts import contrasts, found_on_real_benchmarks
+from mstclipiqa.report.contrasts import contrast_dots, contrasts, found_on_real_benchmarks
 from mstclipiqa.report.results import read_results
 
 VARIANTS = ("mst-clipiqa", "mst-clipiqa-star", "coarse-only", "fine-only", "fixed-gate", "star-permuted")
@@ -62,12 +62,14 @@ def test_each_question_is_answered_in_a_sentence(read):
     assert "+0.030 [+0.010, +0.050] under grouped3 (helps)" in scales
     assert "(not shown; 0.058 would have been)" in scales
     assert gate.endswith("-0.030 [-0.050, -0.010] under grouped3 (hurts).")
+    figure = contrast_dots(read(*PLANTED))
+    assert "mst-clipiqa over fine-only, quality, grouped3: +0.020" in figure.alt
     assert prompt.endswith("+0.100 under grouped3 (no interval).")
 
 
 def test_drawn_benchmarks_answer_nothing(read):
     results = read(*PLANTED, synthetic=("agiqa-3k",))
-    assert contrasts(results) is None and found_on_real_benchmarks(results) == []
+    assert contrast_dots(results) is None and contrasts(results) is None and found_on_real_benchmarks(results) == []
 
 
 def test_without_a_variant_beside_the_models_nothing_is_asked(read, make_results):
