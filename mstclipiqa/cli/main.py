@@ -15,6 +15,9 @@ from mstclipiqa.cli import checks, encoding, extending, packs, reading, running,
 #: What the system refuses for want of room or rights, wherever that happens.
 REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
+#: A verb's first sentence is never cut: no sentence has so many characters.
+SENTENCE = 500
+
 #: The verbs by what a person wants, in the order of the help.
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Check": (checks.doctor, checks.verify, checks.check, checks.bless),
@@ -48,10 +51,9 @@ class Verbs(click.Group):
             raise click.ClickException(f"{place}: {error.strerror}; make room or give rights, and run again") from None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        width = formatter.width - 6 - max(map(len, self.commands))
         for title, verbs in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(verb.name or "", verb.get_short_help_str(width)) for verb in verbs])
+                formatter.write_dl([(verb.name or "", verb.get_short_help_str(SENTENCE)) for verb in verbs])
 
 
 @click.group(cls=Verbs, context_settings={"show_default": True})

@@ -70,7 +70,7 @@ stores = together(
 
 #: A configuration file, as a person gives it.
 configuration = together(
-    click.option("--config", type=READ, required=True, help="Configuration file, e.g. config/paper.yaml."),
+    click.option("--config", type=READ, default="config/config.yaml", help="Configuration file."),
     recipes,
     click.option("--data-root", type=WRITE, help="In place of the configuration's data_root."),
 )

@@ -213,8 +213,9 @@ def test_help_lists_every_verb_and_imports_no_torch():
     assert done.returncode == 0, done.stderr
     sections = re.findall(r"^([A-Z][a-z ]+):\n((?:  .+\n)+)", done.stdout, re.M)
     assert [title for title, _ in sections] == ["Options", *SECTIONS]
-    listed = [line.split()[0] for _, lines in sections[1:] for line in lines.splitlines()]
+    listed = [verb for _, lines in sections[1:] for verb in re.findall(r"^  ([\w-]+) ", lines, re.M)]
     assert sorted(listed) == sorted(VERBS)
+    assert "..." not in done.stdout  # a summary is wrapped, never cut
 
 
 @pytest.mark.parametrize("verb", VERBS)
