@@ -16,8 +16,9 @@ from mstclipiqa.base import archives
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table, sha256, write_json, write_table
 from mstclipiqa.cli.main import main
+from mstclipiqa.provenance import report_checks
 from mstclipiqa.provenance.bundle import CRATE, LOCK, verify_bundle, write_bundle
-from mstclipiqa.provenance.folder import Verdict
+from mstclipiqa.provenance.folder import Folder, Verdict
 from mstclipiqa.provenance.report_checks import ACTIVE
 from mstclipiqa.provenance.signatures import check_signature, sign
 
@@ -30,6 +31,23 @@ CURVES_FIGURE, SCRIPT = f"{REPORTS}/figures/learning_curves.svg", b"<script>aler
 @pytest.fixture(autouse=True)
 def same_code_here(same_code: None) -> None:
     """The code that is tested may be edited meanwhile."""
+
+
+MADE: dict[tuple, tuple] = {}
+
+
+@pytest.fixture(autouse=True)
+def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report of equal results is made again once for all tests: that takes most of a verification."""
+    make = report_checks._make_again
+
+    def make_once(folder: Folder, sources: list[Path], reports: Path) -> tuple:
+        key = sha256(folder.root / "manifest.json"), folder.data_root
+        if key not in MADE:
+            MADE[key] = make(folder, sources, reports)
+        return MADE[key]
+
+    monkeypatch.setattr(report_checks, "_make_again", make_once)
 
 
 @pytest.fixture(scope="module")
