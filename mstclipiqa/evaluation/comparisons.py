@@ -13,6 +13,7 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS, METRICS, RUNS, SAMPLES, SPLITS
 from mstclipiqa.base.names import GROUP, RUN
 from mstclipiqa.data.benchmarks.benchmark import KINDS
+from mstclipiqa.evaluation.averages import average_runs
 from mstclipiqa.evaluation.bootstrap import SEED
 from mstclipiqa.evaluation.by_generator import FEWEST_IMAGES, score_by_generator
 from mstclipiqa.evaluation.noise import LEVEL, noise_of_mean
@@ -46,9 +47,10 @@ def compare_runs(
         samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
         counts = SPLITS.read(SPLITS.at(results, benchmark=benchmark))[1]["protocols"]
         runs, predictions = runs.reset_index(drop=True), _read_predictions(runs, samples, results)
-        resamples = resample(runs, predictions, samples, counts, replicates)
+        with_averages, all_predictions = average_runs(runs, predictions)
+        resamples = resample(with_averages, all_predictions, samples, counts, replicates)
         intervals += [interval_of(key, group, resamples) for key, group in runs.groupby(GROUP)]
-        comparisons += compare_variants(runs, resamples)
+        comparisons += compare_variants(with_averages, resamples)
         generators += score_by_generator(runs, predictions, samples, kinds.get(benchmark, {}))
     return (
         pd.DataFrame(intervals, columns=list(INTERVALS.columns)),

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
 from mstclipiqa.base.names import MODELS, SELECTIONS
+from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.evaluation.noise import Noise
 from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.controls import OTHER_PROMPTS
@@ -29,7 +30,7 @@ class Question(NamedTuple):
 
 
 QUESTIONS = (
-    Question("Does a second scale help?", MODEL, ("coarse-only", "fine-only", "twin")),
+    Question("Does a second scale help?", MODEL, ("coarse-only", "fine-only", "twin", *AVERAGES)),
     Question("Does the gate help?", MODEL, ("fixed-gate", "mlp")),
     Question("Does the prompt help?", STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),
     Question("Does the other head help?", "star-no-prompt", (MODEL,)),

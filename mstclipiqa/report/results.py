@@ -25,6 +25,7 @@ from mstclipiqa.base.layout import (
     SPLITS,
 )
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.report.paper import CONTROLS, Paper, read_paper
 
 METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
@@ -136,7 +137,9 @@ class Results:
         return " and ".join(self.title("variants", name) for name in self.models)
 
     def title(self, kind: str, name: str) -> str:
-        """The title of a benchmark, recipe or variant."""
+        """The title of a benchmark, recipe or variant, or of an average of variants."""
+        if name in AVERAGES:
+            return AVERAGES[name].title
         return self.manifest[kind][name]["title"]
 
     def among(self, column: str, metrics: pd.DataFrame) -> list[str]:

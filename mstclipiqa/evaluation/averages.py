@@ -1,0 +1,55 @@
+"""Second opinions that need no model of their own: the mean of two models' predictions.
+
+What two streams gain over one may be what any two opinions gain over one. So the whole model is held against the mean
+of its two streams trained alone, and of itself trained twice.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mstclipiqa.base.names import MODELS
+from mstclipiqa.evaluation.metrics import plcc, srcc
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean of two variants' predictions on the same split, selection and seed. Of one variant, seeds are paired in
+    their order, each once, so that averages are independent."""
+
+    title: str
+    of: tuple[str, str]
+
+
+AVERAGES = {
+    "averaged-streams": Average("the mean of the two streams trained alone", ("coarse-only", "fine-only")),
+    "averaged-seeds": Average("the mean of two trainings of itself", (MODELS[0], MODELS[0])),
+}
+
+#: What two runs must share to be averaged, beside the seed.
+PLACE = ["benchmark", "target", "recipe", "protocol", "selection", "split"]
+
+
+def average_runs(runs: pd.DataFrame, predictions: list[pd.DataFrame]) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """The runs, numbered from 0, and their predictions, with every average that there are two runs for. The seed of an
+    average is that of its first run."""
+    made, averaged = [runs], list(predictions)
+    for name, average in AVERAGES.items():
+        first, second = (runs[runs["variant"] == variant].reset_index(names="place") for variant in average.of)
+        if average.of[0] == average.of[1]:
+            partner = runs["seed"].map(_partners(runs["seed"]))
+            second = second.assign(seed=partner.reindex(second["place"]).to_numpy()).dropna(subset=["seed"])
+        pairs = first.merge(second[[*PLACE, "seed", "place"]], on=[*PLACE, "seed"], suffixes=("", "_second"))
+        for pair in pairs.to_dict("records"):
+            one, other = (predictions[pair[key]] for key in ("place", "place_second"))
+            mean = one.assign(prediction=(one["prediction"].to_numpy() + other["prediction"].to_numpy()) / 2)
+            averaged.append(mean)
+            scores = {"srcc": srcc(mean["prediction"], mean["mos"]), "plcc": plcc(mean["prediction"], mean["mos"])}
+            made.append(pd.DataFrame([{**{key: pair[key] for key in runs}, "variant": name, **scores}]))
+    return pd.concat(made, ignore_index=True), averaged
+
+
+def _partners(seeds: pd.Series) -> dict[int, int]:
+    """By the second seed of each pair, the first: of 0, 1, 2, 3, 4 that is {1: 0, 3: 2}."""
+    ordered = sorted(seeds.unique())
+    return dict(zip(ordered[1::2], ordered[::2], strict=False))
