@@ -215,5 +215,5 @@ def test_without_scripts_everything_can_be_read(open_page):
     assert page.locator(".card").get_by_text("contradicted", exact=True).first.is_visible()
     picture = page.locator("img").first
     assert not picture.is_visible()
-    page.locator("#scatter summary", has_text="furthest from the MOS").click()
+    page.locator("#stand-ins summary", has_text="furthest from the MOS").click()
     assert picture.is_visible()

@@ -102,7 +102,7 @@ def test_the_page_can_be_read_by_everyone(page):
     assert len(page.all("table")) == len(page.all("caption")) >= 10
     assert all(cell.get("scope") for cell in page.all("th"))
     drawings = page.all("svg")
-    assert len(drawings) == 6 and all(d["role"] == "img" and d["aria-label"] for d in drawings)
+    assert len(drawings) == 7 and all(d["role"] == "img" and d["aria-label"] for d in drawings)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for attributes in (attributes for _, attributes in page.tags if "aria-labelledby" in attributes):
