@@ -30,9 +30,9 @@ def test_lint_is_clean(checkout: Checkout):
 
 def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     jobs = checkout.planned()
-    # 10 benchmark x target pairs with 2 variants; on AGIQA-3K's quality one of them under another recipe, and 4 more
-    # variants; on its correspondence 2 more
-    assert jobs["train"] == 10 * 2 + 1 + 4 + 2
+    # 10 benchmark x target pairs with 2 variants; on AGIQA-3K's quality one of them under another recipe, and 3 more
+    # variants; on its correspondence 1 more
+    assert jobs["train"] == 10 * 2 + 1 + 3 + 1
     # AGIQA-3K comes from its pack
     assert jobs["draw"] == jobs["samples"] == jobs["extract"] == 4
     assert (jobs["unpack_agiqa_3k"], jobs["splits"]) == (1, 5)
