@@ -22,8 +22,8 @@ class Average:
 
 
 AVERAGES = {
-    "averaged-streams": Average("the mean of the two streams trained alone", ("coarse-only", "fine-only")),
-    "averaged-seeds": Average("the mean of two trainings of itself", (MODELS[0], MODELS[0])),
+    "averaged-streams": Average("mean of the streams trained alone", ("coarse-only", "fine-only")),
+    "averaged-seeds": Average("mean of two trainings", (MODELS[0], MODELS[0])),
 }
 
 #: What two runs must share to be averaged, beside the seed.

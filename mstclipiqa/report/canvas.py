@@ -58,7 +58,7 @@ class Figure:
 
 def finish(canvas: Canvas, name: str, caption: str, alt: str) -> Figure:
     png, svg = io.BytesIO(), io.StringIO()
-    canvas.set_layout_engine("constrained", h_pad=0.09)
+    canvas.set_layout_engine("constrained", h_pad=0.09, w_pad=0.09)
     canvas.savefig(png, format="png", dpi=200, facecolor="white", metadata={"Software": None})
     canvas.set_layout_engine("none")  # laid out already, which takes as long as drawing
     no_metadata = dict.fromkeys(["Creator", "Date", "Format", "Type"])

@@ -12,7 +12,7 @@ from mstclipiqa.base.names import MODELS, SELECTIONS
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.evaluation.noise import Noise
 from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
-from mstclipiqa.report.controls import OTHER_PROMPTS
+from mstclipiqa.report.paper import OTHER_PROMPTS
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -106,7 +106,7 @@ def contrast_dots(results: Results) -> Figure | None:
     pairs = list(rows[[*PAIR]].drop_duplicates().itertuples(index=False, name=None))
     protocols = list(rows["protocol"].unique())
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(8.2, 0.9 + 0.34 * len(pairs)), layout="constrained")
+        canvas = Canvas(figsize=(9.4, 0.9 + 0.34 * len(pairs)), layout="constrained")
         ax = canvas.subplots()
         ax.axvline(0, color=INK, linewidth=0.8, linestyle=DOTTED)
         colours = dict(zip(protocols, sns.color_palette("colorblind", len(protocols)), strict=True))
@@ -116,9 +116,10 @@ def contrast_dots(results: Results) -> Figure | None:
             if pd.notna(row.low):
                 ax.plot([row.low, row.high], [y, y], color=colours[row.protocol], linewidth=1.1)
             ax.plot([row.difference], [y], color=colours[row.protocol], marker="o", markersize=4, linestyle="")
+        several = rows["benchmark"].nunique() > 1
         names = [
-            f"{results.title('variants', variant)} over {results.title('variants', against)}, "
-            f"{results.title('benchmarks', benchmark)}, {target}"
+            f"{results.title('variants', variant)} over {results.title('variants', against)}, {target}"
+            + (f", {results.title('benchmarks', benchmark)}" if several else "")
             for benchmark, target, variant, against in pairs
         ]
         ax.set_yticks(range(len(pairs)), names)
@@ -150,27 +151,23 @@ def found_on_real_benchmarks(results: Results) -> list[str]:
     """A sentence per question, by the last recipe of the main grid; none without runs on a real benchmark."""
     full = _of_last_recipe(results)
     return [
-        f"{question} " + "; ".join(_in_words(results, rival, rows) for rival, rows in of_question.groupby(
+        f"{question} " + ". ".join(_in_words(results, pair, rows) for pair, rows in of_question.groupby(
             PAIR, sort=False
         )) + "."
-        for question, of_question in full.groupby("question", sort=False)
+        for question, of_question in full[full["found"] != NO_INTERVAL].groupby("question", sort=False)
     ]  # fmt: skip
 
 
 def _in_words(results: Results, key: tuple[str, str, str, str], rows: pd.DataFrame) -> str:
-    """What one variant gains over another on a benchmark, under each protocol."""
-    benchmark, target, variant, against = key
-    parts = [f"{row.difference:+.3f}{_shown(row)} under {row.protocol} ({_verdict(row)})" for row in rows.itertuples()]
-    names = results.title("variants", variant), results.title("variants", against)
-    return f"{names[0]} over {names[1]} on {results.title('benchmarks', benchmark)}, {target}: {', '.join(parts)}"
+    """What one variant gains over another on a benchmark, under each protocol. The figure has the intervals."""
+    benchmark, target, _, against = key
+    parts = [f"{row.difference:+.3f} under {row.protocol} ({_verdict(row)})" for row in rows.itertuples()]
+    place = f"{results.title('benchmarks', benchmark)}, {target}"
+    return f"Over {results.title('variants', against)} ({place}): {', '.join(parts)}"
 
 
 def _verdict(row: Any) -> str:
     return f"{row.found}; {row.shown_from:.3f} would have been" if row.found == NOT_SHOWN else row.found
-
-
-def _shown(row: Any) -> str:
-    return "" if pd.isna(row.low) else f" {_limits(row)}"
 
 
 def _limits(row: Any) -> str:

@@ -9,8 +9,8 @@ from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import CURVES, TRANSFER, ResultsFile
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
 from mstclipiqa.base.words import spread
-from mstclipiqa.model.variants import OWN, PROMPT, VARIANTS, get_variant
-from mstclipiqa.report.paper import PAPER
+from mstclipiqa.model.variants import VARIANTS, get_variant
+from mstclipiqa.report.paper import OTHER_PROMPTS, PAPER
 from mstclipiqa.report.results import Results, cautions, ordered
 from mstclipiqa.report.results_tables import printed_numbers
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -19,13 +19,6 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 RIVAL = "ridge on f_c and f_f"
 
 METRICS = ("srcc", "plcc")
-
-#: MST-CLIPIQA* with other prompts than an image's own, or none.
-OTHER_PROMPTS = [
-    name
-    for name, variant in VARIANTS.items()
-    if variant.head == PROMPT and variant.fusion == VARIANTS[MODELS[1]].fusion and variant.prompts != OWN
-]
 
 
 def read(results: Results, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:

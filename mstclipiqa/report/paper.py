@@ -9,13 +9,20 @@ from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.names import MODELS, TARGETS
 from mstclipiqa.data.prior_results import COLUMNS, read_prior_results
+from mstclipiqa.model.variants import OWN, PROMPT, VARIANTS
 
 PAPER = "arXiv 2606.16799v1"
 #: The model of prior work that the paper states its gains over.
 BEST_RIVAL = "LIQE"
 
+#: MST-CLIPIQA* with other prompts than an image's own, or none.
+OTHER_PROMPTS = [
+    name
+    for name, variant in VARIANTS.items()
+    if variant.head == PROMPT and variant.fusion == VARIANTS[MODELS[1]].fusion and variant.prompts != OWN
+]
 #: Variants of ours that the paper lacks: controls of its model.
-CONTROLS = ("fixed-gate", "mlp", "twin")
+CONTROLS = ("fixed-gate", "mlp", "twin", *OTHER_PROMPTS)
 
 PRINTED = ["table", "method", "benchmark", "target", "metric", "value"]
 

@@ -193,5 +193,6 @@ def _printed_rows(results: Results, target: str, titles: dict[str, str]) -> list
                 record[f"{benchmark}_{metric}_mean"] = value
                 if value is not None:
                     cells[title, METRIC_TITLES[metric]] = f"{value:.4f}"
-        rows.append((cells, record))
+        if len(cells) > 1:  # none of the benchmarks here is printed
+            rows.append((cells, record))
     return rows
