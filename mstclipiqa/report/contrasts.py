@@ -42,9 +42,8 @@ def contrasts(results: Results) -> Table | None:
     such an interval shows in four cases of five. None on drawn benchmarks, and where nothing of it was run."""
     if not results.statistics:
         return None
-    pairs = results.statistics["comparisons"]
-    real = ~pairs["benchmark"].isin(results.synthetic)
-    pairs = pairs[results.is_main(pairs) & (pairs["metric"] == "srcc") & real]
+    pairs = results.on_real(results.statistics["comparisons"])
+    pairs = pairs[results.is_main(pairs) & (pairs["metric"] == "srcc")]
     asked = [
         pairs[(pairs["variant"] == question.variant) & pairs["against"].isin(question.against)].assign(
             question=question.asked
@@ -103,7 +102,7 @@ def contrast_dots(results: Results) -> Figure | None:
     rows = _of_last_recipe(results)
     if rows.empty:
         return None
-    pairs = list(rows[[*PAIR]].drop_duplicates().itertuples(index=False, name=None))
+    pairs = list(rows[PAIR].drop_duplicates().itertuples(index=False, name=None))
     protocols = list(rows["protocol"].unique())
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(9.4, 0.9 + 0.34 * len(pairs)), layout="constrained")

@@ -30,7 +30,7 @@ ASKED = (*QUESTIONS, Question("Is MST-CLIPIQA* better?", STAR, (MODEL,)))
 def specifications(results: Results) -> pd.DataFrame:
     """A row per pair of variants and specification: PAIR, SPECIFICATION, metric, and `gain`, what the first variant has
     beyond the other on the same split and seed. Real benchmarks alone."""
-    runs = results.metrics[~results.metrics["benchmark"].isin(results.synthetic)]
+    runs = results.on_real(results.metrics)
     place = ["benchmark", "target", *SPECIFICATION]
     long = runs.melt([*place, "variant"], METRICS, "metric").dropna(subset=["value"])
     of = dict(iter(long.groupby("variant")))

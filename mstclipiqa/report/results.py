@@ -161,6 +161,10 @@ class Results:
         main = {name: entry["selection"] for name, entry in self.manifest["protocols"].items()}
         return frame["selection"] == frame["protocol"].map(main)
 
+    def on_real(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of benchmarks that are not drawn."""
+        return frame[~frame["benchmark"].isin(self.synthetic)]
+
     def of_main_variants(self, target: str) -> pd.DataFrame:
         """The metrics of a target, of the variants of the main grid; with every ablation the page could not be read."""
         return self.metrics[(self.metrics["target"] == target) & self.metrics["variant"].isin(self.main_variants)]

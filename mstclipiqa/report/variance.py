@@ -25,7 +25,7 @@ def components(results: Results) -> pd.DataFrame:
     by the main selection where that does not vary. NaN where a source has one value."""
     if not results.statistics:
         return pd.DataFrame(columns=[*PLACE, *SOURCES])
-    runs = results.metrics[~results.metrics["benchmark"].isin(results.synthetic)]
+    runs = results.on_real(results.metrics)
     runs = runs[runs["variant"].isin(results.models)]
     main, intervals = runs[results.is_main(runs)], results.statistics["intervals"]
     intervals = intervals[results.is_main(intervals) & (intervals["splits"] == 1)]
