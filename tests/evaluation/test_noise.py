@@ -10,6 +10,7 @@ from mstclipiqa.evaluation.noise import (
     SEEDS,
     Noise,
     Replicates,
+    Tested,
     image_noise,
     noise_between_seeds,
     noise_of_mean,
@@ -26,7 +27,7 @@ def runs_of(values):
 
 def replicates_of(runs, spread=0.01, by_prompt=True, prompts=30):
     drawn = 0.8 + spread * np.random.default_rng(0).normal(size=(runs, 500))
-    return Replicates(drawn, [np.arange(prompts)] * runs, tested_to_rest=0.25, by_prompt=by_prompt)
+    return Replicates(drawn, Tested([np.arange(prompts)] * runs, tested_to_rest=0.25, by_prompt=by_prompt))
 
 
 def test_one_source_is_students_test():
