@@ -111,7 +111,7 @@ def known_image_noise(variance: float, prompts: int, of_difference: bool = False
 
 
 @dataclass(frozen=True)
-class Tested:
+class Basis:
     """What some runs were tested on: the `prompts` that each tested; how many images are tested for one that is not;
     whether splits are by prompt, so that models know no prompt that they are tested on."""
 
@@ -131,7 +131,7 @@ class Replicates:
     whether the number is a difference of two models'."""
 
     drawn: np.ndarray
-    tested: Tested
+    tested: Basis
     of_difference: bool = False
 
     @cached_property

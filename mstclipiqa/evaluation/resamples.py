@@ -8,7 +8,7 @@ import pandas as pd
 
 from mstclipiqa.base.names import TEST, TRAIN, VAL
 from mstclipiqa.evaluation.bootstrap import bootstrap_runs, clusters_of
-from mstclipiqa.evaluation.noise import Replicates, Tested
+from mstclipiqa.evaluation.noise import Basis, Replicates
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Resamples:
     drawn: dict[str, np.ndarray]
     prompts: list[np.ndarray]
     counts: Mapping[str, list[dict]]
-    known: dict[tuple, Tested] = field(default_factory=dict)
+    known: dict[tuple, Basis] = field(default_factory=dict)
 
-    def tested(self, places: np.ndarray) -> Tested:
+    def tested(self, places: np.ndarray) -> Basis:
         """What the runs at `places`, of one protocol, were tested on."""
         protocol, splits = self.runs["protocol"].iat[places[0]], self.runs["split"].to_numpy()[places]
         key = protocol, splits.tobytes()
         if key not in self.known:
             counts = [split for split in self.counts[protocol] if split["split"] in splits]
-            self.known[key] = Tested(
+            self.known[key] = Basis(
                 [self.prompts[place] for place in places],
                 sum(split[TEST] for split in counts) / sum(split[TRAIN] + split[VAL] for split in counts),
                 not any(split["test_prompts_in_train"] for split in counts),
