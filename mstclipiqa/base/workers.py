@@ -3,11 +3,16 @@
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import parent_process
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
 
 from mstclipiqa.base.errors import MstclipiqaError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
@@ -32,3 +37,20 @@ def _wait_and_end() -> None:
     if parent is not None:  # the first process has none
         parent.join()
         os._exit(1)
+
+
+def spread(task: Callable[[Item], Result], items: Sequence[Item], workers: int, what: str) -> Iterator[Result]:
+    """What `task`, a function of a module, gives of every item, in their order: here, or by so many processes, which
+    changes nothing else. Raises as the task does, and MstclipiqaError where one of the processes was killed."""
+    if min(workers, len(items)) <= 1:
+        yield from map(task, items)
+        return
+    with (
+        naming_killed_workers(what),
+        ProcessPoolExecutor(min(workers, len(items)), get_context("spawn"), initializer=end_with_parent) as pool,
+    ):
+        try:
+            yield from pool.map(task, items)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

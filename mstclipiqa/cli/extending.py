@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mstclipiqa.cli.options import COUNT, SEED, WRITE
+from mstclipiqa.cli.options import COUNT, FOLDER, SEED, WRITE
 
 
 @click.command()
@@ -12,11 +12,12 @@ from mstclipiqa.cli.options import COUNT, SEED, WRITE
 @click.option("--root", type=WRITE, required=True, help="Folder to draw into, replaced where it exists.")
 @click.option("--seed", type=SEED, default=0, help="Equal seeds give equal bytes.")
 @click.option("--scale", type=float, default=1.0, help="Share of the prompts to draw.")
-def draw(benchmark: str, root: Path, seed: int, scale: float) -> None:
+@click.option("--labels", type=FOLDER, help="Folder of the benchmark's own label files: draw the images they name.")
+def draw(benchmark: str, root: Path, seed: int, scale: float, labels: Path | None) -> None:
     """Draw the miniature stand-in of BENCHMARK in its real on-disk layout."""
     from mstclipiqa.synthetic.miniature import draw_benchmark
 
-    draw_benchmark(benchmark, root, seed, scale)
+    draw_benchmark(benchmark, root, seed, scale, labels)
 
 
 @click.command()

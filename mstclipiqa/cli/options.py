@@ -59,6 +59,7 @@ root = click.option("--root", type=FOLDER, required=True, help="The folder that 
 levels = click.option("--levels", type=READ, required=True, help="Text store of the recipe's quality levels.")
 seed = click.option("--seed", type=SEED, default=0, help="Initial weights and batches of every run.")
 table = click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")
+workers = click.option("--workers", type=COUNT, default=1, help="Processes on a CPU; changes the speed only.")
 store = click.option("--out", type=WRITE, required=True, help="Feature store (safetensors) to write.")
 
 #: The stores of a benchmark that every model is trained from.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mstclipiqa.cli import options
-from mstclipiqa.cli.options import COUNT, READ, SEED, WRITE
+from mstclipiqa.cli.options import READ, SEED, WRITE
 from mstclipiqa.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--target", required=True)
 @click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
 @click.option("--split-seed", "split_seeds", type=SEED, multiple=True, help="Of protocols of several splits; else all.")
-@click.option("--workers", type=COUNT, default=1, help="Processes on a CPU; changes the speed only.")
+@options.workers
 @click.option("--device", type=click.Choice(["cpu", "auto"]), default="cpu", help="auto: a GPU, where there is one.")
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(

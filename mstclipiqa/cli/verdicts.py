@@ -12,23 +12,25 @@ from mstclipiqa.cli.terminal import echo
 @click.command()
 @click.argument("runs", nargs=-1, type=READ, required=True)
 @options.results
+@options.workers
 @options.table
-def evaluate(runs: tuple[Path, ...], results: Path, out: Path) -> None:
+def evaluate(runs: tuple[Path, ...], results: Path, workers: int, out: Path) -> None:
     """SRCC, PLCC (raw and fitted), KRCC and RMSE of every run and selection in the prediction files RUNS."""
     from mstclipiqa.evaluation.per_run import evaluate_files
 
-    evaluate_files(out, runs, results)
+    evaluate_files(out, runs, results, workers)
 
 
 @click.command()
 @click.option("--metrics", type=READ, required=True, help="Metrics table, written by `mstclipiqa evaluate`.")
 @options.results
 @click.option("--out", type=WRITE, required=True, help="Folder for intervals, comparisons and generators (Parquet).")
-def compare(metrics: Path, results: Path, out: Path) -> None:
+@options.workers
+def compare(metrics: Path, results: Path, out: Path, workers: int) -> None:
     """Bootstrap intervals, paired tests between variants, and SRCC by generator, of all runs."""
     from mstclipiqa.evaluation.comparisons import compare_from_metrics
 
-    compare_from_metrics(out, metrics, results)
+    compare_from_metrics(out, metrics, results, workers)
 
 
 @click.command()

@@ -33,7 +33,8 @@ PLACE = ["benchmark", "target", "recipe", "protocol", "selection", "split"]
 def average_runs(runs: pd.DataFrame, predictions: list[pd.DataFrame]) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
     """The runs, numbered from 0, and their predictions, with every average that there are two runs for. The seed of an
     average is that of its first run."""
-    made, averaged = [runs], list(predictions)
+    rows: list[dict] = []
+    averaged = list(predictions)
     for name, average in AVERAGES.items():
         first, second = (runs[runs["variant"] == variant].reset_index(names="place") for variant in average.of)
         if average.of[0] == average.of[1]:
@@ -45,8 +46,9 @@ def average_runs(runs: pd.DataFrame, predictions: list[pd.DataFrame]) -> tuple[p
             mean = one.assign(prediction=(one["prediction"].to_numpy() + other["prediction"].to_numpy()) / 2)
             averaged.append(mean)
             scores = {"srcc": srcc(mean["prediction"], mean["mos"]), "plcc": plcc(mean["prediction"], mean["mos"])}
-            made.append(pd.DataFrame([{**{key: pair[key] for key in runs}, "variant": name, **scores}]))
-    return pd.concat(made, ignore_index=True), averaged
+            rows.append({**{key: pair[key] for key in runs}, "variant": name, **scores})
+    made = pd.DataFrame(rows, columns=list(runs)).astype(runs.dtypes.to_dict())
+    return pd.concat([runs, made], ignore_index=True), averaged
 
 
 def _partners(seeds: pd.Series) -> dict[int, int]:

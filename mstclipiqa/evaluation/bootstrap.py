@@ -23,9 +23,20 @@ def bootstrap_runs(
     """
     counts = _draw(clusters_of(samples), replicates)
     drawn = np.empty((2, len(predictions), replicates))
-    for i, run in enumerate(predictions):
-        drawn[:, i] = weighted_correlations(run["prediction"], run["mos"], counts[run["row"]])
+    for runs in _tested_alike(predictions):
+        tested = predictions[runs[0]]
+        resampled = Resampled(tested["mos"].to_numpy(), counts[tested["row"]])
+        for run in runs:
+            drawn[:, run] = resampled.correlate(predictions[run]["prediction"].to_numpy())
     return drawn[0], drawn[1]
+
+
+def _tested_alike(predictions: list[pd.DataFrame]) -> list[list[int]]:
+    """The numbers of the runs, those together that are of the same images and MOS."""
+    alike: dict[tuple[bytes, bytes], list[int]] = {}
+    for number, run in enumerate(predictions):
+        alike.setdefault((run["row"].to_numpy().tobytes(), run["mos"].to_numpy().tobytes()), []).append(number)
+    return list(alike.values())
 
 
 def clusters_of(samples: pd.DataFrame) -> np.ndarray:
@@ -42,22 +53,44 @@ def _draw(unit: np.ndarray, replicates: int) -> np.ndarray:
     return counts.T.astype(np.float32)[unit]
 
 
-def weighted_correlations(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """SRCC and PLCC (replicates,) of x and y (n,) where image i stands `counts[i, r]` times in replicate r.
+class Resampled:
+    """The MOS (n,) of some images where image i stands `counts[i, r]` times in replicate r, to be correlated with the
+    predictions of many runs.
 
-    Equal to ranking the repeated values, ties averaged, and correlating. NaN where x or y is constant.
+    Ranks, and all sums of their products, are multiples of a quarter below 2^53, so no sum is rounded, and their order
+    does not matter: with ranks as running sums, a run's predictions cost one pass over its replicates.
     """
-    x, y, counts = np.asarray(x, float), np.asarray(y, float), np.asarray(counts, float)
-    a, b = _centred_ranks(x, counts), _centred_ranks(y, counts)
-    weighted = counts * a
-    with np.errstate(invalid="ignore", divide="ignore"):
-        norm = np.einsum("nr,nr->r", weighted, a) * np.einsum("nr,nr,nr->r", counts, b, b)
-        rank = np.einsum("nr,nr->r", weighted, b) / np.sqrt(norm)
-        x, y = x - x.mean(), y - y.mean()
-        total, sx, sy, sxx, syy, sxy = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y]) @ counts
-        linear = (total * sxy - sx * sy) / np.sqrt((total * sxx - sx**2) * (total * syy - sy**2))
-    # A constant is exactly so in ranks; in values rounding may leave a spread.
-    return rank, np.where(np.isnan(rank), np.nan, linear)
+
+    def __init__(self, mos: np.ndarray, counts: np.ndarray):
+        self.mos, self.counts = mos - mos.mean(), counts.astype(float)
+        self.total = self.counts.sum(axis=0)
+        self.cubes = (self.counts**3).sum(axis=0)
+        ranks = _centred_ranks(mos, self.counts)
+        self.weighted = self.counts * ranks
+        self.own = np.einsum("nr,nr->r", self.weighted, ranks)
+
+    def correlate(self, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """SRCC and PLCC (replicates,) with predictions (n,): those of the repeated values, their ranks averaged over
+        ties. NaN where either is constant."""
+        order = np.argsort(predictions, kind="stable")
+        starts = np.flatnonzero(np.r_[True, np.diff(predictions[order]) > 0])
+        counts, weighted, cubes = self.counts[order], self.weighted[order], self.cubes
+        if len(starts) < len(order):
+            counts, weighted = (np.add.reduceat(values, starts, axis=0) for values in (counts, weighted))
+            cubes = (counts**3).sum(axis=0)
+        # Of a group of equal values of which t stand up to the place s, the mean rank is s - (t - 1) / 2. As MOS ranks
+        # are centred, what all ranks have in common takes no part.
+        shared = np.einsum("nr,nr->r", weighted, counts) / 2
+        for row in range(1, len(counts)):  # as np.cumsum, which takes thrice the time along the first axis
+            np.add(counts[row], counts[row - 1], out=counts[row])
+        product = np.einsum("nr,nr->r", weighted, counts) - shared
+        x, y = predictions - predictions.mean(), self.mos
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rank = product / np.sqrt((self.total**3 - cubes) / 12 * self.own)
+            total, sx, sy, sxx, syy, sxy = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y]) @ self.counts
+            linear = (total * sxy - sx * sy) / np.sqrt((total * sxx - sx**2) * (total * syy - sy**2))
+        # A constant is exactly so in ranks; in values rounding may leave a spread.
+        return rank, np.where(np.isnan(rank), np.nan, linear)
 
 
 def _centred_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -30,23 +30,30 @@ def score_by_generator(
         if described["selection"] != describe_protocol(described["protocol"])["selection"]:
             continue
         for level in ("generator", "kind"):
-            for name, members in labels.groupby(level):
-                tested = [run[run["row"].isin(members.index)] for run in map(predictions.__getitem__, group.index)]
-                counted = [run for run in tested if len(run) >= FEWEST_IMAGES]
-                scores = [score for run in counted if (score := _srcc_or_none(run)) is not None]
+            number, names = pd.factorize(labels[level], sort=True)
+            tested = [_split_by(number, len(names), predictions[place]) for place in group.index]
+            for name, parts in zip(names, zip(*tested, strict=True), strict=True):
+                counted = [part for part in parts if len(part) >= FEWEST_IMAGES]
+                scores = [score for part in counted if (score := _srcc_or_none(part)) is not None]
                 undefined = len(counted) - len(scores)
                 rows.append(
                     described
-                    | {"level": level, "name": name, "kind": members["kind"].iloc[0], "runs": len(counted)}
-                    | {"n_test": np.mean([len(run) for run in counted]) if counted else np.nan}
-                    | {"runs_too_small": len(tested) - len(counted), "runs_undefined": undefined}
+                    | {"level": level, "name": name, "kind": labels["kind"][labels[level] == name].iloc[0]}
+                    | {"runs": len(counted), "n_test": np.mean([len(part) for part in counted]) if counted else np.nan}
+                    | {"runs_too_small": len(parts) - len(counted), "runs_undefined": undefined}
                     | {"srcc": np.mean(scores) if counted and not undefined else np.nan}
                 )
     return rows
 
 
-def _srcc_or_none(run: pd.DataFrame) -> float | None:
+def _split_by(number: np.ndarray, count: int, run: pd.DataFrame) -> list[np.ndarray]:
+    """The predictions and MOS (n, 2) of a run, of each of so many generators; `number` (images,) says whose each is."""
+    own, values = number[run["row"]], run[["prediction", "mos"]].to_numpy()
+    return [values[own == one] for one in range(count)]
+
+
+def _srcc_or_none(part: np.ndarray) -> float | None:
     try:
-        return srcc(run["prediction"], run["mos"])
+        return srcc(*part.T)
     except FailedRunError:
         return None

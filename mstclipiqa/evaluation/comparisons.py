@@ -4,6 +4,7 @@ An interval holds the noise of whatever varied (evaluation/noise): the test imag
 varies, which the splits show, or the seeds. The SD over splits and the SD over seeds stand beside it.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS, METRICS, RUNS, SAMPLES, SPLITS
 from mstclipiqa.base.names import GROUP, RUN
+from mstclipiqa.base.workers import spread
 from mstclipiqa.data.benchmarks.benchmark import KINDS
 from mstclipiqa.evaluation.averages import average_runs
 from mstclipiqa.evaluation.bootstrap import SEED
@@ -27,35 +29,44 @@ TABLES = (INTERVALS, COMPARISONS, GENERATORS)
 METADATA = {"replicates": REPLICATES, "seed": SEED, "level": LEVEL, "family": FAMILY, "fewest_images": FEWEST_IMAGES}
 
 
-def compare_from_metrics(output: Path, metrics: Path, results: Path) -> None:
+def compare_from_metrics(output: Path, metrics: Path, results: Path, workers: int = 1) -> None:
     """As `compare_runs`, of a metrics table, into the folder `output`."""
-    for entry, table in zip(TABLES, compare_runs(METRICS.read(metrics)[0], results), strict=True):
+    for entry, table in zip(TABLES, compare_runs(METRICS.read(metrics)[0], results, workers=workers), strict=True):
         entry.write(entry.at(output), table, METADATA)
 
 
 def compare_runs(
-    metrics: pd.DataFrame, results: Path, replicates: int = REPLICATES
+    metrics: pd.DataFrame, results: Path, replicates: int = REPLICATES, workers: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Intervals, comparisons and the table by generator of all runs in `metrics`, read below `results`.
+    """Intervals, comparisons and the table by generator of all runs in `metrics`, read below `results`, by so many
+    processes.
 
     They are those of TABLES. Raises InputError where the predictions, samples or splits are not
     those that the metrics were computed from.
     """
-    kinds = read_yaml(KINDS)
-    intervals, comparisons, generators = [], [], []
-    for benchmark, runs in metrics.sort_values([*GROUP, "split", "seed"]).groupby("benchmark"):
-        samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
-        counts = SPLITS.read(SPLITS.at(results, benchmark=benchmark))[1]["protocols"]
-        runs, predictions = runs.reset_index(drop=True), _read_predictions(runs, samples, results)
-        with_averages, all_predictions = average_runs(runs, predictions)
-        resamples = resample(with_averages, all_predictions, samples, counts, replicates)
-        intervals += [interval_of(key, group, resamples) for key, group in runs.groupby(GROUP)]
-        comparisons += compare_variants(with_averages, resamples)
-        generators += score_by_generator(runs, predictions, samples, kinds.get(benchmark, {}))
+    by_benchmark = list(metrics.sort_values([*GROUP, "split", "seed"]).groupby("benchmark"))
+    found = list(spread(partial(_compare_benchmark, results, replicates), by_benchmark, workers, "compare"))
+    intervals, comparisons, generators = (
+        pd.DataFrame([row for rows in part for row in rows], columns=list(entry.columns))
+        for entry, part in zip(TABLES, zip(*found, strict=True), strict=True)
+    )
+    return intervals, adjust_by_family(comparisons), generators
+
+
+def _compare_benchmark(
+    results: Path, replicates: int, of_benchmark: tuple[str, pd.DataFrame]
+) -> tuple[list[dict], list[dict], list[dict]]:
+    """The rows of TABLES of one benchmark, given with the rows of its runs."""
+    benchmark, runs = of_benchmark
+    samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
+    counts = SPLITS.read(SPLITS.at(results, benchmark=benchmark))[1]["protocols"]
+    runs, predictions = runs.reset_index(drop=True), _read_predictions(runs, samples, results)
+    with_averages, all_predictions = average_runs(runs, predictions)
+    resamples = resample(with_averages, all_predictions, samples, counts, replicates)
     return (
-        pd.DataFrame(intervals, columns=list(INTERVALS.columns)),
-        adjust_by_family(pd.DataFrame(comparisons, columns=list(COMPARISONS.columns))),
-        pd.DataFrame(generators, columns=list(GENERATORS.columns)),
+        [interval_of(key, group, resamples) for key, group in runs.groupby(GROUP)],
+        compare_variants(with_averages, resamples),
+        score_by_generator(runs, predictions, samples, read_yaml(KINDS).get(benchmark, {})),
     )
 
 
@@ -70,7 +81,7 @@ def _read_predictions(runs: pd.DataFrame, samples: pd.DataFrame, results: Path) 
             strange = table["image"][table["row"].isna()].iloc[0]
             raise InputError(f"{results / file}: image {strange} is not in the samples table; train again")
         table = table.astype({"row": int}).sort_values("row")
-        found |= {(file, *key): run for key, run in table.groupby(RUN)}
+        found |= {(file, *key): run[["row", "prediction", "mos"]] for key, run in table.groupby(RUN)}
     keys = list(runs[["file", *RUN]].itertuples(index=False, name=None))
     for key, n in zip(keys, runs["n"], strict=True):
         if len(found.get(key, ())) != n:
@@ -92,13 +103,14 @@ def interval_of(key: tuple, runs: pd.DataFrame, resamples: Resamples) -> dict:
         "seeds": runs["seed"].nunique(),
         "n_test": runs["n"].mean(),
     }
+    index = pd.MultiIndex.from_frame(runs[["split", "seed"]])
     for metric in resamples.drawn:
-        replicates = resamples.of(metric, runs.index.to_series())
-        values = runs.set_index(["split", "seed"])[metric]
+        replicates = resamples.of(metric, runs.index.to_numpy())
+        values = pd.Series(runs[metric].to_numpy(), index)
         noise, by_split = noise_of_mean(values, replicates), values.groupby("split")
         low, high = noise.interval(values.mean())
         row |= {
-            "prompts": replicates.count,
+            "prompts": replicates.tested.count,
             "noise": ", ".join(noise.names),
             metric: values.mean(),
             f"{metric}_low": low,

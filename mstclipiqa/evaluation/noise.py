@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from mstclipiqa.evaluation.bootstrap import mean_over_runs
 
@@ -65,19 +65,19 @@ class Noise:
 
     def interval(self, estimate: float) -> tuple[float, float]:
         """The 95 % interval of an estimate by Student's t; (NaN, NaN) where the noise is unknown."""
-        half = stats.t.ppf((1 + LEVEL) / 2, self.freedom) * self.error if self.variance else self.variance
+        half = special.stdtrit(self.freedom, (1 + LEVEL) / 2) * self.error if self.variance else self.variance
         return float(estimate - half), float(estimate + half)
 
     @property
     def detectable(self) -> float:
         """The smallest difference whose interval excludes 0 in 80 % of cases."""
-        return float((stats.t.ppf((1 + LEVEL) / 2, self.freedom) + stats.t.ppf(POWER, self.freedom)) * self.error)
+        return float(sum(special.stdtrit(self.freedom, share) for share in ((1 + LEVEL) / 2, POWER)) * self.error)
 
     def above(self, estimate: float) -> float:
         """One-sided p that the truth is above 0. NaN where the noise is unknown; without any noise 0, or 1."""
         if self.variance == 0:
             return float(estimate <= 0)
-        return float(stats.t.sf(estimate / self.error, self.freedom))
+        return float(special.stdtr(self.freedom, -estimate / self.error))
 
     def differs(self, estimate: float) -> float:
         """Two-sided p that the truth is not 0; without any noise 1 for no difference, and 0 for any other."""
@@ -111,31 +111,39 @@ def known_image_noise(variance: float, prompts: int, of_difference: bool = False
 
 
 @dataclass(frozen=True)
-class Replicates:
-    """What some runs were tested on: the bootstrap replicates of each one's number, `drawn` (runs, replicates), and the
-    `prompts` that each tested; how many images are tested for one that is not; whether splits are by prompt, so that
-    models know no prompt that they are tested on; and whether the number is a difference of two models'."""
+class Basis:
+    """What some runs were tested on: the `prompts` that each tested; how many images are tested for one that is not;
+    whether splits are by prompt, so that models know no prompt that they are tested on."""
 
-    drawn: np.ndarray
     prompts: list[np.ndarray]
     tested_to_rest: float
     by_prompt: bool
-    of_difference: bool = False
 
     @cached_property
     def count(self) -> int:
         """How many prompts all runs tested together."""
         return len(np.unique(np.concatenate(self.prompts)))
 
+
+@dataclass(frozen=True)
+class Replicates:
+    """The bootstrap replicates of each run's number, `drawn` (runs, replicates), what the runs were `tested` on, and
+    whether the number is a difference of two models'."""
+
+    drawn: np.ndarray
+    tested: Basis
+    of_difference: bool = False
+
     @cached_property
     def noise(self) -> Noise:
         """Of the mean over the runs, under the models as trained."""
-        return image_noise(mean_over_runs(self.drawn), self.count, self.of_difference)
+        return image_noise(mean_over_runs(self.drawn), self.tested.count, self.of_difference)
 
     def variance_of_one(self) -> float:
         """The mean variance of a single run's number, under the models as trained."""
         drawn = [row[~np.isnan(row)] for row in self.drawn]
-        return float(np.mean([image_noise(*one).variance for one in zip(drawn, map(len, self.prompts), strict=True)]))
+        counts = map(len, self.tested.prompts)
+        return float(np.mean([image_noise(*one).variance for one in zip(drawn, counts, strict=True)]))
 
 
 def noise_of_mean(values: pd.Series, replicates: Replicates) -> Noise:
@@ -154,10 +162,10 @@ def noise_of_mean(values: pd.Series, replicates: Replicates) -> Noise:
     if splits < FEWEST_SPLITS:
         return images + noise_between_seeds(values) if len(values) > splits else images
     between, freedom = float(by_split.var(ddof=1)), splits - 1
-    if not replicates.by_prompt:
+    if not replicates.tested.by_prompt:
         trained = max(0.0, between - replicates.variance_of_one())
         return images + Noise(((SPLITS, trained / splits, freedom),))
-    corrected = (1 / splits + replicates.tested_to_rest) * between
+    corrected = (1 / splits + replicates.tested.tested_to_rest) * between
     if np.isnan(images.variance):
         return Noise(((SPLITS, corrected, freedom),))
     weight = IMAGES_WEIGHT * images.freedom

@@ -1,6 +1,6 @@
 """Paired tests between variants on the same splits and seeds, adjusted by Holm within a family."""
 
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pandas as pd
@@ -27,21 +27,42 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
     rows = []
     names = [name for name in GROUP if name != "variant"]
     for key, group in runs.groupby(names):
-        by_variant = dict(iter(group.reset_index(names="place").groupby("variant")))
+        numbered = group.reset_index(names="place").set_index(["split", "seed"])[["variant", "place", *resamples.drawn]]
+        by_variant = dict(iter(numbered.groupby("variant")))
+        tested = {
+            pair: _compare(by_variant[pair[0]], by_variant[pair[1]], resamples) for pair in combinations(by_variant, 2)
+        }
         for variant, against in permutations(by_variant, 2):
             if variant in AVERAGES:
                 continue
-            both = by_variant[variant].merge(by_variant[against], on=["split", "seed"], suffixes=("", "_against"))
-            if both.empty:
-                continue
             named = dict(zip(names, key, strict=True)) | {"variant": variant, "against": against}
-            named |= {"runs": len(both), "splits": both["split"].nunique(), "seeds": both["seed"].nunique()}
-            both = both.set_index(["split", "seed"])
-            for metric in resamples.drawn:
-                replicates = resamples.of(metric, both["place"], both["place_against"])
-                differences = (both[metric] - both[f"{metric}_against"]).round(12)  # equal runs differ by nothing
-                rows.append(named | {"metric": metric} | _test(differences, replicates))
+            if (variant, against) in tested:
+                rows += [named | row for row in tested[variant, against]]
+            else:
+                rows += [named | _turned(row) for row in tested[against, variant]]
     return rows
+
+
+def _compare(runs: pd.DataFrame, against: pd.DataFrame, resamples: Resamples) -> list[dict]:
+    """What rows say of two variants' runs, by (split, seed), by each metric; nothing where they share none."""
+    if not runs.index.equals(against.index):
+        shared = runs.index[runs.index.isin(against.index)]
+        runs, against = runs.loc[shared], against.loc[shared]
+    if runs.empty:
+        return []
+    splits, seeds = (runs.index.get_level_values(name) for name in ("split", "seed"))
+    counts = {"runs": len(runs), "splits": splits.nunique(), "seeds": seeds.nunique()}
+    rows = []
+    for metric in resamples.drawn:
+        replicates = resamples.of(metric, runs["place"].to_numpy(), against["place"].to_numpy())
+        differences = (runs[metric] - against[metric]).round(12)  # equal runs differ by nothing
+        rows.append(counts | {"metric": metric} | _test(differences, replicates))
+    return rows
+
+
+def _turned(row: dict) -> dict:
+    """The row of a test, of the other variant against the one: nothing but signs changes."""
+    return row | {"difference": 0.0 - row["difference"], "low": 0.0 - row["high"], "high": 0.0 - row["low"]}
 
 
 def _test(differences: pd.Series, replicates: Replicates) -> dict:
@@ -51,7 +72,7 @@ def _test(differences: pd.Series, replicates: Replicates) -> dict:
     difference = float(differences.mean())
     low, high = (np.nan, np.nan) if unknown else noise.interval(difference)
     return {
-        "prompts": replicates.count,
+        "prompts": replicates.tested.count,
         "noise": ", ".join(noise.names),
         "difference": difference,
         "images_error": images.error,

@@ -1,6 +1,7 @@
 """From stored predictions to metrics: one row per run and selection."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,51 +12,62 @@ from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.layout import RUNS, SAMPLES, SPLITS
 from mstclipiqa.base.names import JOB, RUN, TEST, VAL, VALIDATION
+from mstclipiqa.base.workers import spread
 from mstclipiqa.evaluation.metrics import METRICS
 
 #: How far a stored MOS may be from the samples table's.
 TOLERANCE = 1e-9
 
 
-def evaluate_files(output: Path, paths: Sequence[Path], results: Path) -> None:
+def evaluate_files(output: Path, paths: Sequence[Path], results: Path, workers: int = 1) -> None:
     """As `evaluate_runs`, into the metrics table `output`."""
-    METRICS_TABLE.write(output, evaluate_runs(paths, results), {"files": len(paths)})
+    METRICS_TABLE.write(output, evaluate_runs(paths, results, workers), {"files": len(paths)})
 
 
-def evaluate_runs(paths: Iterable[Path], results: Path) -> pd.DataFrame:
-    """Metrics of every (protocol, split, seed, selection) in the predictions files `paths`.
+def evaluate_runs(paths: Iterable[Path], results: Path, workers: int = 1) -> pd.DataFrame:
+    """Metrics of every (protocol, split, seed, selection) in the predictions files `paths`, by so many processes.
 
     Columns: benchmark, target, recipe, variant, protocol, split, seed, selection, epoch, n, the METRICS, and
     `file`, the predictions relative to `results`. RMSE is in MOS units. Raises FailedRunError for a run whose
     metrics are undefined, InputError for a file that holds no predictions, or not those of `check_predictions`.
     """
-    rows = []
     results = results.resolve()
-    for path in sorted({path.resolve() for path in paths}):
-        if not path.is_relative_to(results):
-            raise InputError(f"{path}: lies outside the results folder {results}")
-        predictions, metadata = read_table(path)
-        if not set(RUNS.columns) <= set(predictions) or not set(JOB) <= set(metadata):
-            raise InputError(f"{path}: holds no predictions; write it with `mstclipiqa train`")
-        samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=metadata["benchmark"]))
-        splits, _ = SPLITS.read(SPLITS.at(results, benchmark=metadata["benchmark"]))
-        check_predictions(path, predictions, metadata, samples, splits)
-        for key, run in predictions.groupby(RUN, sort=True):
-            try:
-                values = {name: metric(run["prediction"], run["mos"]) for name, metric in METRICS.items()}
-            except FailedRunError as error:
-                raise FailedRunError(f"{path}, {_name(key)}: {error}") from None
-            rows.append(
-                {
-                    **{name: metadata[name] for name in JOB},
-                    **dict(zip(RUN, key, strict=True)),
-                    "epoch": int(run["epoch"].iloc[0]),
-                    "n": len(run),
-                    **values,
-                    "file": path.relative_to(results).as_posix(),
-                }
-            )
-    return pd.DataFrame(rows)
+    files = sorted({path.resolve() for path in paths})
+    found = spread(partial(_evaluate_file, results), files, workers, "evaluate")
+    return pd.DataFrame([row for rows in found for row in rows])
+
+
+def _evaluate_file(results: Path, path: Path) -> list[dict]:
+    """The rows of one file."""
+    if not path.is_relative_to(results):
+        raise InputError(f"{path}: lies outside the results folder {results}")
+    predictions, metadata = read_table(path)
+    if not set(RUNS.columns) <= set(predictions) or not set(JOB) <= set(metadata):
+        raise InputError(f"{path}: holds no predictions; write it with `mstclipiqa train`")
+    check_predictions(path, predictions, metadata, *_read_benchmark(results, metadata["benchmark"]))
+    rows = []
+    for key, run in predictions.groupby(RUN, sort=True):
+        try:
+            values = {name: metric(run["prediction"], run["mos"]) for name, metric in METRICS.items()}
+        except FailedRunError as error:
+            raise FailedRunError(f"{path}, {_name(key)}: {error}") from None
+        rows.append(
+            {
+                **{name: metadata[name] for name in JOB},
+                **dict(zip(RUN, key, strict=True)),
+                "epoch": int(run["epoch"].iloc[0]),
+                "n": len(run),
+                **values,
+                "file": path.relative_to(results).as_posix(),
+            }
+        )
+    return rows
+
+
+def _read_benchmark(results: Path, benchmark: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The samples and splits tables of a benchmark."""
+    samples, splits = (entry.read(entry.at(results, benchmark=benchmark))[0] for entry in (SAMPLES, SPLITS))
+    return samples, splits
 
 
 def check_predictions(

@@ -1,14 +1,14 @@
 """The runs of one benchmark under the same resamples of its images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.names import TEST, TRAIN, VAL
 from mstclipiqa.evaluation.bootstrap import bootstrap_runs, clusters_of
-from mstclipiqa.evaluation.noise import Replicates
+from mstclipiqa.evaluation.noise import Basis, Replicates
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,28 @@ class Resamples:
     drawn: dict[str, np.ndarray]
     prompts: list[np.ndarray]
     counts: Mapping[str, list[dict]]
+    known: dict[tuple, Basis] = field(default_factory=dict)
 
-    def of(self, metric: str, places: pd.Series, against: pd.Series | None = None) -> Replicates:
-        """What the runs at `places`, of one protocol, were tested on, with the replicates of their metric, or of what
-        it has beyond that of the runs at `against`."""
+    def tested(self, places: np.ndarray) -> Basis:
+        """What the runs at `places`, of one protocol, were tested on."""
+        protocol, splits = self.runs["protocol"].iat[places[0]], self.runs["split"].to_numpy()[places]
+        key = protocol, splits.tobytes()
+        if key not in self.known:
+            counts = [split for split in self.counts[protocol] if split["split"] in splits]
+            self.known[key] = Basis(
+                [self.prompts[place] for place in places],
+                sum(split[TEST] for split in counts) / sum(split[TRAIN] + split[VAL] for split in counts),
+                not any(split["test_prompts_in_train"] for split in counts),
+            )
+        return self.known[key]
+
+    def of(self, metric: str, places: np.ndarray, against: np.ndarray | None = None) -> Replicates:
+        """The replicates of the metric of the runs at `places`, of one protocol, or of what it has beyond that of the
+        runs at `against`."""
         drawn = self.drawn[metric][places]
         if against is not None:
             drawn = drawn - self.drawn[metric][against]
-        own = self.runs.loc[places]
-        tested = set(own["split"])
-        counts = [split for split in self.counts[own["protocol"].iloc[0]] if split["split"] in tested]
-        return Replicates(
-            drawn,
-            [self.prompts[place] for place in places],
-            tested_to_rest=sum(split[TEST] for split in counts) / sum(split[TRAIN] + split[VAL] for split in counts),
-            by_prompt=not any(split["test_prompts_in_train"] for split in counts),
-            of_difference=against is not None,
-        )
+        return Replicates(drawn, self.tested(places), against is not None)
 
 
 def resample(
@@ -50,5 +55,10 @@ def resample(
     """The `predictions` of all runs of a benchmark under `replicates` resamples. `counts` is what the splits table's
     metadata say of its protocols."""
     drawn = dict(zip(("srcc", "plcc"), bootstrap_runs(predictions, samples, replicates), strict=True))
-    clusters = clusters_of(samples)
-    return Resamples(runs, drawn, [np.unique(clusters[run["row"]]) for run in predictions], counts)
+    clusters, prompts = clusters_of(samples), {}
+    for run in predictions:
+        tested = run["row"].to_numpy()
+        if tested.tobytes() not in prompts:
+            prompts[tested.tobytes()] = np.unique(clusters[tested])
+    of_runs = [prompts[run["row"].to_numpy().tobytes()] for run in predictions]
+    return Resamples(runs, drawn, of_runs, counts)

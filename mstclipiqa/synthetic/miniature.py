@@ -12,27 +12,31 @@ from pathlib import Path
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import alone, sha256, write_text, writing
 from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK
+from mstclipiqa.synthetic.labelled import draw_labelled
 from mstclipiqa.synthetic.miniature_layouts import MINIATURES
 from mstclipiqa.synthetic.studio import GROUND_TRUTH, Studio
 
 
-def draw_benchmark(name: str, root: Path, seed: int, scale: float = 1.0) -> None:
-    """Draw the miniature of benchmark `name` into the folder `root`, which is replaced whole or not at all.
+def draw_benchmark(name: str, root: Path, seed: int, scale: float = 1.0, labels: Path | None = None) -> None:
+    """Draw the miniature of benchmark `name` into the folder `root`, which is replaced whole or not at all. With a
+    folder of the benchmark's own label files, draw the images that these name instead (synthetic/labelled).
 
-    `scale` in (0, 1] shrinks it, down to FEWEST_PROMPTS prompts. Equal arguments give equal bytes in every
+    `scale` in (0, 1] shrinks a miniature, down to FEWEST_PROMPTS prompts. Equal arguments give equal bytes in every
     file. Of several processes that draw into one folder, one draws at a time. Raises InputError for an unknown
-    name, a scale outside (0, 1], or a `root` that holds other files.
+    name, a scale outside (0, 1] or of label files, label files that cannot be read, or a `root` that holds other files.
     """
     if name not in MINIATURES:
         raise InputError(f"no miniature of {name!r}; there are {', '.join(MINIATURES)}")
     if not 0 < scale <= 1:
         raise InputError(f"scale {scale} of the miniature {name}: give a number above 0 and up to 1")
+    if labels and scale != 1:
+        raise InputError(f"scale {scale} of {name} with label files: they name the images; leave one of the two out")
     root = Path(root)
     with alone(root):
-        _draw_alone(name, root, seed, scale)
+        _draw_alone(name, root, seed, scale, labels)
 
 
-def _draw_alone(name: str, root: Path, seed: int, scale: float) -> None:
+def _draw_alone(name: str, root: Path, seed: int, scale: float, labels: Path | None) -> None:
     """As `draw_benchmark`, where nobody else draws there."""
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is no folder; draw the miniature {name} elsewhere")
@@ -45,8 +49,13 @@ def _draw_alone(name: str, root: Path, seed: int, scale: float) -> None:
     try:
         with writing(root):
             draft.mkdir(parents=True)
-            MINIATURES[name](Studio(draft, name, seed, scale))
-            write_text(draft / SYNTHETIC_MARK, NOTICE.format(name=name, seed=seed, scale=scale))
+            studio = Studio(draft, name, seed, scale)
+            if labels:
+                draw_labelled(studio, labels)
+            else:
+                MINIATURES[name](studio)
+            notice = LABELLED_NOTICE if labels else NOTICE
+            write_text(draft / SYNTHETIC_MARK, notice.format(name=name, seed=seed, scale=scale))
             if root.exists() and _contents(root) == _contents(draft):
                 return  # whoever reads it is not disturbed
             if root.exists():
@@ -73,4 +82,11 @@ It has the file layout of the benchmark {{name}} and nothing else of it.
 * {GROUND_TRUTH} states for each image what was really drawn, which faults the drawing has, the strength
   (0..1) of each artefact, and the latent quality, authenticity and correspondence (0..1).
 * Defects of the real label files are reproduced on purpose.
+"""
+
+LABELLED_NOTICE = f"""# Synthetic: not the images of {{name}}
+
+The label files are those of {{name}}. The images were drawn by mstclipiqa (seed {{seed}}) under the names in them, to
+rehearse a workflow at its true size: no generator made them, and neither prompts nor MOS are theirs.
+{GROUND_TRUTH} states for each image what was really drawn.
 """

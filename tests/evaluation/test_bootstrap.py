@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mstclipiqa.evaluation.bootstrap import bootstrap_runs, clusters_of, mean_over_runs, weighted_correlations
+from mstclipiqa.evaluation.bootstrap import Resampled, bootstrap_runs, clusters_of, mean_over_runs
 
 
 def samples_of(prompts: list[str], benchmark: str = "agiqa-3k") -> pd.DataFrame:
@@ -14,12 +14,12 @@ def samples_of(prompts: list[str], benchmark: str = "agiqa-3k") -> pd.DataFrame:
     return pd.DataFrame({"benchmark": benchmark, "image": names, "sha256": names, "prompt_group": prompts})
 
 
-def test_weighted_correlations_are_those_of_the_repeated_values():
+def test_resampled_correlations_are_those_of_the_repeated_values():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=60).round(1), rng.normal(size=60)  # ties in x
     y[:20] = x[:20]
     counts = rng.poisson(1, (60, 25))
-    srcc, plcc = weighted_correlations(x, y, counts)
+    srcc, plcc = Resampled(y, counts).correlate(x)
     for r in range(25):
         repeated = np.repeat(x, counts[:, r]), np.repeat(y, counts[:, r])
         assert srcc[r] == pytest.approx(stats.spearmanr(*repeated).statistic, abs=1e-12)
@@ -28,7 +28,7 @@ def test_weighted_correlations_are_those_of_the_repeated_values():
 
 def test_a_replicate_of_equal_values_or_none_is_undefined():
     counts = np.array([[3, 1, 0], [2, 1, 0], [0, 1, 0]])
-    srcc, plcc = weighted_correlations([0.1, 0.1, 0.7], [1.0, 2.0, 3.0], counts)
+    srcc, plcc = Resampled(np.array([1.0, 2.0, 3.0]), counts).correlate(np.array([0.1, 0.1, 0.7]))
     assert np.isnan(srcc).tolist() == np.isnan(plcc).tolist() == [True, False, True]
 
 

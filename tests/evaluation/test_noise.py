@@ -8,6 +8,7 @@ from scipy import stats
 from mstclipiqa.evaluation.noise import (
     IMAGES,
     SEEDS,
+    Basis,
     Noise,
     Replicates,
     image_noise,
@@ -26,7 +27,7 @@ def runs_of(values):
 
 def replicates_of(runs, spread=0.01, by_prompt=True, prompts=30):
     drawn = 0.8 + spread * np.random.default_rng(0).normal(size=(runs, 500))
-    return Replicates(drawn, [np.arange(prompts)] * runs, tested_to_rest=0.25, by_prompt=by_prompt)
+    return Replicates(drawn, Basis([np.arange(prompts)] * runs, tested_to_rest=0.25, by_prompt=by_prompt))
 
 
 def test_one_source_is_students_test():
@@ -98,7 +99,7 @@ def test_splits_by_prompt_are_corrected_for_what_they_share():
     weight = 0.1 * 28
     assert noise.variance == pytest.approx((3 * corrected + weight * tested.noise.variance) / (3 + weight))
     assert noise.freedom == pytest.approx(3 + weight)
-    empty = Replicates(np.full((4, 9), np.nan), tested.prompts, 0.25, True)
+    empty = Replicates(np.full((4, 9), np.nan), tested.tested)
     assert noise_of_mean(values, empty).variance == pytest.approx(corrected)
 
 

@@ -15,11 +15,13 @@ rule evaluate:
         f"{RESULTS}/logs/evaluate.log",
     conda:
         "../../environment.yml"
+    threads: config["training"]["workers"]
     params:
         results=lambda wildcards, output: Path(output[0]).parent,
         code=fingerprint("mstclipiqa.evaluation.per_run"),
     shell:
-        "python -m mstclipiqa evaluate {input.runs:q} --results {params.results:q} --out {output:q} 2>&1 | tee {log:q}"
+        "python -m mstclipiqa evaluate {input.runs:q} --results {params.results:q} --workers {threads}"
+        " --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule compare:
@@ -33,12 +35,13 @@ rule compare:
         f"{RESULTS}/logs/compare.log",
     conda:
         "../../environment.yml"
+    threads: config["training"]["workers"]
     params:
         results=lambda wildcards, output: Path(output[0]).parent,
         code=fingerprint("mstclipiqa.evaluation.comparisons", data=["data/benchmarks/generators.yaml"]),
     shell:
-        "python -m mstclipiqa compare --metrics {input.metrics:q} --results {params.results:q} --out {params.results:q}"
-        " 2>&1 | tee {log:q}"
+        "python -m mstclipiqa compare --metrics {input.metrics:q} --results {params.results:q} --workers {threads}"
+        " --out {params.results:q} 2>&1 | tee {log:q}"
 
 
 rule claims:
