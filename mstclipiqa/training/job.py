@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.files import Parts, alone, digest, read_table, write_table
 from mstclipiqa.base.fingerprint import fingerprint
@@ -85,18 +86,17 @@ def train_from_files(
     workers: int = 1,
     device: str = "cpu",
 ) -> None:
-    """As `train_job`, from files. `device` is cpu, or auto for a GPU where there is one.
+    """As `train_job`, from files. `device` is cpu, auto or cuda (see `choose_device`).
 
-    Raises InputError for an unknown variant, and for files that are not what they should be.
+    Raises InputError for an unknown variant, for files that are not what they should be, and for cuda without a GPU.
     """
     data, card = read_dataset(files, target, recipe, get_variant(variant).prompts)
     metadata = {name: card[name] for name in ("benchmark", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target, "recipe": recipe.name, "recipe_values": recipe.values, "variant": variant}
     table, own_levels = SPLITS.read(splits)[0], load_texts(fine_levels) if fine_levels else None
-    chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
     train_job(
-        output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers, chosen,
-        split_seeds,
+        output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers,
+        choose_device(device),        split_seeds,
     )  # fmt: skip
 
 
