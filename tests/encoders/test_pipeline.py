@@ -83,7 +83,9 @@ def test_a_function_that_refused_an_image_gets_no_batch_and_the_others_do(apart:
         refused = (number, position) == (1, 2)
         return {second: [torch.zeros(2)]} | ({} if refused else {first: [torch.ones(2)]})
 
-    for _ in encode_batches([3, 3, 3], prepare, lambda number, prepared: seen.update({number: set(prepared)}), 2, apart):
+    for _ in encode_batches(
+        [3, 3, 3], prepare, lambda number, prepared: seen.update({number: set(prepared)}), 2, apart
+    ):
         pass
     assert seen == {0: {first, second}, 1: {second}, 2: {first, second}}
 

@@ -175,9 +175,7 @@ def test_scores_are_those_of_the_released_equations(tmp_path, images, variant, t
     pixels = normalise(
         torch.stack([encoder.preprocess(Image.open(path)) for path in images]), encoder.identity["preprocessing"]
     )
-    expected = [
-        expected_score(own, prompt, state, text_model) for own, prompt in zip(pixels, PROMPTS, strict=True)
-    ]
+    expected = [expected_score(own, prompt, state, text_model) for own, prompt in zip(pixels, PROMPTS, strict=True)]
     assert abs(expected[0] - expected[1]) > 0.01
     np.testing.assert_allclose(scores, expected, atol=1e-4)
     assert head.model.uses_prompt == (variant == "B")
