@@ -22,8 +22,10 @@ from PIL import Image
 from torch import nn
 
 from mstclipiqa.analyses.efficiency import count_flops, image_part
+from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.files import sha256
-from mstclipiqa.encoders.clip import PRECISIONS, Encoder, default_device, load_encoder
+from mstclipiqa.base.names import AUTO
+from mstclipiqa.encoders.clip import HELD_IN, Encoder, load_encoder, normalise
 from mstclipiqa.encoders.extraction import extract_features
 from mstclipiqa.encoders.images import read_image
 from mstclipiqa.encoders.stores import load_features
@@ -38,6 +40,9 @@ PAIRS = {
 
 #: Distinct images. More are links to these, each of which is read and decoded anew.
 DISTINCT = 64
+
+#: The precisions that are compared; a GPU's tf32 is measured by gpu.py.
+KINDS = {name: HELD_IN[name] for name in ("float32", "bfloat16")}
 
 #: Images of a batch of the plain loop.
 PLAIN_BATCH = 32
@@ -77,7 +82,9 @@ def plain_loop(
         features = []
         for start in range(0, len(samples), PLAIN_BATCH):
             paths = [root / path for path in samples["path"][start : start + PLAIN_BATCH]]
-            pixels = torch.stack([encoder.preprocess(Image.open(path)) for path in paths])
+            pixels = normalise(
+                torch.stack([encoder.preprocess(Image.open(path)) for path in paths]), encoder.identity["preprocessing"]
+            )
             with torch.no_grad():
                 features.append(model.encode_image(pixels.to(encoder.device)).cpu().numpy())
         np.save(output, np.concatenate(features))
@@ -87,7 +94,7 @@ def compare(
     models: tuple[str, ...], weights: str, folder: Path, samples: pd.DataFrame, products: dict, options: dict
 ) -> None:
     """Time all sides in turn, `repeats` times, and print ratios, cosines and the share of what the machine can do."""
-    encoders = {precision: [load_encoder(m, weights, precision=precision) for m in models] for precision in PRECISIONS}
+    encoders = {precision: [load_encoder(m, weights, precision=precision) for m in models] for precision in KINDS}
     plain = [plain_model(model, weights) for model in models]
     root, threads, batch_size = folder / "images", options["threads"], options["batch_size"]
 
@@ -100,12 +107,12 @@ def compare(
     outputs = [folder / f"plain-{n}.npy" for n in range(len(models))]
     sides: dict[str, Callable[[pd.DataFrame], None]] = {
         "plain": lambda table: plain_loop(plain, encoders["float32"], table, root, outputs, threads),
-        **{precision: partial(ours, precision) for precision in PRECISIONS},
+        **{precision: partial(ours, precision) for precision in KINDS},
     }
     for side in sides.values():  # the first call sets up what later ones find
         side(samples[:batch_size])
     times = pd.DataFrame(
-        {name: seconds(default_device(), side, samples) for name, side in sides.items()}
+        {name: seconds(choose_device(AUTO), side, samples) for name, side in sides.items()}
         for _ in range(options["repeats"])
     )
     decoding = decode_rate(encoders["float32"], samples, root, threads)
@@ -161,7 +168,7 @@ def decode_rate(encoders: list[Encoder], samples: pd.DataFrame, root: Path, thre
 
     some = samples[: 8 * DISTINCT]
     with ThreadPoolExecutor(threads) as pool:
-        return len(some) / seconds(default_device(), lambda: list(pool.map(decode, some["path"], some["sha256"])))
+        return len(some) / seconds(choose_device(AUTO), lambda: list(pool.map(decode, some["path"], some["sha256"])))
 
 
 # Memory
@@ -172,7 +179,7 @@ def grow(models: tuple[str, ...], weights: str, folder: Path, samples: pd.DataFr
     stores = {folder / f"memory-{len(samples)}-{n}": load_encoder(model, weights) for n, model in enumerate(models)}
     extract = partial(extract_features, stores, samples, folder / "images", options["batch_size"], options["threads"])
     taken = []
-    peak = peak_memory(lambda: taken.append(seconds(default_device(), extract)))
+    peak = peak_memory(lambda: taken.append(seconds(choose_device(AUTO), extract)))
     return {"images": f"{len(samples):,}", "peak MiB": f"{peak:,.0f}", "seconds": f"{taken[0]:.1f}"}
 
 
@@ -190,7 +197,7 @@ def main(pairs: tuple[str, ...], images: int, memory: tuple[int, ...], seed: int
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         samples = draw_images(folder / "images", max([images, *memory]), seed)
-        products = {name: product_rate(kind, options["threads"], default_device()) for name, kind in PRECISIONS.items()}
+        products = {name: product_rate(kind, options["threads"], choose_device(AUTO)) for name, kind in KINDS.items()}
         shown = ", ".join(f"{precision} {rate / 1e9:,.0f} GFLOP/s" for precision, rate in products.items())
         click.echo(f"Matrix products: {shown}")
         for pair in pairs:

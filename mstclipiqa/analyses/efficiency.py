@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.layout import EFFICIENCY, TIMED
-from mstclipiqa.base.names import LEVELS
+from mstclipiqa.base.names import AUTO, LEVELS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable
@@ -123,9 +124,10 @@ def measure_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.D
 def efficiency_from_study(study: Study, output: Path, timings: Path) -> None:
     """Measure a study's models with its encoders; write what is counted to `output`, what is timed to `timings`. Where
     every benchmark comes from a pack, weights are drawn: they change neither, and may not be at hand."""
-    precision, drawn = study.config["extraction"]["precision"], study.texts_packed is not None
+    extraction, drawn = study.config["extraction"], study.texts_packed is not None
+    precision, device = extraction["precision"], choose_device(extraction.get("device", AUTO))
     encoders = {
-        name: load_encoder(encoder["model"], "random:0" if drawn else encoder["weights"], precision=precision)
+        name: load_encoder(encoder["model"], "random:0" if drawn else encoder["weights"], device, precision)
         for name, encoder in study.config["encoders"].items()
     }
     counted, timed, metadata = measure_efficiency(study, encoders)

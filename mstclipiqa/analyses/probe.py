@@ -15,10 +15,11 @@ from torch import Tensor
 from mstclipiqa.analyses.gates import gate_shifts, variance_shares
 from mstclipiqa.analyses.probe_images import describe_images, paint, probe_scenes
 from mstclipiqa.analyses.readout import read_out
+from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import GATES, READOUT, SPLITS
-from mstclipiqa.base.names import MODELS, QUALITY
+from mstclipiqa.base.names import AUTO, MODELS, QUALITY
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
@@ -33,9 +34,9 @@ from mstclipiqa.training.run import Trainer, train_run
 VARIANT, TARGET = MODELS[0], QUALITY
 
 
-def matching_encoder(path: Path, stored: dict, model: str, weights: str) -> Encoder:
+def matching_encoder(path: Path, stored: dict, model: str, weights: str, device: str = AUTO) -> Encoder:
     """Load the encoder; raises InputError where the store at `path`, by the encoder `stored`, has other weights."""
-    encoder = load_encoder(model, weights, precision=stored["precision"])
+    encoder = load_encoder(model, weights, choose_device(device), stored["precision"])
     loaded = encoder.identity
     if stored["weights_sha256"] != loaded["weights_sha256"]:
         shown = [f"{identity['label']} ({identity['weights_sha256'][:12]})" for identity in (stored, loaded)]
@@ -62,14 +63,16 @@ def probe_from_files(
     recipe: Recipe,
     seed: int,
     encoders: dict[str, tuple[str, str]],
+    device: str = AUTO,
 ) -> None:
-    """As `run_probe`, from files; `encoders` are the (open_clip model, weights) of the coarse and the fine features.
+    """As `run_probe`, from files; `encoders` are the (open_clip model, weights) of the coarse and the fine features,
+    which run on a device (cpu, auto or cuda).
 
     Raises InputError where features were made with other weights.
     """
     data, card = read_dataset(files, TARGET, recipe)
     loaded = {
-        role: matching_encoder(path, card["encoders"][role], *encoders[role])
+        role: matching_encoder(path, card["encoders"][role], *encoders[role], device)
         for role, path in (("coarse", files.coarse), ("fine", files.fine))
     }
     metadata = {name: card[name] for name in ("benchmark", "synthetic")}

@@ -38,5 +38,13 @@ IMAGE_FORMATS = {
     ".tiff": "TIFF",
 }  # fmt: skip
 
+#: The devices that a configuration may ask for: `auto` is a GPU where there is one, `cuda` a GPU or an error.
+CPU, AUTO, CUDA = "cpu", "auto", "cuda"
+DEVICES = (CPU, AUTO, CUDA)
+
+#: What an image encoder may compute in. `tf32` is float32 whose products are rounded, which GPUs alone have.
+FLOAT32, TF32, BFLOAT16 = "float32", "tf32", "bfloat16"
+PRECISIONS = (FLOAT32, TF32, BFLOAT16)
+
 #: Why nothing is said of a claim on a drawn benchmark.
 STAND_IN = "drawn stand-in"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import FLOAT32, PRECISIONS
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import COUNT, READ, WRITE
 
@@ -29,8 +30,9 @@ WEIGHTS = "a pretrained tag, a file, embedded, or random:SEED"
 @options.root
 @click.option("--batch-size", type=COUNT, default=8, help="Images per forward pass on a CPU.")
 @click.option("--gpu-batch-size", type=COUNT, default=256, help="The same on a GPU.")
-@click.option("--threads", type=COUNT, default=1, help="Batches at once: decoded, and on a CPU encoded.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of the encoders.")
+@click.option("--threads", type=COUNT, default=1, help="Images decoded, and on a CPU batches encoded, at once.")
+@click.option("--precision", type=click.Choice(PRECISIONS), default=FLOAT32, help="Of the encoders. tf32 is a GPU's.")
+@options.device
 @click.option(
     "--recipe",
     type=options.RecipeFile(views=True),
@@ -42,9 +44,10 @@ WEIGHTS = "a pretrained tag, a file, embedded, or random:SEED"
 )  # fmt: skip
 def extract(
     encoders: tuple[tuple[str, str, Path], ...], text_encoder: tuple[str, str, Path] | None, samples: Path, root: Path,
-    batch_size: int, gpu_batch_size: int, threads: int, precision: str, recipe: "Recipe | None", shard: tuple[int, int],
+    batch_size: int, gpu_batch_size: int, threads: int, precision: str, device: str, recipe: "Recipe | None",
+    shard: tuple[int, int],
 ) -> None:  # fmt: skip
-    """Encode every image of a benchmark, on a GPU where there is one. Resumes where it was killed."""
+    """Encode every image of a benchmark. Resumes where it was killed."""
     from mstclipiqa.encoders.encode import extract_from_files
 
     augmentation, views = (recipe.augmentation, recipe.views) if recipe else (None, 0)
@@ -52,7 +55,7 @@ def extract(
         raise InputError(f"recipe {recipe.name}: trains on no augmented views; leave --recipe out")
     extract_from_files(
         encoders, text_encoder, samples, root, batch_size, gpu_batch_size, threads, precision, augmentation, views,
-        shard,
+        shard, device,
     )  # fmt: skip
 
 

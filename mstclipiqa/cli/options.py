@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.names import AUTO, DEVICES
 
 if TYPE_CHECKING:
     from mstclipiqa.model.recipes import Recipe
@@ -56,6 +57,10 @@ recipe = click.option("--recipe", type=RECIPE, required=True, help="Recipe file;
 samples = click.option("--samples", type=READ, required=True, help="Samples table.")
 splits = click.option("--splits", type=READ, required=True, help="Splits table.")
 root = click.option("--root", type=FOLDER, required=True, help="The folder that the samples' paths start from.")
+device = click.option(
+    "--device", type=click.Choice(DEVICES), default=AUTO,
+    help="auto: a GPU, where there is one; cuda: a GPU, and an error without one.",
+)  # fmt: skip
 levels = click.option("--levels", type=READ, required=True, help="Text store of the recipe's quality levels.")
 seed = click.option("--seed", type=SEED, default=0, help="Initial weights and batches of every run.")
 table = click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")

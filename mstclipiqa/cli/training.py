@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mstclipiqa.base.names import CPU, DEVICES
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import READ, SEED, WRITE
 from mstclipiqa.cli.terminal import echo
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 @click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
 @click.option("--split-seed", "split_seeds", type=SEED, multiple=True, help="Of protocols of several splits; else all.")
 @options.workers
-@click.option("--device", type=click.Choice(["cpu", "auto"]), default="cpu", help="auto: a GPU, where there is one.")
+@click.option(
+    "--device", type=click.Choice(DEVICES), default=CPU,
+    help="auto: all runs at once on a GPU, where there is one; cuda: there, and an error without one.",
+)  # fmt: skip
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
@@ -132,10 +136,11 @@ def transfer(
 @options.levels
 @options.recipe
 @options.seed
+@options.device
 @click.option("--out", type=WRITE, required=True, help="Folder for readout.parquet and gates.parquet.")
 def probe(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, coarse_model: str, coarse_weights: str,
-    fine_model: str, fine_weights: str, levels: Path, recipe: "Recipe", seed: int, out: Path,
+    fine_model: str, fine_weights: str, levels: Path, recipe: "Recipe", seed: int, device: str, out: Path,
 ) -> None:  # fmt: skip
     """Draw images of known content and distortion, and measure what each feature stream and the gate carry of them."""
     from mstclipiqa.analyses.probe import probe_from_files
@@ -143,7 +148,7 @@ def probe(
 
     files = DatasetFiles(samples, coarse, fine, prompts)
     encoders = {"coarse": (coarse_model, coarse_weights), "fine": (fine_model, fine_weights)}
-    probe_from_files(out, files, splits, levels, recipe, seed, encoders)
+    probe_from_files(out, files, splits, levels, recipe, seed, encoders, device)
 
 
 @click.command()

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
+import numpy as np
 import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from mstclipiqa.base.device import choose_device, set_products
 from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import sha256
+from mstclipiqa.base.names import AUTO, BFLOAT16, FLOAT32, TF32
 from mstclipiqa.encoders.compact_weights import EMBEDDED, embedded_file, is_compact, read_weights
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.encoders.quick_vit import quicken
@@ -33,14 +36,15 @@ if TYPE_CHECKING:
 #: Prefix of a weights specification that stands for seeded random weights, as in `random:32`.
 RANDOM = "random:"
 
-#: What an image tower's weights and activations may be held in.
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+#: What an image tower's weights and activations are held in, by its precision. TF32 rounds products, on a GPU alone.
+HELD_IN = {FLOAT32: torch.float32, TF32: torch.float32, BFLOAT16: torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Encoder:
     """A frozen CLIP model in evaluation mode. `identity` is JSON-serialisable. Encoders that prepare images alike have
-    the same `preprocess`, so that one image serves them all."""
+    the same `preprocess`, so that one image serves them all: it resizes and crops to uint8 pixels (H, W, 3), which are
+    a quarter of float32's bytes to send to a GPU; `encode_images` normalises them there."""
 
     model: "CLIP"
     preprocess: Callable[[Image.Image], Tensor]
@@ -51,16 +55,22 @@ class Encoder:
 
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """The projected [CLS] embeddings, float32 (B, D), not normalised, of pixels (B, 3, 224, 224)."""
+        """The projected [CLS] embeddings, float32 (B, D) on the CPU, not normalised, of what `preprocess` gives, uint8
+        (B, 224, 224, 3), or of pixels that are normalised already, float (B, 3, 224, 224)."""
+        precision = self.identity["precision"]
+        pixels = pixels.to(self.device, non_blocking=True)
+        if pixels.dtype == torch.uint8:
+            pixels = normalise(pixels, self.identity["preprocessing"])
         if self.device.type == "cuda":
-            pixels = pixels.pin_memory()
-        pixels = pixels.to(self.device, PRECISIONS[self.identity["precision"]], non_blocking=True)
-        return self.model.encode_image(pixels).float().cpu()
+            set_products(tf32=precision == TF32)
+        return self.model.encode_image(pixels.to(HELD_IN[precision])).float().cpu()
 
     @torch.inference_mode()
     def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
         """Per text its token states (L, T), from start to end token after the final layer norm, and the pooled,
         projected embeddings (B, D), not normalised. Texts over the context length are truncated to it."""
+        if self.device.type == "cuda":
+            set_products(tf32=False)
         tokens = self.tokenize(texts).to(self.device)
         out = self.model.forward_intermediates(
             text=tokens, text_indices=1, normalize_intermediates=True, normalize=False
@@ -72,11 +82,6 @@ class Encoder:
             [state[:length].clone() for state, length in zip(states, lengths, strict=True)],
             out["text_features"].float().cpu(),
         )
-
-
-def default_device() -> torch.device:
-    """The first GPU where there is one, otherwise the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def check_encoder(full_name: str, weights: str) -> tuple[dict, dict | None, Path | None]:
@@ -138,15 +143,16 @@ def find_weights(tag: Mapping, hub: str = HF_HUB_CACHE) -> Path | None:
     return None
 
 
-def load_encoder(name: str, weights: str, device: torch.device | None = None, precision: str = "float32") -> Encoder:
+def load_encoder(name: str, weights: str, device: torch.device | None = None, precision: str = FLOAT32) -> Encoder:
     """Load the open_clip model `name` with `weights`: a pretrained tag, a file, `embedded` or `random:SEED`.
 
     `name@P` is the model `name`, its weights resized to patches of P pixels (see `retokenise`). `precision`, one of
-    PRECISIONS, is the image tower's: its weights are rounded once. Texts are few, and stay in float32.
+    PRECISIONS, is the image tower's: bfloat16 rounds its weights once; tf32 rounds what is multiplied, on a GPU, and is
+    float32 on a CPU. Texts are few, and stay in float32.
 
     Raises InputError as `check_encoder` does, and for weights that cannot be had or do not fit.
     """
-    device = device or default_device()
+    device = device or choose_device(AUTO)
     config, tag, file = check_encoder(name, weights)
     full_name, (name, _, patch_size) = name, name.partition("@")
     seed = _random_seed(name, weights)
@@ -192,7 +198,7 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
         "pretrained": pretrained,
         "label": f"{full_name}, "
         + (f"weights {shown}" if pretrained else f"random weights (seed {seed})")
-        + ("" if precision == "float32" else f", {precision}"),
+        + ("" if precision == FLOAT32 else f", {precision}"),
         "activation": type(next(m for m in model.modules() if "GELU" in type(m).__name__)).__name__,
         "preprocessing": preprocessing,
         "precision": precision,
@@ -206,16 +212,42 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
     def token_counts(texts: list[str]) -> list[int]:
         return [len(tokenizer.encode(text)) + 2 for text in texts]
 
-    if precision != "float32":
-        model.visual.to(PRECISIONS[precision])  # after the weights are hashed, so that a text store has the same hash
-    quicken(model.visual)
+    if HELD_IN[precision] != torch.float32:
+        model.visual.to(HELD_IN[precision])  # after the weights are hashed, so that a text store has the same hash
+    quicken(model.visual, on_gpu=device.type == "cuda")
     return Encoder(model, image_transform(**preprocessing), tokenizer, token_counts, device, identity)
 
 
 @functools.cache
 def image_transform(**preprocessing: Any) -> Callable[[Image.Image], Tensor]:
-    """open_clip's own transform, one object for equal preprocessing."""
-    return open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**preprocessing), is_train=False)
+    """open_clip's own transform but for its last two steps, which `normalise` does: uint8 pixels (H, W, 3) of an image.
+    It is one object for equal preprocessing."""
+    config = open_clip.transform.PreprocessCfg(**preprocessing)
+    *steps, _, _ = open_clip.transform.image_transform_v2(config, is_train=False).transforms
+
+    def prepare(image: Image.Image) -> Tensor:
+        for step in steps:
+            image = step(image)
+        return torch.from_numpy(np.array(image))
+
+    return prepare
+
+
+def normalise(pixels: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:
+    """The pixels, float32 (B, 3, H, W), that open_clip's transform makes of uint8 (B, H, W, 3), to the bit; they stay
+    on their device. On a GPU, channels keep the last place in memory, which its convolutions want."""
+    whole, mean, deviation = _constants(pixels.device, tuple(preprocessing["mean"]), tuple(preprocessing["std"]))
+    order = torch.channels_last if pixels.device.type == "cuda" else torch.contiguous_format
+    scaled = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=order)
+    return scaled.div_(whole).sub_(mean).div_(deviation)
+
+
+@functools.cache
+def _constants(device: torch.device, mean: tuple[float, ...], deviation: tuple[float, ...]) -> tuple[Tensor, ...]:
+    """255, the mean and the standard deviation of each channel on a device. A GPU multiplies by the inverse of a number
+    of Python's, which is another in the last bit; it divides by a tensor."""
+    values = torch.tensor(255.0), torch.tensor(mean)[:, None, None], torch.tensor(deviation)[:, None, None]
+    return tuple(value.to(device) for value in values)
 
 
 def retokenise(visual: "VisionTransformer", patch_size: int, name: str) -> None:

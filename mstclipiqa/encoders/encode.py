@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import SAMPLES
-from mstclipiqa.encoders.clip import default_device, load_encoder
+from mstclipiqa.base.names import AUTO, BFLOAT16, CPU, FLOAT32, TF32
+from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.extraction import extract_features, extract_texts
 
 #: The open_clip model of an encoder, its weights, and the store to fill.
@@ -25,11 +27,13 @@ def extract_from_files(
     augmentation: dict | None = None,
     views: int = 0,
     shard: tuple[int, int] = (1, 1),
+    device: str = AUTO,
 ) -> None:
-    """Encode every image of a samples table (paths relative to `root`) with each encoder, on a GPU where there is one;
-    and the distinct prompts by the text tower of `text_encoder`. See `extract_features` for views and shards.
+    """Encode every image of a samples table (paths relative to `root`) with each encoder on a device (cpu, auto or
+    cuda); and the distinct prompts by the text tower of `text_encoder`. See `extract_features` for views and shards.
 
-    Raises InputError for a shard beyond the last, for two encoders of one store, and as its parts do.
+    Raises InputError for a shard beyond the last, for two encoders of one store, for the precision tf32 on a CPU, which
+    has none, and as its parts do.
     """
     number, shards = shard
     if number > shards:
@@ -37,12 +41,15 @@ def extract_from_files(
     outputs = [out for _, _, out in [*encoders, *([text_encoder] if text_encoder else [])]]
     if len(stores := set(outputs)) < len(outputs):
         raise InputError(f"--encoder: {len(outputs)} encoders for {len(stores)} stores; give each a file of its own")
-    frame, device, load = SAMPLES.read(samples)[0], default_device(), cache(load_encoder)
-    loaded = {out: load(model, weights, device, precision) for model, weights, out in encoders}
+    chosen = choose_device(device)
+    if precision == TF32 and chosen.type != "cuda":
+        raise InputError(f"precision {TF32}: only a GPU has it, and this runs on a CPU; take {FLOAT32} or {BFLOAT16}")
+    frame, load = SAMPLES.read(samples)[0], cache(load_encoder)
+    loaded = {out: load(model, weights, chosen, precision) for model, weights, out in encoders}
     if text_encoder:
         model, weights, out = text_encoder
-        extract_texts(load(model, weights, device, "float32"), frame["prompt"], out)  # only images are rounded
-    size = gpu_batch_size if device.type == "cuda" else batch_size
+        extract_texts(load(model, weights, chosen, FLOAT32), frame["prompt"], out)  # only images are rounded
+    size = gpu_batch_size if chosen.type == "cuda" else batch_size
     extract_features(loaded, frame, root, size, threads, augmentation, views, shard)
 
 
@@ -52,5 +59,6 @@ def distinct_prompts(samples: Path) -> list[str]:
 
 
 def encode_texts(output: Path, model: str, weights: str, texts: Iterable[str]) -> None:
-    """Encode texts by the text tower of an encoder into the store `output`."""
-    extract_texts(load_encoder(model, weights), texts, output)
+    """Encode texts by the text tower of an encoder into the store `output`: on the CPU, as they are few, and this job
+    asks for no GPU."""
+    extract_texts(load_encoder(model, weights, choose_device(CPU)), texts, output)

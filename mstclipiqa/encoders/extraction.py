@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from mstclipiqa.base.fingerprint import fingerprint, source_file
 from mstclipiqa.base.layout import FEATURES, PROMPTS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.images import draw_views, read_image
+from mstclipiqa.encoders.pipeline import encode_batches
 from mstclipiqa.encoders.stores import read_store, write_store
 
 
@@ -34,10 +34,10 @@ class ImageEncoder(Protocol):
 
     @property
     def preprocess(self) -> Callable[[Image.Image], Tensor]:
-        """Prepares one image."""
+        """Prepares one image, as compactly as encoding allows: it is sent to the encoder's device so."""
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Features (B, D), float32, of prepared images (B, ...)."""
+        """Features (B, D), float32 on the CPU, of prepared images (B, ...)."""
 
 
 class TextEncoder(Protocol):
@@ -126,12 +126,13 @@ def extract_features(
     With an augmentation, `views` random views of every image are encoded instead of the image, to features (N, V, D);
     a view is drawn from the image's content and its number alone, so every encoder sees the same ones, whenever.
 
-    An image is decoded once, and prepared once for all encoders that prepare it alike. Batches are fixed by the
-    samples' order, and every batch runs on one thread, so a store's bytes depend neither on `threads` nor on the other
-    encoders. A killed extraction resumes at its first missing batch; a store that is already complete is left as it is.
-    As shard (k, n) of several, on as many machines as one likes, this encodes every n-th batch from the k-th and leaves
-    it for the call without a shard, which does what is missing and writes the stores. Of several such calls for one
-    store, one encodes at a time, and the others find its work done.
+    An image is decoded once, and prepared once for all encoders that prepare it alike; `threads` images are decoded at
+    a time, and few batches are in memory at once (see `pipeline`). Batches are fixed by the samples' order, and on a
+    CPU every batch runs on one thread, so a store's bytes depend neither on `threads` nor on the other encoders. A
+    killed extraction resumes at its first missing batch; a store that is already complete is left as it is. As shard
+    (k, n) of several, on as many machines as one likes, this encodes every n-th batch from the k-th and leaves it for
+    the call without a shard, which does what is missing and writes the stores. Of several such calls for one store, one
+    encodes at a time, and the others find its work done.
 
     Every image is tried before the InputError that counts the unreadable ones is raised.
     """
@@ -163,42 +164,49 @@ def _fill(
         f"{number:06d}-{digest(batch['sha256'].tolist())[:12]}.safetensors" for number, batch in enumerate(batches)
     ]
     unreadable: list[str] = []
-
-    def encode(name: str, batch: pd.DataFrame) -> None:
-        lacking = [store for store in missing if store.lacks(name)]
-        pixels: dict[Callable, list[Tensor]] = {store.encoder.preprocess: [] for store in lacking}
-        for path, expected in zip(batch["path"], batch["sha256"], strict=True):
-            try:
-                image = read_image(root / path, expected)
-            except InputError as error:
-                unreadable.append(str(error))
-                continue
-            shown = [image] if augmentation is None else draw_views(image, expected, augmentation, views)
-            for preprocess, prepared in pixels.items():
-                try:
-                    prepared += [preprocess(view) for view in shown]
-                except InputError as error:
-                    unreadable.append(f"{root / path}: {error}")
-        for preprocess, prepared in pixels.items():
-            if len(prepared) == len(batch) * (views or 1):
-                stacked = torch.stack(prepared)
-                for store in lacking:
-                    if store.encoder.preprocess == preprocess:
-                        store.add(name, stacked, len(batch))
-
     number, shards = shard
     mine = list(zip(names, batches, strict=True))[number - 1 :: shards]
-    todo = [(name, batch) for name, batch in mine if any(store.lacks(name) for store in missing)]
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(encode, *arguments) for arguments in todo]
+    todo = [
+        (name, list(zip(batch["path"], batch["sha256"], strict=True)), lacking)
+        for name, batch in mine
+        if (lacking := [store for store in missing if store.lacks(name)])
+    ]
+
+    def prepare(number: int, position: int) -> dict[Callable, list[Tensor]]:
+        """The views of one image, by each function that prepares it for an encoder."""
+        _, images, lacking = todo[number]
+        path, expected = images[position]
         try:
-            models = " and ".join(store.encoder.identity["model"] for store in missing)
-            description = f"extract {samples['benchmark'].iloc[0]} {models}"
-            for future in progress(as_completed(futures), len(todo), description, "batches"):
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            image = read_image(root / path, expected)
+        except InputError as error:
+            unreadable.append(str(error))
+            return {}
+        shown = [image] if augmentation is None else draw_views(image, expected, augmentation, views)
+        prepared: dict[Callable, list[Tensor]] = {}
+        for preprocess in dict.fromkeys(store.encoder.preprocess for store in lacking):
+            try:
+                prepared[preprocess] = [preprocess(view) for view in shown]
+            except InputError as error:
+                unreadable.append(f"{root / path}: {error}")
+        return prepared
+
+    def encode(number: int, prepared: Mapping[Callable, Tensor]) -> None:
+        """Fill the stores' parts of one batch. What is prepared is sent to a GPU once for all encoders."""
+        name, images, lacking = todo[number]
+        sent: dict[tuple[Callable, torch.device], Tensor] = {}
+        for store in lacking:
+            preprocess, device = store.encoder.preprocess, store.encoder.device
+            if preprocess in prepared:
+                if (preprocess, device) not in sent:
+                    sent[preprocess, device] = prepared[preprocess].to(device, non_blocking=True)
+                store.add(name, sent[preprocess, device], len(images))
+
+    if todo:
+        models = " and ".join(store.encoder.identity["model"] for store in missing)
+        description = f"extract {samples['benchmark'].iloc[0]} {models}"
+        counts, on_gpu = [len(images) for _, images, _ in todo], any(s.encoder.device.type == "cuda" for s in missing)
+        for _ in progress(encode_batches(counts, prepare, encode, threads, on_gpu), len(todo), description, "batches"):
+            pass
     if unreadable:
         more = f" ({len(unreadable)} such images; the next: {sorted(unreadable)[1]})" if len(unreadable) > 1 else ""
         raise InputError(f"{sorted(unreadable)[0]}{more}")

@@ -16,14 +16,16 @@ import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 from packaging.requirements import Requirement
 
+from mstclipiqa.base.device import describe_gpu
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256
+from mstclipiqa.base.names import AUTO, CUDA
 from mstclipiqa.data.acquisition import State, inspect_folder, list_sources, published_hashes
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import find_pack, is_address, is_missing
 from mstclipiqa.data.packs import read_pack
 from mstclipiqa.encoders import clip
-from mstclipiqa.encoders.clip import check_encoder, default_device
+from mstclipiqa.encoders.clip import check_encoder
 from mstclipiqa.study.study import Study
 
 #: Essential and there; there, but not what was published; not there but gone without, or got by the run itself;
@@ -85,7 +87,7 @@ def diagnose(
         findings.append(Finding("Encoders", "all", OK, "not needed: every benchmark comes from a feature pack"))
     else:
         findings += _describe_encoders(config["encoders"], sources["encoders"], offline)
-    findings += [_describe_versions(), _describe_device()]
+    findings += [_describe_versions(), _describe_device(), _describe_gpu(config)]
     return findings + _describe_disk(study, states, sources, cache, [] if drawn else _from_images(study, packs))
 
 
@@ -272,10 +274,20 @@ def _describe_versions() -> Finding:
 
 
 def _describe_device() -> Finding:
-    device = default_device()
-    name = f"{torch.cuda.get_device_name()} for the encoders" if device.type == "cuda" else "no GPU"
     memory = psutil.virtual_memory().total / 2**30
-    return Finding("Machine", "device", OK, f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB of memory")
+    return Finding("Machine", "device", OK, f"{os.cpu_count()} cores, {memory:.0f} GiB of memory")
+
+
+def _describe_gpu(config: Mapping) -> Finding:
+    """The GPU, the driver, and the build of torch; a GPU that cannot be used is missing where a part asks for one."""
+    asked = {part: config[part].get("device", AUTO) for part in ("extraction", "training")}
+    strict = [part for part, device in asked.items() if device == CUDA]
+    text, wrong = describe_gpu()
+    if strict and not torch.cuda.is_available():
+        how = wrong or "take a machine with a GPU"
+        how += f"; or set {' and '.join(f'{part}: device' for part in strict)} to {AUTO}"
+        return Finding("Machine", "GPU", MISSING, f"{text}; {' and '.join(strict)} ask for device {CUDA}", (how,))
+    return Finding("Machine", "GPU", CHECK if wrong else OK, text, (wrong,) if wrong else ())
 
 
 def _describe_disk(study: Study, states: Mapping, sources: Mapping, cache: Path, read: list[str]) -> list[Finding]:

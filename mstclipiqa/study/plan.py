@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.layout import SAMPLES
-from mstclipiqa.base.names import LEVELS, TEST, TRAIN
+from mstclipiqa.base.names import AUTO, LEVELS, TEST, TRAIN
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import pack_file
 from mstclipiqa.data.packs import read_pack
 from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.data.samples import check_labels, normalise_prompt
-from mstclipiqa.encoders.clip import default_device, load_encoder
+from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.model.build import build_model
 from mstclipiqa.model.recipes import Recipe
@@ -109,9 +110,9 @@ def time_step(recipe: Recipe, variant: str, dim: int, text_width: int) -> tuple[
     return step, step * batches / (count - TRIAL) / 3  # a forward pass is about a third of a step
 
 
-def time_encoder(model: str, precision: str) -> float:
-    """Seconds per image of an encoder on this machine's device, tried with random weights and all of its cores."""
-    encoder = load_encoder(model, "random:0", default_device(), precision)
+def time_encoder(model: str, precision: str, device: torch.device) -> float:
+    """Seconds per image of an encoder on a device of this machine, tried with random weights and all of its cores."""
+    encoder = load_encoder(model, "random:0", device, precision)
     pixels = torch.randn(TRIAL if encoder.device.type == "cuda" else 8, 3, *encoder.model.visual.image_size)
     encoder.encode_images(pixels)
     start = time.perf_counter()
@@ -145,7 +146,10 @@ def estimate(study: Study, results: Path) -> dict:
         for encoder in encoders:
             encoded[encoder] += images.get(name, 0) * study.recipes[recipe].views
     precision, encoders = study.config["extraction"]["precision"], study.config["encoders"]
-    speeds = {name: time_encoder(encoders[name]["model"], precision) for name, count in encoded.items() if count}
+    device = choose_device(study.config["extraction"].get("device", AUTO))
+    speeds = {
+        name: time_encoder(encoders[name]["model"], precision, device) for name, count in encoded.items() if count
+    }
     return {
         "unknown": [name for name in study.benchmarks if name not in samples],
         "absent": study.absent,
@@ -156,7 +160,7 @@ def estimate(study: Study, results: Path) -> dict:
         "images_per_second": {name: 1 / seconds for name, seconds in speeds.items()},
         "extraction_seconds": sum(encoded[name] * seconds for name, seconds in speeds.items()),
         "cores": os.cpu_count() or 1,
-        "device": default_device().type,
+        "device": device.type,
         "bytes": sum(encoded.values()) * dim * 4
         + int((jobs["evaluated"] / jobs["recipe"].map(lambda name: study.recipes[name].epochs)).sum()) * 3 * PREDICTION,
     }

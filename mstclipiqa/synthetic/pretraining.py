@@ -30,12 +30,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.files import Parts, atomic
 from mstclipiqa.base.fingerprint import fingerprint
-from mstclipiqa.base.names import LEVELS
+from mstclipiqa.base.names import AUTO, LEVELS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.base.workers import end_with_parent, naming_killed_workers
-from mstclipiqa.encoders.clip import default_device
 from mstclipiqa.encoders.compact_weights import UNKNOWN, write_weights
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.encoders.statistics import image_statistics
@@ -111,7 +111,9 @@ def _pretrain(name: str, output: Path, work: Path, seed: int, images: int, share
     corpus = draw_corpus(work, TRAINING_SEED, images, 1)
     targets = auxiliary_targets(corpus.labels, measure(corpus, work, 1))
     held_out = draw_corpus(work, HELD_OUT_SEED, HELD_OUT, 1)
-    pretrain_encoder(name, corpus, targets, held_out, seed, settings, output / f"{name}.safetensors", default_device())
+    pretrain_encoder(
+        name, corpus, targets, held_out, seed, settings, output / f"{name}.safetensors", choose_device(AUTO)
+    )
 
 
 def measure(corpus: Corpus, work: Path, workers: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from mstclipiqa.base.names import TEST, TRAIN, VAL
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
 from mstclipiqa.model.recipes import Recipe, level_texts
 from mstclipiqa.model.variants import CONSTANT, EMPTY, OWN, PERMUTED, WITHIN_GENERATOR
+
+Scores = TypeVar("Scores", np.ndarray, Tensor)
 
 #: What a recipe's models learn to give.
 MOS_SCALE, LEVEL_SCALE = "mos", "levels"
@@ -30,9 +33,9 @@ def to_score(mos: np.ndarray, low: float, high: float) -> np.ndarray:
     return 1 + 4 * (np.asarray(mos) - low) / (high - low)
 
 
-def to_mos(score: np.ndarray, low: float, high: float) -> np.ndarray:
-    """The inverse of `to_score`."""
-    return low + (np.asarray(score) - 1) * (high - low) / 4
+def to_mos(score: Scores, low: float, high: float) -> Scores:
+    """The inverse of `to_score`, of an array or a tensor, which stays on its device."""
+    return low + (score - 1) * (high - low) / 4
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,11 @@ class Dataset:
     views_c: Tensor | None = None
     views_f: Tensor | None = None
 
-    def prompts(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Token states (..., L, T) of the prompts of rows (...), padded to the longest, and the padding (..., L)."""
+    def prompts(self, rows: Tensor, longest: int | None = None) -> tuple[Tensor, Tensor]:
+        """Token states (..., L, T) of the prompts of rows (...), padded to the longest, and the padding (..., L). A
+        `longest` that is given is L: to find the longest of these rows, the CPU would wait for a GPU."""
         lengths = self.lengths[rows]
-        steps = torch.arange(int(lengths.max()), device=rows.device)
+        steps = torch.arange(int(lengths.max()) if longest is None else longest, device=rows.device)
         padding = steps >= lengths[..., None]
         positions = (self.starts[rows][..., None] + steps).masked_fill(padding, 0)
         return self.tokens[positions], padding

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.files import Parts, alone, digest, read_table, write_table
 from mstclipiqa.base.fingerprint import fingerprint
@@ -24,6 +25,7 @@ from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, assign_roles, read_dataset
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Run, Trainer
+from mstclipiqa.training.stacked import can_stack, train_stacked
 
 CPU = torch.device("cpu")
 
@@ -32,18 +34,20 @@ shared: tuple[Trainer, Sequence[Run]]
 
 
 def train_runs(
-    trainer: Trainer, runs: Sequence[Run], workers: int = 1, device: torch.device = CPU
+    trainer: Trainer,
+    runs: Sequence[Run],
+    workers: int = 1,
+    device: torch.device = CPU,
+    whole: Sequence[Run] | None = None,
 ) -> Iterator[tuple[Run, pd.DataFrame]]:
-    """Every run and what `train_run` returns, as they finish.
+    """Every run and what `train_run` returns, as they finish. `whole` are all runs of the job, if these are some of it.
 
     On a GPU all runs are trained as one (training/stacked); the parameters of one are too few to keep it busy. On
     a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache. So
-    do runs of a recipe with dropout, which cannot be stacked, wherever they are asked for.
+    do runs of a fusion of one's own with dropout, which cannot be stacked, wherever they are asked for.
     """
-    if device.type != "cpu" and not trainer.recipe.regression_dropout:
-        from mstclipiqa.training.stacked import train_stacked
-
-        yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device)
+    if device.type != "cpu" and can_stack(trainer.build(0)):
+        yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device, whole)
     elif min(workers, len(runs)) <= 1:
         for run in runs:
             yield run, trainer.train(run)
@@ -85,18 +89,17 @@ def train_from_files(
     workers: int = 1,
     device: str = "cpu",
 ) -> None:
-    """As `train_job`, from files. `device` is cpu, or auto for a GPU where there is one.
+    """As `train_job`, from files. `device` is cpu, auto or cuda (see `choose_device`).
 
-    Raises InputError for an unknown variant, and for files that are not what they should be.
+    Raises InputError for an unknown variant, for files that are not what they should be, and for cuda without a GPU.
     """
     data, card = read_dataset(files, target, recipe, get_variant(variant).prompts)
     metadata = {name: card[name] for name in ("benchmark", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target, "recipe": recipe.name, "recipe_values": recipe.values, "variant": variant}
     table, own_levels = SPLITS.read(splits)[0], load_texts(fine_levels) if fine_levels else None
-    chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
     train_job(
-        output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers, chosen,
-        split_seeds,
+        output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers,
+        choose_device(device),        split_seeds,
     )  # fmt: skip
 
 
@@ -118,7 +121,8 @@ def train_job(
     protocol of one split, `split_seeds` (all, if none are given) of one of several, whose splits vary training, too.
 
     Every run depends on its own seed and split alone, so the grouping of runs into jobs, and on a CPU the `workers`,
-    change nothing. On a GPU a run's neighbours change its last bits. A killed job resumes at its first unfinished run.
+    change nothing. On a GPU the number of runs that are trained together changes their last bits, so a resumed job
+    trains as many at once as an undisturbed one. A killed job resumes at its first unfinished run.
     """
     prepare_process()
     trainer = Trainer.of_texts(data, variant, recipe, levels, fine_levels)
@@ -148,7 +152,9 @@ def train_job(
         todo = [run for run in runs if not part(run).exists()]
         try:
             with naming_killed_workers(description):
-                for run, table in progress(train_runs(trainer, todo, workers, device), len(todo), description, "runs"):
+                for run, table in progress(
+                    train_runs(trainer, todo, workers, device, runs), len(todo), description, "runs"
+                ):
                     for position, key in enumerate(("protocol", "split", "seed")):
                         table.insert(position, key, getattr(run, key))
                     write_table(part(run), table, {})

@@ -1,7 +1,7 @@
 """The optimiser and its learning rate by epoch."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -37,14 +37,18 @@ class Adam:
         self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
         self.weight_decay = weight_decay
 
-    @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update the parameters by their gradients, and clear these."""
-        gradients = cast(list[Tensor], [p.grad for p in self.parameters])  # after a loss each has one
+        self.update(cast(list[Tensor], [p.grad for p in self.parameters]), learning_rate)  # after a loss each has one
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def update(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
+        """Update the parameters by gradients, one for each. The fused update takes both to lie in memory alike, and
+        reads a transposed gradient wrongly without a word."""
         adam(
-            self.parameters, gradients, self.means, self.squares, [], self.steps,
+            self.parameters, [g.contiguous() for g in gradients], self.means, self.squares, [], self.steps,
             fused=True, amsgrad=False, maximize=False,
             beta1=0.9, beta2=0.999, eps=1e-8, lr=learning_rate, weight_decay=self.weight_decay,
         )  # fmt: skip
-        for parameter in self.parameters:
-            parameter.grad = None

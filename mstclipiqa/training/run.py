@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -84,11 +85,17 @@ def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
     return model(*data.streams(rows), *prompts)
 
 
+def draw_epoch(train: Tensor, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+    """One epoch: the rows `train` in random order, and a view of each, where the recipe has some."""
+    rows = train[torch.randperm(len(train), generator=generator)]
+    return rows, torch.randint(recipe.views, rows.shape, generator=generator) if recipe.views else None
+
+
 def draw_batches(train: Tensor, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """One epoch: the rows `train` in random order, a batch at a time (the last may be smaller), and a view of each."""
-    for positions in torch.randperm(len(train), generator=generator).split(recipe.batch_size):
-        views = torch.randint(recipe.views, positions.shape, generator=generator) if recipe.views else None
-        yield train[positions], views
+    """One epoch, a batch at a time; the last may be smaller."""
+    rows, views = draw_epoch(train, recipe, generator)
+    batches = rows.split(recipe.batch_size)
+    yield from zip(batches, repeat(None) if views is None else views.split(recipe.batch_size), strict=False)
 
 
 def check_loss(loss: float, epoch: int) -> None:

@@ -1,6 +1,6 @@
 """The epoch whose predictions are reported: the last, the best on validation, the best on test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -29,10 +29,15 @@ class Selected:
             return to_mos(predict(rows).double().cpu().numpy(), self.data.low, self.data.high)
 
         predicted = evaluate(self.test)
-        candidates = {LAST: epoch, BEST_ON_TEST: srcc(predicted, self.data.mos[self.test])}
+        merits = {BEST_ON_TEST: srcc(predicted, self.data.mos[self.test])}
         if len(self.val):
-            candidates[VALIDATION] = srcc(evaluate(self.val), self.data.mos[self.val])
-        for selection, merit in candidates.items():
+            merits[VALIDATION] = srcc(evaluate(self.val), self.data.mos[self.val])
+        self.keep(epoch, predicted, merits)
+
+    def keep(self, epoch: int, predicted: np.ndarray, merits: Mapping[str, float]) -> None:
+        """Keep the test predictions of an epoch, in MOS units, for each selection that it is the best of; `merits` is
+        its SRCC on test and, where there are such images, on validation."""
+        for selection, merit in {LAST: epoch, **merits}.items():
             if selection not in self.best or merit > self.best[selection][0]:
                 self.best[selection] = (merit, epoch, predicted)
 

@@ -50,7 +50,12 @@ def test_images_are_encoded_as_by_a_model_made_with_open_clip_alone(coarse: Enco
         model, _, preprocess = open_clip.create_model_and_transforms("mst-small-32", pretrained=None)
     model.eval().requires_grad_(False)
     expected = model.encode_image(torch.stack([preprocess(image) for image in images]))
-    features = coarse.encode_images(torch.stack([coarse.preprocess(image) for image in images]))
+    prepared = torch.stack([coarse.preprocess(image) for image in images])
+    assert prepared.dtype == torch.uint8 and prepared.shape == (3, 224, 224, 3)
+    pixels = clip.normalise(prepared, coarse.identity["preprocessing"])
+    assert torch.equal(pixels, torch.stack([preprocess(image) for image in images])), "to the bit"
+    features = coarse.encode_images(prepared)
+    assert torch.equal(features, coarse.encode_images(pixels)), "ready pixels are taken as they are"
     torch.testing.assert_close(features, expected, rtol=0, atol=1e-5)
     assert features.dtype == torch.float32 and features.shape == (3, coarse.identity["dim"])
     assert not torch.allclose(features.norm(dim=1), torch.ones(3)), "not normalised"
@@ -62,7 +67,8 @@ def test_bfloat16_image_tower_is_its_models_own_call_and_close_to_float32(coarse
     pixels = torch.stack([coarse.preprocess(image) for image in images])
     features = rounded.encode_images(pixels)
     assert features.dtype == torch.float32
-    assert torch.equal(features.bfloat16(), rounded.model.encode_image(pixels.bfloat16()))
+    normalised = clip.normalise(pixels, coarse.identity["preprocessing"])
+    assert torch.equal(features.bfloat16(), rounded.model.encode_image(normalised.bfloat16()))
     assert torch.cosine_similarity(features, coarse.encode_images(pixels)).min() > 0.999
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mstclipiqa.encoders.clip import PRECISIONS
+from mstclipiqa.encoders.clip import HELD_IN
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.encoders.quick_vit import quicken
 
@@ -24,16 +24,17 @@ TOWER = {"image_size": 32, "patch_size": 8, "width": 48, "layers": 2, "mlp_ratio
     ids=str,
 )
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_quickened_tower_computes_the_same_features(settings: dict, precision: str):
+@pytest.mark.parametrize("on_gpu", [False, True], ids=["as on a CPU", "as on a GPU"])
+def test_a_quickened_tower_computes_the_same_features(settings: dict, precision: str, on_gpu: bool):
     torch.manual_seed(0)
     tower = open_clip.transformer.VisionTransformer(**TOWER, **settings).eval().requires_grad_(False)
     for parameter in tower.parameters():
         parameter.add_(0.1 * torch.randn_like(parameter))  # biases and scales, too, do something
     pixels = torch.randn(3, 3, 32, 32)
     expected = tower(pixels)
-    tower.to(PRECISIONS[precision])
-    quicken(tower)
-    features = tower(pixels.to(PRECISIONS[precision])).float()
+    tower.to(HELD_IN[precision])
+    quicken(tower, on_gpu)
+    features = tower(pixels.to(HELD_IN[precision])).float()
     tolerance = 1e-5 if precision == "float32" else 0.02 * expected.abs().max().item()
     torch.testing.assert_close(features, expected, rtol=0, atol=tolerance)
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch.nn import functional as F  # noqa: N812
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.encoders.clip import normalise
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.scoring.released import RECIPE, load_released
@@ -170,11 +171,11 @@ def test_scores_are_those_of_the_released_equations(tmp_path, images, variant, t
     torch.save(state, tmp_path / "best_model.pth")
     head = load_released(tmp_path / "best_model.pth")
     scores = Scorer(head).score(images, dict(zip(map(str, images), PROMPTS, strict=True)))["quality"]
-    preprocess = head.encoders[0].preprocess
-    expected = [
-        expected_score(preprocess(Image.open(path)), prompt, state, text_model)
-        for path, prompt in zip(images, PROMPTS, strict=True)
-    ]
+    encoder = head.encoders[0]
+    pixels = normalise(
+        torch.stack([encoder.preprocess(Image.open(path)) for path in images]), encoder.identity["preprocessing"]
+    )
+    expected = [expected_score(own, prompt, state, text_model) for own, prompt in zip(pixels, PROMPTS, strict=True)]
     assert abs(expected[0] - expected[1]) > 0.01
     np.testing.assert_allclose(scores, expected, atol=1e-4)
     assert head.model.uses_prompt == (variant == "B")

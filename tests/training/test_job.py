@@ -298,8 +298,9 @@ def test_a_run_that_fails_in_a_worker_is_named(job):
         job(recipe=replace(RECIPE, learning_rate=1e38), workers=2)
 
 
-def test_a_recipe_with_dropout_is_trained_run_by_run(data, runs, levels):
-    recipe = replace(RECIPE, regression_dropout=0.5, epochs=1)
+def test_a_fusion_with_dropout_is_trained_run_by_run(data, runs, levels, monkeypatch):
+    recipe = replace(RECIPE, epochs=1)
     trainer = Trainer(data, B, recipe, level_embeddings(levels, recipe))
+    monkeypatch.setattr(jobs, "can_stack", lambda model: False)
     [(_, found)] = train_runs(trainer, runs[:1], device=torch.device("meta"))  # nothing can be trained there
     assert found.equals(trainer.train(runs[0]))

@@ -1,9 +1,12 @@
 """Runs stacked, as on a GPU, here on the CPU."""
 
+import contextlib
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
+import scipy
 import torch
 from small_benchmark import COUNT, DIM, RECIPE, A, B
 
@@ -13,13 +16,22 @@ from mstclipiqa.evaluation.metrics import srcc
 from mstclipiqa.model.variants import VARIANTS
 from mstclipiqa.training.dataset import level_embeddings
 from mstclipiqa.training.run import Trainer, train_run
-from mstclipiqa.training.stacked import train_stacked
+from mstclipiqa.training.stacked import (
+    EVALUATED,
+    WARM_UP,
+    Replayed,
+    Stack,
+    can_stack,
+    centred_ranks,
+    correlate,
+    train_stacked,
+)
 
 STACKABLE = {
     "released_code": RECIPE,
     "main_text": replace(RECIPE, learnable_levels=True, gate_sparsity=0.1),
     "appendix": replace(RECIPE, schedule="cosine", warm_up_epochs=1, projection_bias=False, attention_norm=True,
-                        regression_hidden=4, regression_skip=False, views=2),
+                        regression_hidden=4, regression_skip=False, regression_dropout=0.3, views=2),
 }  # fmt: skip
 
 
@@ -69,3 +81,114 @@ def test_a_stacked_run_that_fails_is_named(data, runs, levels):
     trainer = Trainer(data, A, recipe, level_embeddings(levels, recipe))
     with pytest.raises(FailedRunError, match=r"^(lab-seed1|grouped2), split \d, seed \d: the training loss is"):
         list(train_stacked(trainer.build, data, runs, recipe, torch.device("cpu")))
+
+
+CPU, META = torch.device("cpu"), torch.device("meta")
+
+
+@pytest.fixture
+def equal_runs(runs):
+    """Those of equally many batches, which are stacked together."""
+    steps = [-(-(run.roles == TRAIN).sum() // RECIPE.batch_size) for run in runs]
+    return [run for run, count in zip(runs, steps, strict=True) if count == max(steps, key=steps.count)]
+
+
+@pytest.mark.parametrize("left", [1, 2, 3])
+def test_a_resumed_stack_gives_the_same_bits_whatever_is_left(data, equal_runs, levels, left):
+    recipe = STACKABLE["appendix"]
+    views = {f"views_{stream}": torch.randn(COUNT, 2, DIM) for stream in "cf"}
+    trainer = Trainer(replace(data, **views), B, recipe, level_embeddings(levels, recipe))
+    whole = {str(run): table for run, table in train_stacked(trainer.build, trainer.data, equal_runs, recipe, CPU)}
+    remaining = equal_runs[-left:]
+    resumed = list(train_stacked(trainer.build, trainer.data, remaining, recipe, CPU, equal_runs))
+    assert [str(run) for run, _ in resumed] == [str(run) for run in remaining]
+    for run, table in resumed:
+        assert table.equals(whole[str(run)])
+
+
+@pytest.mark.parametrize("recipe", STACKABLE.values(), ids=STACKABLE)
+@pytest.mark.parametrize("variant", [A, B, "cross-attention", "mstfe-1"])
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_a_step_and_its_judgement_wait_for_no_value(data, equal_runs, levels, variant, recipe, monkeypatch):
+    """On torch's device without values, where what asks for one fails, as it would while a graph is captured."""
+    views = {f"views_{stream}": torch.randn(COUNT, 2, DIM) for stream in "cf"}
+    embeddings = level_embeddings(levels, recipe)
+    trainer = Trainer(replace(data, **views), variant, recipe, embeddings, embeddings)
+    moved = {name: value.to(META) for name, value in vars(trainer.data).items() if isinstance(value, torch.Tensor)}
+    known = replace(trainer.data, **moved | {"lengths": data.lengths})  # their longest is read once, before
+    stack = Stack(trainer.build, known, equal_runs, recipe, META)
+    stack.data = replace(known, **moved)
+    updated = []
+    monkeypatch.setattr(stack.optimiser, "update", lambda gradients, rate: updated.append((gradients, rate)))
+    stack.step()  # but for the update, which torch does not have there
+    [(gradients, rate)] = updated
+    assert [g.shape for g in gradients] == [p.shape for p in stack.optimiser.parameters] and rate is stack.rate
+    stack.objective.eval()
+    for judged in stack.judged.values():
+        if judged.count:
+            scores, merits = judged.judge()
+            assert scores.shape == (len(equal_runs), EVALUATED) and merits.shape == (len(equal_runs),)
+
+
+def test_a_step_is_replayed_from_a_graph_that_is_captured_once(monkeypatch):
+    log: list[str] = []
+
+    class Stream:
+        def wait_stream(self, other: "Stream") -> None:
+            log.append("wait")
+
+    class Graph:
+        def replay(self) -> None:
+            log.append("replay")
+
+    @contextlib.contextmanager
+    def inside(name: str):
+        log.append(name)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: inside("beside"))
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: inside("capture"))
+    replayed = Replayed(lambda: log.append("step"), torch.device("cuda"), capture=True)
+    for _ in range(WARM_UP + 3):
+        replayed()
+    assert log == [*["wait", "beside", "step", "wait"] * WARM_UP, "capture", "step", *["replay"] * 3]
+    for device, capture in (("cuda", False), ("cpu", True)):
+        log.clear()
+        plain = Replayed(lambda: log.append("step"), torch.device(device), capture)
+        for _ in range(WARM_UP + 3):
+            plain()
+        assert log == ["step"] * (WARM_UP + 3)
+
+
+def test_what_a_graph_replays_is_what_is_called(data, equal_runs, levels):
+    """A graph runs the same operations on the same tensors: so every tensor that a step reads stays where it is."""
+    recipe = replace(STACKABLE["appendix"], views=0)
+    stack = Stack(Trainer(data, B, recipe, level_embeddings(levels, recipe)).build, data, equal_runs, recipe, CPU)
+    read = {"next": stack.next, "rate": stack.rate, "losses": stack.losses} | stack.tables | stack.leaves
+    places = {name: tensor.data_ptr() for name, tensor in read.items()}
+    stack.train()
+    read = {"next": stack.next, "rate": stack.rate, "losses": stack.losses} | stack.tables | stack.leaves
+    assert {name: tensor.data_ptr() for name, tensor in read.items()} == places
+
+
+def test_ranks_on_the_device_give_spearmans_correlation():
+    rng = np.random.default_rng(0)
+    present = torch.arange(40) < torch.tensor([[40], [33], [5]])
+    values, rated = (torch.from_numpy(rng.integers(0, 12, (3, 40)).astype(float)) for _ in range(2))
+    found = correlate(centred_ranks(values, present), centred_ranks(rated, present))
+    for row, own in enumerate(present):
+        expected = scipy.stats.spearmanr(values[row, own], rated[row, own]).statistic
+        assert found[row].item() == pytest.approx(expected, abs=1e-14)
+    flat = correlate(centred_ranks(torch.ones(1, 5), torch.ones(1, 5).bool()), torch.tensor([[-2, -1, 0, 1, 2]]))
+    assert flat.isnan().all(), "nothing is said of constant predictions"
+
+
+def test_dropout_inside_a_fusion_cannot_be_stacked(data, levels):
+    recipe = replace(RECIPE, regression_dropout=0.5)
+    model = Trainer(data, B, recipe, level_embeddings(levels, recipe)).build(0)
+    assert can_stack(model)
+    model.fusion.add_module("thinned", torch.nn.Dropout(0.5))
+    assert not can_stack(model)

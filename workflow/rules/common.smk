@@ -34,6 +34,9 @@ DATA = study.data_root
 RESULTS = f"results/{study.suite}"
 REPORTS = f"reports/{study.suite}"
 
+#: What the encoders run on. A job that may use a GPU asks for one (`gpu=1`).
+ENCODES_ON = config["extraction"].get("device", "auto")
+
 
 wildcard_constraints:
     benchmark="|".join(study.benchmarks),

@@ -12,7 +12,7 @@ rule efficiency:
     conda:
         "../../environment.yml"
     resources:
-        gpu=1,
+        gpu=int(ENCODES_ON != "cpu"),
     params:
         config=json.dumps(config, sort_keys=True),
         planned=study.recipes_digest,

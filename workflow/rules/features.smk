@@ -5,8 +5,9 @@
 FEATURES_CODE = fingerprint("mstclipiqa.encoders.encode", data=["encoders/model_configs", "encoders/weights"])
 
 #: How all encoders of images run, as options of the command.
-EXTRACTION = "--batch-size {batch_size} --gpu-batch-size {gpu_batch_size} --precision {precision}".format_map(
-    config["extraction"]
+EXTRACTION = (
+    "--batch-size {batch_size} --gpu-batch-size {gpu_batch_size} --precision {precision}".format_map(config["extraction"])
+    + f" --device {ENCODES_ON}"
 )
 
 
@@ -28,7 +29,7 @@ rule extract:
         "../../environment.yml"
     threads: config["extraction"]["threads"]
     resources:
-        gpu=1,
+        gpu=int(ENCODES_ON != "cpu"),
     params:
         encoders=lambda wildcards: " ".join(
             [filling(layout.FEATURES, PAIR, benchmark=wildcards.benchmark), filling_prompts(wildcards.benchmark)]

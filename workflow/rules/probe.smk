@@ -23,14 +23,15 @@ if study.probed:
         conda:
             "../../environment.yml"
         resources:
-            gpu=1,
+            gpu=int(ENCODES_ON != "cpu"),
         params:
             recipe=lambda wildcards: planned_recipe(wildcards.recipe),
             encoders=" ".join(encoder_options(name, f"{name}-") for name in PAIR),
             seed=config["seeds"][0],
+            device=ENCODES_ON,
             folder=lambda wildcards, output: Path(output[0]).parent,
             code=[FEATURES_CODE, code_of_variant("mstclipiqa.analyses.probe", FOLLOWED)],
         shell:
             "python -m mstclipiqa probe --samples {input.samples:q} --splits {input.splits:q} --coarse {input.coarse:q}"
             " --fine {input.fine:q} --prompts {input.prompts:q} --levels {input.levels:q} {params.encoders}"
-            " --recipe {params.recipe:q} --seed {params.seed} --out {params.folder:q} 2>&1 | tee {log:q}"
+            " --recipe {params.recipe:q} --seed {params.seed} --device {params.device} --out {params.folder:q} 2>&1 | tee {log:q}"
