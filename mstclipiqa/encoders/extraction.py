@@ -22,7 +22,7 @@ from mstclipiqa.encoders.stores import read_store, write_store
 
 
 class ImageEncoder(Protocol):
-    """What turns images into features: a CLIP model, or the statistics of images. `identity` decides their bytes."""
+    """What turns images into features: a model, or the statistics of images. `identity` decides their bytes."""
 
     @property
     def device(self) -> torch.device:
@@ -35,6 +35,10 @@ class ImageEncoder(Protocol):
     @property
     def preprocess(self) -> Callable[[Image.Image], Tensor]:
         """Prepares one image."""
+
+    @property
+    def image_size(self) -> int:
+        """The pixels of the longer side of what it takes: the size that an augmented view is drawn at."""
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Features (B, D), float32, of prepared images (B, ...)."""
@@ -52,7 +56,10 @@ class TextEncoder(Protocol):
         """As of an ImageEncoder."""
 
     @property
-    def token_counts(self) -> Callable[[list[str]], list[int]]:
+    def text_settings(self) -> dict[str, str]:
+        """What decides the bytes of texts beside the identity; JSON-serialisable."""
+
+    def token_counts(self, texts: list[str]) -> list[int]:
         """The tokens of each text, start and end included."""
 
     def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
@@ -124,7 +131,8 @@ def extract_features(
     """Encode every image of `samples` (paths relative to `root`) with each encoder into the store that is its key.
 
     With an augmentation, `views` random views of every image are encoded instead of the image, to features (N, V, D);
-    a view is drawn from the image's content and its number alone, so every encoder sees the same ones, whenever.
+    a view is drawn from the image's content and its number alone, so every encoder sees the same ones, whenever, each
+    at its own size.
 
     An image is decoded once, and prepared once for all encoders that prepare it alike. Batches are fixed by the
     samples' order, and every batch runs on one thread, so a store's bytes depend neither on `threads` nor on the other
@@ -167,16 +175,20 @@ def _fill(
     def encode(name: str, batch: pd.DataFrame) -> None:
         lacking = [store for store in missing if store.lacks(name)]
         pixels: dict[Callable, list[Tensor]] = {store.encoder.preprocess: [] for store in lacking}
+        sizes = {store.encoder.preprocess: store.encoder.image_size for store in lacking}
         for path, expected in zip(batch["path"], batch["sha256"], strict=True):
             try:
                 image = read_image(root / path, expected)
             except InputError as error:
                 unreadable.append(str(error))
                 continue
-            shown = [image] if augmentation is None else draw_views(image, expected, augmentation, views)
+            shown = {
+                size: [image] if augmentation is None else draw_views(image, expected, augmentation, views, size)
+                for size in set(sizes.values())
+            }
             for preprocess, prepared in pixels.items():
                 try:
-                    prepared += [preprocess(view) for view in shown]
+                    prepared += [preprocess(view) for view in shown[sizes[preprocess]]]
                 except InputError as error:
                     unreadable.append(f"{root / path}: {error}")
         for preprocess, prepared in pixels.items():
@@ -217,11 +229,13 @@ def extract_texts(encoder: TextEncoder, texts: Iterable[str], output: Path, batc
     """
     torch.set_num_threads(1)
     texts = list(dict.fromkeys(texts))
-    counts, limit = encoder.token_counts(texts), encoder.identity["context_length"]
+    counts = encoder.token_counts(texts)
+    limit = encoder.identity["context_length"]
     metadata = {
         "encoder": encoder.identity,
         "code": code_of(encoder),
         "device": encoder.device.type,
+        **encoder.text_settings,
         "texts": texts,
         "truncated": [text for text, count in zip(texts, counts, strict=True) if count > limit],
     }

@@ -9,9 +9,6 @@ from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.pixels import opened
 
-#: Pixels of an augmented view: what CLIP's encoders take.
-VIEW_SIZE = 224
-
 
 def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
     """The whole image as RGB. Raises InputError where the rule for pixels (`base.pixels`) refuses it, and where it is
@@ -48,7 +45,7 @@ def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Ge
     return view
 
 
-def draw_views(image: Image.Image, content: str, augmentation: dict, views: int) -> list[Image.Image]:
-    """Random views of an image, drawn from the hash of its content."""
+def draw_views(image: Image.Image, content: str, augmentation: dict, views: int, size: int) -> list[Image.Image]:
+    """Random views (size x size) of an image, drawn from the hash of its content: of any size the same crops."""
     seeds = [[int(content[:15], 16), view] for view in range(views)]
-    return [augment(image, augmentation, VIEW_SIZE, np.random.default_rng(seed)) for seed in seeds]
+    return [augment(image, augmentation, size, np.random.default_rng(seed)) for seed in seeds]

@@ -36,6 +36,11 @@ class Variant:
         """Whether the head reads a prompt."""
         return self.head == PROMPT and self.prompts != NONE
 
+    @property
+    def reads_levels(self) -> bool:
+        """Whether the head compares the streams with the texts of the quality levels."""
+        return self.head != PROMPT
+
     def fine_encoder(self, fine_stream: str) -> str:
         """The encoder of the configuration that f_f comes from, under a recipe whose fine stream is `fine_stream`."""
         return fine_stream if self.fine == "fine" else self.fine
