@@ -149,10 +149,9 @@ class Study:
                     f"({models[role]}) {sizes[role]}; choose encoders of one embedding size"
                 )
         if out := [name for name in self.variants if name in self.ruled_out]:
-            left = ", ".join(name for name in ("star-no-prompt", "mst-clipiqa-star") if name not in self.ruled_out)
             raise InputError(
-                f"variants: {', '.join(out)}: {self.ruled_out[out[0]]}; leave such variants out, "
-                f"heads that compare with no level texts remain, as of {left}"
+                f"variants: {', '.join(out)}: {self.ruled_out[out[0]]}; leave them out "
+                "(star-no-prompt and mst-clipiqa-star compare with no level texts)"
             )
 
     @property

@@ -18,7 +18,7 @@ from mstclipiqa.base.layout import RUNS, SPLITS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.base.workers import end_with_parent, naming_killed_workers
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
-from mstclipiqa.model.build import count_trainable
+from mstclipiqa.model.build import count_trainable, has_dropout
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, assign_roles, read_dataset
@@ -38,9 +38,9 @@ def train_runs(
 
     On a GPU all runs are trained as one (training/stacked); the parameters of one are too few to keep it busy. On
     a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache. So
-    do runs of a recipe with dropout, which cannot be stacked, wherever they are asked for.
+    do runs of a model with dropout, which cannot be stacked, wherever they are asked for.
     """
-    if device.type != "cpu" and not trainer.recipe.regression_dropout:
+    if device.type != "cpu" and not has_dropout(trainer.build(0)):
         from mstclipiqa.training.stacked import train_stacked
 
         yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device)
