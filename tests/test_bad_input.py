@@ -317,6 +317,12 @@ def config(**changes: object) -> Make:
     return lambda here: here.configured(**changes)
 
 
+def encoders(**models: str) -> dict[str, dict[str, str]]:
+    """The small pair, and what is said otherwise, with drawn weights."""
+    named = {"coarse": "mst-small-32", "fine": "mst-small-16"} | models
+    return {role: {"model": model, "weights": "random:1"} for role, model in named.items()}
+
+
 class Evil:
     """What an unpickler would run."""
 
@@ -555,8 +561,18 @@ BAD: list[Bad] = [
     Bad(CONFIGS, "unknown recipe", config(recipes=["blog_post"])),
     Bad(CONFIGS, "unknown variant", config(variants=["clip"])),
     Bad(CONFIGS, "unknown encoder", config(text_encoder="middle")),
+    Bad(CONFIGS, "texts by a backbone", config(encoders=encoders(coarse="timm:resnet18"))),
+    Bad(CONFIGS, "streams of two sizes", config(encoders=encoders(coarse="ViT-B-32"))),
+    Bad(
+        CONFIGS,
+        "level texts without a text tower",
+        config(encoders=encoders(coarse="timm:resnet18", reader="ViT-B-32"), text_encoder="reader"),
+    ),
+    Bad(CONFIGS, "level texts of another size", config(encoders=encoders(reader="ViT-B-32"), text_encoder="reader")),
     Bad(CONFIGS, "shard beyond the last", lambda here: [*here.extracting(), "--shard", 3, 2]),
     Bad(CONFIGS, "unknown open_clip model", lambda here: here.extracting("ViT-Z", "openai")),
+    Bad(CONFIGS, "unknown timm model", lambda here: here.extracting("timm:vit", "random:1")),
+    Bad(CONFIGS, "folder without a model", lambda here: here.extracting("local-dir:data", "random:1")),
     Bad(CONFIGS, "unknown weights", lambda here: here.extracting(weights="openai")),
     Bad(CONFIGS, "weights of another activation", lambda here: here.extracting("ViT-B-32", "openai")),
     Bad(CONFIGS, "data_root missing", after(config(data_root="nowhere"), planning)),

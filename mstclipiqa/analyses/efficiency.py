@@ -46,8 +46,7 @@ def build_parts(study: Study, encoders: dict[str, Encoder]) -> tuple[dict[object
     """The parts of all models of a study (its encoders by name, "text", and the fusion and head of each recipe and
     variant by that pair), and the models by that pair. `encoders` are the configuration's, by name."""
     prepare_process()
-    identity = encoders["coarse"].identity
-    dim, width, device = identity["dim"], identity["text_width"], encoders["coarse"].device
+    dim, width, device = (*_sizes(study, encoders), encoders["coarse"].device)
     levels = torch.randn(len(LEVELS), dim, generator=torch.Generator().manual_seed(0))
     models = {
         (recipe, variant): build_model(variant, study.recipes[recipe], dim, width, levels, 0, levels).to(device).eval()
@@ -59,10 +58,15 @@ def build_parts(study: Study, encoders: dict[str, Encoder]) -> tuple[dict[object
     return parts, models
 
 
-def used_encoders(study: Study, key: tuple[str, str], model: MSTCLIPIQA, identity: dict) -> list[str]:
+def _sizes(study: Study, encoders: dict[str, Encoder]) -> tuple[int, int]:
+    """The embedding size D of the streams, and the width T of the prompts' token states."""
+    return encoders["coarse"].identity["dim"], encoders[study.config["text_encoder"]].identity["text_width"]
+
+
+def used_encoders(study: Study, key: tuple[str, str], model: MSTCLIPIQA, dim: int, width: int) -> list[str]:
     """The names of the encoders whose features a model's score depends on; `key` are its recipe and variant."""
     streams = ("coarse", study.fine_encoder(*key))
-    looked = used_streams(model, identity["dim"], identity["text_width"])
+    looked = used_streams(model, dim, width)
     return [name for name, looks in zip(streams, looked, strict=True) if looks]
 
 
@@ -77,7 +81,7 @@ def count_efficiency(study: Study, encoders: dict[str, Encoder]) -> pd.DataFrame
     gflops = {name: count_flops(part) / 1e9 for name, part in parts.items()}
     rows = []
     for key, model in models.items():
-        used = used_encoders(study, key, model, encoders["coarse"].identity)
+        used = used_encoders(study, key, model, *_sizes(study, encoders))
         needed = _needed(used, model, key)
         row = dict(zip(("recipe", "variant"), key, strict=True))
         row |= {"encoders": "+".join(used), "prompt": model.uses_prompt, "trained": count_trainable(model)}
@@ -102,7 +106,7 @@ def time_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.Data
     device = encoders["coarse"].device
     times, rows = time_parts(parts, device), []
     for key, model in models.items():
-        needed = _needed(used_encoders(study, key, model, encoders["coarse"].identity), model, key)
+        needed = _needed(used_encoders(study, key, model, *_sizes(study, encoders)), model, key)
         row = dict(zip(("recipe", "variant"), key, strict=True))
         rows.append(row | {f"ms_{size}": times.loc[size, needed].sum(axis=1).median() for size in BATCHES})
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else "one CPU thread"

@@ -1,5 +1,11 @@
-"""The frozen encoders, through open_clip, and their identity: everything that decides a feature's bytes."""
+"""The frozen encoders, through open_clip and timm, and their identity: everything that decides a feature's bytes.
 
+A model is one of open_clip's architectures by its name, `local-dir:FOLDER` for one that a folder describes as open_clip
+saves it (open_clip_config.json, and the tokenizer where it is its own), or `timm:NAME` for a backbone without a text
+tower (encoders/timm_backbone).
+"""
+
+import contextlib
 import functools
 import hashlib
 import logging
@@ -7,14 +13,13 @@ import os
 import pickle
 import re
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
-import numpy as np
 import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 from PIL import Image
@@ -25,12 +30,15 @@ from mstclipiqa.base.device import choose_device, set_products
 from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.names import AUTO, BFLOAT16, FLOAT32, TF32
+from mstclipiqa.encoders import timm_backbone
+from mstclipiqa.encoders.architectures import FOLDER, TIMM
 from mstclipiqa.encoders.compact_weights import EMBEDDED, embedded_file, is_compact, read_weights
+from mstclipiqa.encoders.images import without_normalising
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.encoders.quick_vit import quicken
+from mstclipiqa.encoders.text_towers import Tokenizer, read_texts, text_width
 
 if TYPE_CHECKING:
-    from open_clip import CLIP
     from open_clip.transformer import VisionTransformer
 
 #: Prefix of a weights specification that stands for seeded random weights, as in `random:32`.
@@ -42,77 +50,137 @@ HELD_IN = {FLOAT32: torch.float32, TF32: torch.float32, BFLOAT16: torch.bfloat16
 
 @dataclass(frozen=True)
 class Encoder:
-    """A frozen CLIP model in evaluation mode. `identity` is JSON-serialisable. Encoders that prepare images alike have
-    the same `preprocess`, so that one image serves them all: it resizes and crops to uint8 pixels (H, W, 3), which are
-    a quarter of float32's bytes to send to a GPU; `encode_images` normalises them there."""
+    """A frozen model of images, and of texts where it has a text tower, in evaluation mode. `identity` is
+    JSON-serialisable. Encoders that prepare images alike have the same `preprocess`, so that one image serves them all:
+    it resizes and crops to uint8 pixels (H, W, 3), which are a quarter of float32's bytes to send to a GPU;
+    `encode_images` normalises them there."""
 
-    model: "CLIP"
+    model: Any
     preprocess: Callable[[Image.Image], Tensor]
-    tokenize: Callable[[list[str]], Tensor]
-    token_counts: Callable[[list[str]], list[int]]
+    tokenizer: Tokenizer | None
     device: torch.device
     identity: dict[str, Any]
 
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """The projected [CLS] embeddings, float32 (B, D) on the CPU, not normalised, of what `preprocess` gives, uint8
-        (B, 224, 224, 3), or of pixels that are normalised already, float (B, 3, 224, 224)."""
+        """The embeddings, float32 (B, D) on the CPU, not normalised, of what `preprocess` gives, uint8 (B, H, W, 3), or
+        of pixels that are normalised already, float (B, 3, H, W): a CLIP's projected ones, a backbone's before its
+        classifier."""
         precision = self.identity["precision"]
         pixels = pixels.to(self.device, non_blocking=True)
         if pixels.dtype == torch.uint8:
             pixels = normalise(pixels, self.identity["preprocessing"])
         if self.device.type == "cuda":
             set_products(tf32=precision == TF32)
-        return self.model.encode_image(pixels.to(HELD_IN[precision])).float().cpu()
+        return self.model.encode_image(pixels.to(HELD_IN[precision]), normalize=False).float().cpu()
 
     @torch.inference_mode()
     def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
         """Per text its token states (L, T), from start to end token after the final layer norm, and the pooled,
-        projected embeddings (B, D), not normalised. Texts over the context length are truncated to it."""
+        projected embeddings (B, D), not normalised. Texts over the context length are truncated to it.
+
+        Raises InputError where there is no text tower, or its tokenizer cannot be had.
+        """
         if self.device.type == "cuda":
             set_products(tf32=False)
-        tokens = self.tokenize(texts).to(self.device)
-        out = self.model.forward_intermediates(
-            text=tokens, text_indices=1, normalize_intermediates=True, normalize=False
-        )
-        # The end token has the highest id; what follows it is padding.
-        lengths = tokens.argmax(dim=-1) + 1
-        states = out["text_intermediates"][-1].float().cpu()
+        tokens = self.tokenize(texts)
+        states, pooled = read_texts(self.model, tokens.to(self.device))
+        lengths, states = self._reader.lengths(texts, tokens), states.float().cpu()
         return (
             [state[:length].clone() for state, length in zip(states, lengths, strict=True)],
-            out["text_features"].float().cpu(),
+            pooled.float().cpu(),
         )
+
+    @property
+    def image_size(self) -> int:
+        """The pixels of the longer side of an image as it takes it."""
+        return max(self.model.visual.image_size)
+
+    @property
+    def _reader(self) -> Tokenizer:
+        if self.tokenizer is None:
+            raise InputError(f"encoder {self.identity['model']}: has no text tower; name another as text_encoder")
+        return self.tokenizer
+
+    def tokenize(self, texts: list[str]) -> Tensor:
+        """The tokens (B, context) of texts."""
+        return self._reader(texts)
+
+    def token_counts(self, texts: list[str]) -> list[int]:
+        """The tokens of each text, start and end included, however many."""
+        return self._reader.count(texts)
+
+    @property
+    def text_settings(self) -> dict[str, str]:
+        """What decides the states of texts beside the identity: a tokenizer that does not come with open_clip."""
+        digest = self._reader.digest
+        return {"tokenizer_sha256": digest} if digest else {}
 
 
 def check_encoder(full_name: str, weights: str) -> tuple[dict, dict | None, Path | None]:
-    """Without loading anything: a model's open_clip configuration, and its weights' pretrained configuration or file.
+    """Without loading anything: a model's configuration as open_clip words it, and its weights' pretrained
+    configuration or file. That of a backbone has no `text_cfg`.
 
     Raises InputError for an unknown model or weights, and where the activation differs from the one the weights were
     trained with (OpenAI's need QuickGELU); those of a file are known where it is a published one.
     """
     name = full_name.partition("@")[0]
-    config = open_clip.get_model_config(name)
-    if config is None or not re.fullmatch(r"(@[1-9]\d*)?", full_name.removeprefix(name)):
-        raise InputError(f"encoder {full_name!r}: open_clip knows no such model; see open_clip.list_models()")
+    config = _describe(full_name, name)
     if _random_seed(name, weights) is not None:
         return config, None, None
-    tag = open_clip.get_pretrained_cfg(name, weights)
+    backbone = name.startswith(TIMM)
+    tag = timm_backbone.find_tag(name, weights) if backbone else _tags(name).get(weights)
     file = embedded_file(name) if weights == EMBEDDED else Path(weights)
     if not tag and not (file and file.is_file()):
         embedded = [EMBEDDED] if embedded_file(name) else []
-        tags = ", ".join([*open_clip.list_pretrained_tags_by_model(name), *embedded]) or "none"
+        tags = ", ".join([*(timm_backbone.list_tags(name) if backbone else _tags(name)), *embedded]) or "none"
         raise InputError(
             f"encoder {name}: weights {weights!r} are neither a file nor a tag (tags: {tags}); "
             f"{RANDOM}SEED stands for seeded random weights"
         )
     known = tag or (find_published(name, _hash_file(file)) if file and weights != EMBEDDED else None)
-    if known and known.get("quick_gelu", False) != config.get("quick_gelu", False):
+    if not backbone and known and known.get("quick_gelu", False) != config.get("quick_gelu", False):
         # open_clip only warns of this, but the features would be another model's.
         trained = "QuickGELU" if known.get("quick_gelu", False) else "GELU"
         plain = name.removesuffix("-quickgelu")
         model = f"{plain}-quickgelu" if trained == "QuickGELU" else plain
         raise InputError(f"encoder {name}: weights {weights!r} were trained with {trained}; use {model}")
     return config, tag or None, None if tag else file
+
+
+def expected_sizes(config: Mapping) -> tuple[int, int]:
+    """Of a suite's configuration, without loading anything, the embedding size of the streams and the width of the
+    prompts' token states; the latter a guess where the text tower is one of transformers'. Raises InputError as
+    `check_encoder` does."""
+    roles = (config["encoders"][role] for role in ("coarse", config["text_encoder"]))
+    coarse, reader = (check_encoder(encoder["model"], encoder["weights"])[0] for encoder in roles)
+    return coarse["embed_dim"], reader["text_cfg"].get("width", 768)
+
+
+def _describe(full_name: str, name: str) -> dict:
+    """The configuration of the model `name`, which the configuration of a suite calls `full_name`."""
+    if name.startswith(TIMM):
+        if name != full_name:
+            raise InputError(f"encoder {full_name}: only open_clip's vision transformers take another patch size")
+        return timm_backbone.describe(name)
+    try:
+        config = open_clip.get_model_config(name)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"encoder {name}: {' '.join(str(error).split())}; give a folder with open_clip_config.json"
+        ) from None
+    if config is None or not re.fullmatch(r"(@[1-9]\d*)?", full_name.removeprefix(name)):
+        raise InputError(
+            f"encoder {full_name!r}: open_clip knows no such model; see open_clip.list_models(); {TIMM}NAME is timm's"
+        )
+    if not {"embed_dim", "vision_cfg", "text_cfg"} <= config.keys():
+        raise InputError(f"encoder {name}: its open_clip_config.json describes no model; export it with open_clip")
+    return config
+
+
+def _tags(name: str) -> dict[str, dict]:
+    """The pretrained configurations of a model, by the tags of their weights."""
+    return {tag: open_clip.get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)}
 
 
 def _hash_file(path: Path) -> str:
@@ -126,8 +194,7 @@ def _hash_file(path: Path) -> str:
 def find_published(name: str, digest: str) -> Mapping | None:
     """The pretrained configuration of a model whose weights were published as the file of a SHA-256, as OpenAI's were:
     the address has it. None for any other file."""
-    tags = (open_clip.get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name))
-    return next((tag for tag in tags if digest in (tag.get("url") or "").split("/")), None)
+    return next((tag for tag in _tags(name).values() if digest in (tag.get("url") or "").split("/")), None)
 
 
 def find_weights(tag: Mapping, hub: str = HF_HUB_CACHE) -> Path | None:
@@ -144,35 +211,84 @@ def find_weights(tag: Mapping, hub: str = HF_HUB_CACHE) -> Path | None:
 
 
 def load_encoder(name: str, weights: str, device: torch.device | None = None, precision: str = FLOAT32) -> Encoder:
-    """Load the open_clip model `name` with `weights`: a pretrained tag, a file, `embedded` or `random:SEED`.
+    """Load the model `name` with `weights`: a pretrained tag, a file, `embedded` or `random:SEED`.
 
     `name@P` is the model `name`, its weights resized to patches of P pixels (see `retokenise`). `precision`, one of
     PRECISIONS, is the image tower's: bfloat16 rounds its weights once; tf32 rounds what is multiplied, on a GPU, and is
     float32 on a CPU. Texts are few, and stay in float32.
+
+    Images are prepared as the weights' own configuration says. For a file, and for drawn weights, that is what all
+    published weights of the architecture have in common, where there are some.
 
     Raises InputError as `check_encoder` does, and for weights that cannot be had or do not fit.
     """
     device = device or choose_device(AUTO)
     config, tag, file = check_encoder(name, weights)
     full_name, (name, _, patch_size) = name, name.partition("@")
-    seed = _random_seed(name, weights)
-    digest = None
+    seed, own_file = _random_seed(name, weights), file if weights != EMBEDDED else None
+    with _loading(name, weights, seed or 0):
+        digest = _hash_file(own_file) if own_file else None
+        if name.startswith(TIMM):
+            state = timm_backbone.read_state(own_file) if own_file else None
+            model: Any = timm_backbone.create(name, weights if tag else None, state).to(device)
+        else:
+            model = _create(name, weights, config, tag, file, digest, device)
+    if seed is not None:
+        _settle(model)
+    if patch_size:
+        if not isinstance(model.visual, open_clip.transformer.VisionTransformer):
+            raise InputError(f"encoder {full_name}: only open_clip's vision transformers take another patch size")
+        retokenise(model.visual, int(patch_size), full_name)
+    if isinstance(side := model.visual.image_size, int):
+        model.visual.image_size = side, side  # of a ResNet, as of the others
+    model.eval().requires_grad_(False)
+    if name.startswith(TIMM):
+        preprocessing = timm_backbone.preprocessing_of(model.visual)
+        preprocess, tokenizer, texts = timm_backbone.backbone_transform(**preprocessing), None, {}
+    else:
+        said = sorted(open_clip.get_model_preprocess_cfg(model).items())
+        preprocessing = {key: tuple(value) if isinstance(value, list) else value for key, value in said}
+        preprocess, tokenizer = image_transform(**preprocessing), Tokenizer(name, config)
+        texts = {"text_width": text_width(model), "context_length": tokenizer.context_length}
+    pretrained = seed is None
+    shown = own_file.name if own_file else weights  # not where the file lies on this machine
+    called = f"{FOLDER}{Path(full_name).name}" if name.startswith(FOLDER) else full_name
+    identity = {
+        "model": called,
+        "weights": shown,
+        "weights_sha256": hash_weights(model),
+        "pretrained": pretrained,
+        "label": f"{called}, "
+        + (f"weights {shown}" if pretrained else f"random weights (seed {seed})")
+        + ("" if precision == FLOAT32 else f", {precision}"),
+        "activation": next((type(m).__name__ for m in model.modules() if "GELU" in type(m).__name__), None),
+        "preprocessing": preprocessing,
+        "precision": precision,
+        "architecture": _portable(config),
+        "dim": config["embed_dim"],
+        **texts,
+        "versions": {package: version(package) for package in _packages(config)},
+    } | ({"file_sha256": digest} if digest else {})
+    if HELD_IN[precision] != torch.float32:
+        model.visual.to(HELD_IN[precision])  # after the weights are hashed, so that a text store has the same hash
+    quicken(model.visual, on_gpu=device.type == "cuda")
+    return Encoder(model, preprocess, tokenizer, device, identity)
+
+
+@contextlib.contextmanager
+def _loading(name: str, weights: str, seed: int) -> Iterator[None]:
+    """Draw weights from a seed, without open_clip's advice. Raises InputError for what cannot be loaded."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
-        disabled = logging.root.manager.disable
+        disabled, deterministic = logging.root.manager.disable, torch.are_deterministic_algorithms_enabled()
         logging.disable(logging.ERROR)
+        torch.use_deterministic_algorithms(True, warn_only=True)  # memory that nothing is written into becomes NaN
         try:
-            torch.manual_seed(seed or 0)
-            if file and weights != EMBEDDED:
-                digest = _hash_file(file)
-            compact = file if file and is_compact(file) else None
-            source = None if compact or seed is not None else weights
-            # OpenAI published programs (TorchScript). One is run only if it is theirs to the byte.
-            trusted = digest is not None and find_published(name, digest) is not None
-            model = open_clip.create_model(name, pretrained=source, device=device, weights_only=not trusted)
-            if compact:
-                model.load_state_dict(read_weights(compact, config["text_cfg"]["vocab_size"]))
+            torch.manual_seed(seed)
+            yield
         except PermissionError as error:
             raise no_rights(error.filename or f"encoder {name}, weights {weights}") from None
+        except InputError:
+            raise
         except Exception as error:
             # What torch, pickle and safetensors raise on a damaged file has no narrower base class.
             raise InputError(
@@ -180,42 +296,61 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
             ) from error
         finally:
             logging.disable(disabled)
-    if not isinstance(model, open_clip.CLIP):
-        raise InputError(
-            f"encoder {name}: open_clip's {type(model).__name__}; this project reads the text tower of its CLIP class"
-        )
-    if patch_size:
-        retokenise(model.visual, int(patch_size), full_name)
-    model.eval().requires_grad_(False)
-    preprocessing = dict(sorted(open_clip.get_model_preprocess_cfg(model).items()))
-    tokenizer = open_clip.get_tokenizer(name)
-    pretrained = seed is None
-    shown = file.name if file and weights != EMBEDDED else weights  # not where the file lies on this machine
-    identity = {
-        "model": full_name,
-        "weights": shown,
-        "weights_sha256": hash_weights(model),
-        "pretrained": pretrained,
-        "label": f"{full_name}, "
-        + (f"weights {shown}" if pretrained else f"random weights (seed {seed})")
-        + ("" if precision == FLOAT32 else f", {precision}"),
-        "activation": type(next(m for m in model.modules() if "GELU" in type(m).__name__)).__name__,
-        "preprocessing": preprocessing,
-        "precision": precision,
-        "architecture": config,
-        "dim": config["embed_dim"],
-        "text_width": config["text_cfg"]["width"],
-        "context_length": tokenizer.context_length,
-        "versions": {package: version(package) for package in ("open_clip_torch", "torch", "torchvision", "pillow")},
-    } | ({"file_sha256": digest} if digest else {})
+            torch.use_deterministic_algorithms(deterministic)
 
-    def token_counts(texts: list[str]) -> list[int]:
-        return [len(tokenizer.encode(text)) + 2 for text in texts]
 
-    if HELD_IN[precision] != torch.float32:
-        model.visual.to(HELD_IN[precision])  # after the weights are hashed, so that a text store has the same hash
-    quicken(model.visual, on_gpu=device.type == "cuda")
-    return Encoder(model, image_transform(**preprocessing), tokenizer, token_counts, device, identity)
+def _settle(model: nn.Module) -> None:
+    """Put zeros where a constructor leaves whatever is in memory, as open_clip's CoCa does in its decoder, which no
+    feature depends on: drawn weights are the seed's alone."""
+    with torch.no_grad():
+        for value in model.parameters():
+            value.nan_to_num_(nan=0.0)
+
+
+def _create(
+    name: str, weights: str, config: dict, tag: dict | None, file: Path | None, digest: str | None, device: torch.device
+) -> nn.Module:
+    """The open_clip model with its weights, or with those that its constructor draws."""
+    compact = file if file and is_compact(file) else None
+    source = weights if tag or (file and not compact) else None
+    published = find_published(name, digest) if digest else None
+    # OpenAI published programs (TorchScript). One is run only if it is theirs to the byte.
+    options: dict[str, Any] = {"device": device, "weights_only": published is None, "pretrained_hf": False}
+    if name.startswith(FOLDER):
+        model = open_clip.create_model(name, load_weights=False, **options)
+        if source:
+            open_clip.load_checkpoint(model, source)
+        return model
+    if not tag:
+        options["force_preprocess_cfg"] = published_preprocessing(name)
+    model = open_clip.create_model(name, pretrained=source, **options)
+    if compact:
+        model.load_state_dict(read_weights(compact, config["text_cfg"]["vocab_size"]))
+    return model
+
+
+def published_preprocessing(name: str) -> dict[str, Any]:
+    """How the published weights of an architecture prepare images, but for the size; nothing where they differ."""
+    keys = asdict(open_clip.transform.PreprocessCfg()).keys() - {"size"}
+    said = [{key: tag[key] for key in sorted(keys & tag.keys())} for tag in _tags(name).values()]
+    return said[0] if said and all(one == said[0] for one in said) else {}
+
+
+def _portable(config: Mapping) -> dict:
+    """An architecture without the places of folders on this machine, from which a text tower or tokenizer may come."""
+    text = {
+        key: Path(value).name if key.startswith("hf_") and Path(str(value)).is_dir() else value
+        for key, value in config.get("text_cfg", {}).items()
+    }
+    return {**config, "text_cfg": text} if text else {**config}
+
+
+def _packages(config: Mapping) -> list[str]:
+    """The packages whose versions decide the features of an architecture."""
+    towers = {**config, **config.get("vision_cfg", {}), **config.get("text_cfg", {})}
+    own = ["timm"] if "timm_model_name" in towers else []
+    own += ["transformers"] if "hf_model_name" in towers else []
+    return ["open_clip_torch", "torch", "torchvision", "pillow", *own]
 
 
 @functools.cache
@@ -223,14 +358,7 @@ def image_transform(**preprocessing: Any) -> Callable[[Image.Image], Tensor]:
     """open_clip's own transform but for its last two steps, which `normalise` does: uint8 pixels (H, W, 3) of an image.
     It is one object for equal preprocessing."""
     config = open_clip.transform.PreprocessCfg(**preprocessing)
-    *steps, _, _ = open_clip.transform.image_transform_v2(config, is_train=False).transforms
-
-    def prepare(image: Image.Image) -> Tensor:
-        for step in steps:
-            image = step(image)
-        return torch.from_numpy(np.array(image))
-
-    return prepare
+    return without_normalising(open_clip.transform.image_transform_v2(config, is_train=False).transforms)
 
 
 def normalise(pixels: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:

@@ -22,7 +22,7 @@ from mstclipiqa.encoders.stores import read_store, write_store
 
 
 class ImageEncoder(Protocol):
-    """What turns images into features: a CLIP model, or the statistics of images. `identity` decides their bytes."""
+    """What turns images into features: a model, or the statistics of images. `identity` decides their bytes."""
 
     @property
     def device(self) -> torch.device:
@@ -35,6 +35,10 @@ class ImageEncoder(Protocol):
     @property
     def preprocess(self) -> Callable[[Image.Image], Tensor]:
         """Prepares one image, as compactly as encoding allows: it is sent to the encoder's device so."""
+
+    @property
+    def image_size(self) -> int:
+        """The pixels of the longer side of what it takes: the size that an augmented view is drawn at."""
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Features (B, D), float32 on the CPU, of prepared images (B, ...)."""
@@ -52,7 +56,10 @@ class TextEncoder(Protocol):
         """As of an ImageEncoder."""
 
     @property
-    def token_counts(self) -> Callable[[list[str]], list[int]]:
+    def text_settings(self) -> dict[str, str]:
+        """What decides the bytes of texts beside the identity; JSON-serialisable."""
+
+    def token_counts(self, texts: list[str]) -> list[int]:
         """The tokens of each text, start and end included."""
 
     def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
@@ -124,7 +131,8 @@ def extract_features(
     """Encode every image of `samples` (paths relative to `root`) with each encoder into the store that is its key.
 
     With an augmentation, `views` random views of every image are encoded instead of the image, to features (N, V, D);
-    a view is drawn from the image's content and its number alone, so every encoder sees the same ones, whenever.
+    a view is drawn from the image's content and its number alone, so every encoder sees the same ones, whenever, each
+    at its own size.
 
     An image is decoded once, and prepared once for all encoders that prepare it alike; `threads` images are decoded at
     a time, and few batches are in memory at once (see `pipeline`). Batches are fixed by the samples' order, and on a
@@ -181,11 +189,15 @@ def _fill(
         except InputError as error:
             unreadable.append(str(error))
             return {}
-        shown = [image] if augmentation is None else draw_views(image, expected, augmentation, views)
+        sizes = {store.encoder.preprocess: store.encoder.image_size for store in lacking}
+        shown = {
+            size: [image] if augmentation is None else draw_views(image, expected, augmentation, views, size)
+            for size in set(sizes.values())
+        }
         prepared: dict[Callable, list[Tensor]] = {}
-        for preprocess in dict.fromkeys(store.encoder.preprocess for store in lacking):
+        for preprocess, size in sizes.items():
             try:
-                prepared[preprocess] = [preprocess(view) for view in shown]
+                prepared[preprocess] = [preprocess(view) for view in shown[size]]
             except InputError as error:
                 unreadable.append(f"{root / path}: {error}")
         return prepared
@@ -225,11 +237,13 @@ def extract_texts(encoder: TextEncoder, texts: Iterable[str], output: Path, batc
     """
     torch.set_num_threads(1)
     texts = list(dict.fromkeys(texts))
-    counts, limit = encoder.token_counts(texts), encoder.identity["context_length"]
+    counts = encoder.token_counts(texts)
+    limit = encoder.identity["context_length"]
     metadata = {
         "encoder": encoder.identity,
         "code": code_of(encoder),
         "device": encoder.device.type,
+        **encoder.text_settings,
         "texts": texts,
         "truncated": [text for text, count in zip(texts, counts, strict=True) if count > limit],
     }

@@ -1,16 +1,16 @@
 """Images as encoders see them: decoded whole, and augmented views of them."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageEnhance, ImageOps
+from torch import Tensor
 
 from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.pixels import opened
-
-#: Pixels of an augmented view: what CLIP's encoders take.
-VIEW_SIZE = 224
 
 
 def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
@@ -25,6 +25,18 @@ def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
         raise InputError(f"{path}: is gone since the samples table was written; run the samples step again") from None
     except PermissionError:
         raise no_rights(path) from None
+
+
+def without_normalising(steps: Sequence[Callable]) -> Callable[[Image.Image], Tensor]:
+    """What a transform does but for its last two steps, ToTensor and Normalize: uint8 pixels (H, W, 3) of an image."""
+    *resizing, _, _ = steps
+
+    def prepare(image: Image.Image) -> Tensor:
+        for step in resizing:
+            image = step(image)
+        return torch.from_numpy(np.array(image))
+
+    return prepare
 
 
 def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Generator) -> Image.Image:
@@ -48,7 +60,7 @@ def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Ge
     return view
 
 
-def draw_views(image: Image.Image, content: str, augmentation: dict, views: int) -> list[Image.Image]:
-    """Random views of an image, drawn from the hash of its content."""
+def draw_views(image: Image.Image, content: str, augmentation: dict, views: int, size: int) -> list[Image.Image]:
+    """Random views (size x size) of an image, drawn from the hash of its content: of any size the same crops."""
     seeds = [[int(content[:15], 16), view] for view in range(views)]
-    return [augment(image, augmentation, VIEW_SIZE, np.random.default_rng(seed)) for seed in seeds]
+    return [augment(image, augmentation, size, np.random.default_rng(seed)) for seed in seeds]

@@ -1,4 +1,4 @@
-"""open_clip, also where a CPU build of torch meets a torchvision built for CUDA."""
+"""open_clip and timm, also where a CPU build of torch meets a torchvision built for CUDA."""
 
 from pathlib import Path
 from typing import Any
@@ -38,3 +38,4 @@ def _declare_torchvision_operators() -> None:
 
 
 open_clip = _import_open_clip()
+import timm  # noqa: E402, F401  after open_clip: it imports torchvision, too

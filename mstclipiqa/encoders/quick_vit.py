@@ -34,7 +34,7 @@ def quicken(visual: nn.Module, on_gpu: bool = False) -> None:
             block.forward = functools.partial(_first_tokens, block, None)
         if isinstance(block.mlp.gelu, open_clip.transformer.QuickGELU):
             block.mlp.gelu.forward = _quick_gelu
-    if visual.pool_type == "tok" and visual.attn_pool is None:
+    if visual.pool_type == "tok" and visual.attn_pool is None and not visual.output_tokens:
         blocks[-1].forward = functools.partial(_first_tokens, blocks[-1], 1)
     if on_gpu:
         visual.conv1.to(memory_format=torch.channels_last)

@@ -265,6 +265,7 @@ class StatisticsEncoder:
     """Stands in an encoder's place: an image's features are its statistics, at the image's own size."""
 
     device = torch.device("cpu")
+    image_size = SMALLEST  # of augmented views, of which it is never given any
 
     def __init__(self) -> None:
         self.identity: dict[str, Any] = {

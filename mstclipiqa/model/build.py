@@ -12,7 +12,29 @@ from torch import Tensor, nn
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.model.heads import PromptHead, SeparateStreams, TemplateHead, TwoTowerHead
 from mstclipiqa.model.recipes import Recipe
-from mstclipiqa.model.variants import NONE, PROMPT, TWO_TOWERS, get_variant
+from mstclipiqa.model.variants import NONE, PROMPT, RIVAL, TWO_TOWERS, get_variant
+
+
+class BothStreams(nn.Module):
+    """No fusion: the head of another method takes both streams as they are."""
+
+    def forward(self, f_c: Tensor, f_f: Tensor) -> tuple[Tensor, Tensor]:
+        """f_c and f_f, each (B, D)."""
+        return f_c, f_f
+
+
+class RivalHead(nn.Module):
+    """The head of another method (model/rivals), in the place of one of ours."""
+
+    def __init__(self, head: nn.Module):
+        super().__init__()
+        self.rival = head
+
+    def forward(
+        self, streams: tuple[Tensor, Tensor], tokens: Tensor | None = None, padding: Tensor | None = None
+    ) -> Tensor:
+        """Scores (B,) from both streams, each (B, D). The prompt is not used."""
+        return self.rival(*streams)
 
 
 class MSTCLIPIQA(nn.Module):
@@ -47,6 +69,8 @@ def build_model(
     chosen = get_variant(variant)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if chosen.head == RIVAL:
+            return MSTCLIPIQA(BothStreams(), RivalHead(import_module(str(chosen.module)).Head(dim, recipe, levels)))
         fusion = _fusion(chosen.module, dim, recipe) if chosen.module else SeparateStreams(dim, recipe)
         head: nn.Module
         if chosen.head == PROMPT:
@@ -74,6 +98,11 @@ def _fusion(name: str, dim: int, recipe: Recipe) -> nn.Module:
             f"{module.__file__}: of two images the fusion returns {found}, expected {(2, dim)}; let it return z (B, D)"
         )
     return fusion.train()
+
+
+def has_dropout(model: nn.Module) -> bool:
+    """Whether training draws random numbers within the model."""
+    return any(isinstance(part, nn.Dropout) and part.p > 0 for part in model.modules())
 
 
 def count_trainable(model: nn.Module) -> int:

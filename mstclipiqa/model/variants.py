@@ -8,8 +8,8 @@ from mstclipiqa.base.errors import InputError
 
 FUSIONS = Path(__file__).parent / "fusions"
 
-#: Heads: the paper's two, and Table III's reading of two complete CLIPs with a text tower each.
-TEMPLATE, PROMPT, TWO_TOWERS = "template", "prompt", "two-towers"
+#: Heads: the paper's two, Table III's reading of two complete CLIPs with a text tower each, and those of other methods.
+TEMPLATE, PROMPT, TWO_TOWERS, RIVAL = "template", "prompt", "two-towers", "rival"
 
 #: Which prompt the prompt head is given with an image, in training and test alike. The paper's is the image's own. To
 #: see whether it matters: prompts permuted among all images, or among those of each generator; the first image's prompt
@@ -22,7 +22,8 @@ EMPTY, NONE = "empty", "none"
 class Variant:
     """A model: `fusion` is a module of model/fusions, or none where the head takes both streams; `fine` is the
     encoder of the configuration that f_f comes from, where the recipe does not say another; `prompts` is which prompt
-    the prompt head is given."""
+    the prompt head is given; `rival` is a module of model/rivals, the head of another method, and `levels` whether it
+    reads the level texts."""
 
     title: str
     description: str
@@ -30,11 +31,18 @@ class Variant:
     head: str = TEMPLATE
     fine: str = "fine"
     prompts: str = OWN
+    rival: str | None = None
+    levels: bool = True
 
     @property
     def prompt(self) -> bool:
         """Whether the head reads a prompt."""
         return self.head == PROMPT and self.prompts != NONE
+
+    @property
+    def reads_levels(self) -> bool:
+        """Whether the head compares the streams with the texts of the quality levels."""
+        return self.head != PROMPT and self.levels
 
     def fine_encoder(self, fine_stream: str) -> str:
         """The encoder of the configuration that f_f comes from, under a recipe whose fine stream is `fine_stream`."""
@@ -42,12 +50,14 @@ class Variant:
 
     @property
     def modules(self) -> list[str]:
-        """The module of the fusion, where there is one: what fingerprints of a job have beside the job's own."""
+        """The module of the fusion or rival, where there is one: what fingerprints have beside the job's own."""
         return [self.module] if self.module else []
 
     @property
     def module(self) -> str | None:
-        """The full name of the fusion's module."""
+        """The full name of the fusion's module, or of the rival's."""
+        if self.rival:
+            return f"mstclipiqa.model.rivals.{self.rival}"
         return self.fusion and f"mstclipiqa.model.fusions.{self.fusion}"
 
 
@@ -118,6 +128,29 @@ VARIANTS |= {
             "Head of MST-CLIPIQA*, no prompt",
             NONE,
             "with alpha frozen at 0, which is MST-CLIPIQA with the regression head and no prompt",
+        ),
+    )
+}
+VARIANTS |= {
+    rival.replace("_", "-"): Variant(title, description, fusion=None, head=RIVAL, rival=rival, levels=levels)
+    for rival, title, levels, description in (
+        (
+            "liqe_frozen",
+            "LIQE, frozen",
+            True,
+            "CLIP's expectation over the levels, of f_c behind one linear map (LIQE fine-tunes all of CLIP)",
+        ),
+        (
+            "clip_agiqa_frozen",
+            "CLIP-AGIQA, frozen",
+            True,
+            "a regression on f_f beside the level texts (CLIP-AGIQA also learns words of the texts)",
+        ),
+        (
+            "ma_agiqa_gate",
+            "MA-AGIQA's gate",
+            False,
+            "the streams as two experts, mixed by a linear gate (MA-AGIQA has other features, and a third expert)",
         ),
     )
 }

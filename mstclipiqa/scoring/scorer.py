@@ -24,6 +24,7 @@ from mstclipiqa.data.label_files import read_delimited
 from mstclipiqa.encoders.clip import Encoder, check_encoder, find_weights, load_encoder
 from mstclipiqa.encoders.compact_weights import EMBEDDED
 from mstclipiqa.encoders.images import read_image
+from mstclipiqa.encoders.text_towers import is_text_of_a_hub
 from mstclipiqa.scoring.trained_head import Head, load_head
 from mstclipiqa.training.dataset import to_mos
 
@@ -218,7 +219,7 @@ def _place_of_card(head: Head, identity: Mapping) -> str:
     config, tag, file = check_encoder(model, weights)
     if file and weights != EMBEDDED:
         raise InputError(f"weights {weights!r} do not lie beside the head")
-    if any(key.startswith("hf_") for key in config["text_cfg"]):
+    if is_text_of_a_hub(config):
         raise InputError(f"encoder {model}: its text tower or its tokens come from a hub, which no card may ask for")
     if tag and find_weights(tag) is None:
         raise InputError(
@@ -239,8 +240,8 @@ def _check(head: Head, identity: Mapping, encoder: Encoder) -> None:
     if _preprocessing(own) != _preprocessing(identity):
         raise InputError(f"{head.name}: {own['label']} prepares images otherwise than when the head was trained")
     for size in ("dim", "text_width", "context_length"):
-        if own[size] != identity[size]:
-            said = f"its card says {size} {identity[size]} of {own['label']}, which has {own[size]}"
+        if own.get(size) != identity.get(size):
+            said = f"its card says {size} {identity.get(size)} of {own['label']}, which has {own.get(size)}"
             raise InputError(f"{head.name}: {said}; train the head again")
 
 

@@ -25,7 +25,7 @@ from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import find_pack, is_address, is_missing
 from mstclipiqa.data.packs import read_pack
 from mstclipiqa.encoders import clip
-from mstclipiqa.encoders.clip import check_encoder
+from mstclipiqa.encoders.clip import check_encoder, expected_sizes
 from mstclipiqa.study.study import Study
 
 #: Essential and there; there, but not what was published; not there but gone without, or got by the run itself;
@@ -339,12 +339,10 @@ def _lacks_weights(model: str, weights: str) -> bool:
 
 def _result_bytes(study: Study, states: Mapping, sources: Mapping) -> int:
     """Features and prompt stores, which outweigh all else in the results folder."""
-    coarse = study.config["encoders"]["coarse"]
     try:
-        model, _, _ = check_encoder(coarse["model"], coarse["weights"])
+        dim, width = expected_sizes(study.config)
     except InputError:
         return 0
-    dim, width = model["embed_dim"], model["text_cfg"]["width"]
     total = 0
     for name in study.benchmarks:
         state = states.get(name)

@@ -19,8 +19,7 @@ from mstclipiqa.data.pack_sources import pack_file
 from mstclipiqa.data.packs import read_pack
 from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.data.samples import check_labels, normalise_prompt
-from mstclipiqa.encoders.clip import load_encoder
-from mstclipiqa.encoders.open_clip_loader import open_clip
+from mstclipiqa.encoders.clip import expected_sizes, load_encoder
 from mstclipiqa.model.build import build_model
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.study.packing import samples_of
@@ -127,8 +126,7 @@ def estimate(study: Study, results: Path) -> dict:
     """
     samples = read_samples(study, results)
     jobs = count_steps(study, samples)
-    architecture = open_clip.get_model_config(study.config["encoders"]["coarse"]["model"].partition("@")[0])
-    dim, width = architecture["embed_dim"], architecture["text_cfg"]["width"]
+    dim, width = expected_sizes(study.config)
     tried = {
         (recipe, variant): time_step(study.recipes[recipe], variant, dim, width)
         for recipe, variant in jobs[["recipe", "variant"]].drop_duplicates().itertuples(index=False)

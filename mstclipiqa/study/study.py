@@ -31,8 +31,9 @@ from mstclipiqa.base.names import MODELS, QUALITY, TARGETS
 from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
 from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
+from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
 from mstclipiqa.model.recipes import load_recipe
-from mstclipiqa.model.variants import TWO_TOWERS, get_variant
+from mstclipiqa.model.variants import TWO_TOWERS, VARIANTS, get_variant
 
 #: The encoders that every benchmark needs.
 PAIR = ("coarse", "fine")
@@ -129,6 +130,52 @@ class Study:
             needed = self.fine_encoder(job.recipe, job.variant)
             if needed not in config["encoders"]:
                 raise InputError(f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it")
+        self._check_encoders()
+
+    def _check_encoders(self) -> None:
+        """Raises InputError where an encoder cannot play its part, or rules out a variant that is asked for."""
+        models = {role: encoder["model"] for role, encoder in self.config["encoders"].items()}
+        reader = self.config["text_encoder"]
+        if not has_text_tower(models[reader]):
+            raise InputError(
+                f"text_encoder: {reader} is {models[reader]}, which has no text tower; describe an encoder `reader` "
+                "with one, and name that"
+            )
+        sizes = {role: embedding_size(model) for role, model in models.items()}
+        for role in dict.fromkeys(self.fine_encoder(job.recipe, job.variant) for job in self.jobs):
+            if None not in (sizes["coarse"], sizes[role]) and sizes["coarse"] != sizes[role]:
+                raise InputError(
+                    f"encoders: coarse ({models['coarse']}) gives {sizes['coarse']} numbers an image and {role} "
+                    f"({models[role]}) {sizes[role]}; choose encoders of one embedding size"
+                )
+        if out := [name for name in self.variants if name in self.ruled_out]:
+            raise InputError(
+                f"variants: {', '.join(out)}: {self.ruled_out[out[0]]}; leave them out "
+                "(star-no-prompt and mst-clipiqa-star compare with no level texts)"
+            )
+
+    @property
+    def ruled_out(self) -> dict[str, str]:
+        """Every variant that the encoders of the configuration rule out, and why: its head compares the streams with
+        level texts, and there are none in their space."""
+        models = {role: encoder["model"] for role, encoder in self.config["encoders"].items()}
+        reader = self.config["text_encoder"]
+        coarse, texts = embedding_size(models["coarse"]), embedding_size(models[reader])
+
+        def why(head: str) -> str | None:
+            if not has_text_tower(models["coarse"]):
+                return f"the head compares with level texts, and coarse ({models['coarse']}) has no text tower"
+            if None not in (coarse, texts) and coarse != texts:
+                return (
+                    f"the head compares with level texts, and those of {reader} ({models[reader]}) have {texts} "
+                    f"numbers, the features of coarse ({models['coarse']}) {coarse}"
+                )
+            if head == TWO_TOWERS and not has_text_tower(models["fine"]):
+                return f"the head reads level texts by the text tower of fine, and {models['fine']} has none"
+            return None
+
+        reasons = {name: why(variant.head) for name, variant in VARIANTS.items() if variant.reads_levels}
+        return {name: reason for name, reason in reasons.items() if reason}
 
     @property
     def packs(self) -> Mapping[str, str]:
@@ -161,9 +208,10 @@ class Study:
         return get_variant(variant).fine_encoder(self.recipes[recipe].fine_stream)
 
     def encoders(self, benchmark: str) -> list[str]:
-        """The encoders of the configuration whose features of a benchmark are needed."""
+        """The encoders of the configuration whose features of a benchmark are needed; the text encoder's, for zero-shot
+        scores."""
         fine = {self.fine_encoder(job.recipe, job.variant) for job in self.jobs if job.benchmark == benchmark}
-        return [name for name in self.config["encoders"] if name in {*PAIR, *fine}]
+        return [name for name in self.config["encoders"] if name in {*PAIR, self.config["text_encoder"], *fine}]
 
     def packable(self, benchmark: str) -> list[str]:
         """The encoders of a benchmark that a pack is to have: the pair, and those that some recipe trains on without
@@ -173,7 +221,7 @@ class Study:
             for job in self.jobs
             if job.benchmark == benchmark and not self.recipes[job.recipe].views
         }
-        return [name for name in self.encoders(benchmark) if name in {*PAIR, *plain}]
+        return [name for name in self.encoders(benchmark) if name in {*PAIR, self.config["text_encoder"], *plain}]
 
     @property
     def views(self) -> dict[tuple[str, str], list[str]]:
@@ -199,8 +247,10 @@ class Study:
     @property
     def probed_benchmark(self) -> str | None:
         """The benchmark that the probed model is trained on: the first whose quality was rated. None where all come
-        from packs, as scenes are encoded too, and a pack needs no encoder at hand."""
-        return next(iter(self.rated), None) if self.texts_packed is None else None
+        from packs, as scenes are encoded too, and a pack needs no encoder at hand; and where the encoders rule the
+        model out."""
+        possible = self.texts_packed is None and MODELS[0] not in self.ruled_out
+        return next(iter(self.rated), None) if possible else None
 
     @property
     def probed(self) -> list[str]:
@@ -233,6 +283,7 @@ class Study:
         """The benchmarks that models are carried over between, under the last recipe of the main grid: never between
         real and drawn ones. None of one, or where the configuration lacks that recipe's fine encoder."""
         there = self.fine_encoder(self.config["recipes"][-1], MODELS[0]) in self.config["encoders"]
+        there = there and not self.ruled_out.keys() & set(MODELS)
         real = [name for name in self.rated if name not in self.drawn_benchmarks]
         carried = real if len(real) > 1 else [name for name in self.rated if name not in real]
         return carried if there and len(carried) > 1 else []

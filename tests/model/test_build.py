@@ -113,6 +113,9 @@ RELEASED_COUNTS = {
     "fixed-gate": BOTH + TEMPERATURE,
     "linear-interpolation": BOTH + 1 + TEMPERATURE,
     "mlp": 1024 * 470 + 470 + 470 * 512 + 512 + TEMPERATURE,
+    "liqe-frozen": SQUARE,
+    "clip-agiqa-frozen": 6 * SQUARE + BIAS + 512 + 1,
+    "ma-agiqa-gate": 2 * (512 * 784 + 784) + 2 * 784 * 2 + 2 + 784 + 1,
 }
 
 

@@ -1,0 +1,67 @@
+"""The whole workflow, on drawn images, with encoders that are no pair of CLIPs."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import Checkout, read_manifest
+from encoder_families import write_model
+
+from mstclipiqa.base.documents import read_yaml
+from mstclipiqa.base.files import read_table
+
+BOTH = ["mst-clipiqa", "mst-clipiqa-star"]
+STAR = ["star-no-prompt", "mst-clipiqa-star"]
+
+
+def configure(checkout: Checkout, encoders: dict[str, str], reader: str, variants: list[str]) -> tuple[str, str]:
+    """A configuration of one benchmark, whose encoders' weights are drawn; as options of snakemake."""
+    config = read_yaml(checkout.folder / "config" / "reduced.yaml")
+    config |= {"benchmarks": ["agiqa-3k"], "also": [], "protocols": ["lab-seed1"], "seeds": [0], "variants": variants}
+    config["draw"] |= {"scale": 0.05}
+    config |= {"text_encoder": reader, "encoders": {}}
+    for number, (role, model) in enumerate(encoders.items()):
+        weights = "embedded" if model.startswith("mst-small") else f"random:{number}"
+        config["encoders"][role] = {"model": model, "weights": weights}
+    path = checkout.folder / "config" / "mine.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return "--configfile", "config/mine.yaml"
+
+
+def test_a_siglip_pair_from_folders_runs_through(checkout: Checkout):
+    write_model(checkout.folder / "models" / "siglip", "siglip")
+    pair = dict.fromkeys(("coarse", "fine"), "local-dir:models/siglip")
+    done = checkout.snakemake("reproduce", *configure(checkout, pair, "coarse", BOTH))
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = read_manifest(checkout)
+    assert {one["model"] for one in manifest["encoders"].values()} == {"local-dir:siglip"}
+    assert_scored(checkout, BOTH)
+
+
+def test_backbones_without_a_text_tower_run_through_with_another_reader(checkout: Checkout):
+    encoders = {"coarse": "timm:test_vit3", "fine": "timm:test_resnet", "reader": "mst-small-32"}
+    done = checkout.snakemake("reproduce", *configure(checkout, encoders, "reader", STAR))
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = read_manifest(checkout)
+    assert "text_width" not in manifest["encoders"]["coarse"] and manifest["encoders"]["reader"]["text_width"]
+    assert_scored(checkout, STAR)
+    sources = set(read_table(checkout.folder / "results" / "reduced" / "agiqa-3k" / "baselines.parquet")[0]["source"])
+    assert "CLIPScore" in sources, "by the reader"
+
+
+def assert_scored(checkout: Checkout, variants: list[str]) -> None:
+    metrics, _ = read_table(checkout.folder / "results" / "reduced" / "metrics.parquet")
+    assert set(metrics["variant"]) >= set(variants)
+    page = (checkout.folder / "reports" / "reduced" / "index.html").read_text()
+    assert "random weights" in page
+    done = checkout.verify()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("variants", [BOTH, ["mlp"]])
+def test_a_backbone_rules_out_heads_that_read_level_texts(checkout: Checkout, variants: list[str]):
+    encoders = {"coarse": "timm:test_vit3", "fine": "timm:test_resnet", "reader": "mst-small-32"}
+    done = checkout.snakemake("--dry-run", *configure(checkout, encoders, "reader", variants))
+    assert done.returncode == 1
+    assert f"variants: {variants[0]}: the head compares with level texts" in done.stderr
+    assert not (checkout.folder / Path("results")).exists()
