@@ -8,6 +8,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.pixels import opened
+from mstclipiqa.base.records import Record
 
 #: Pixels of an augmented view: what CLIP's encoders take.
 VIEW_SIZE = 224
@@ -25,6 +26,12 @@ def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
         raise InputError(f"{path}: is gone since the samples table was written; run the samples step again") from None
     except PermissionError:
         raise no_rights(path) from None
+
+
+def read_record(record: Record) -> Image.Image:
+    """The whole image of a record as RGB. Raises InputError as `read_image` does."""
+    with opened(Path(record.name), record.read_image()) as image:
+        return image.convert("RGB")
 
 
 def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Generator) -> Image.Image:
