@@ -187,26 +187,29 @@ def _of_row(folder: Path, image: str, prompt: str) -> Record:
 def _of_shard(path: Path) -> Iterator[Record]:
     """A record for each run of files that share their name up to its first dot, as WebDataset has it: an image, and in
     `.txt` its prompt. What follows a damaged place is one record with a fault."""
-    try:
-        for key, members in groupby(_members_of_records(path), key=lambda member: member[0]):
-            files = [(ending, span) for _, ending, span in members]
-            images = [(ending, span) for ending, span in files if ending in IMAGE_FORMATS]
-            name = printable(f"{path}/{key}{images[0][0] if images else ''}")
-            if len(images) != 1:
-                yield Record(name, fault=f"{len(images) or 'no'} images in this record; one is read")
-            elif any(span is None for _, span in files):
-                yield Record(name, fault="a link or device in a shard; one of files alone is read")
-            else:
-                yield Record(name, images[0][1], text=next((span for ending, span in files if ending == ".txt"), None))
-    except InputError as error:
-        yield Record(printable(str(path)), fault=str(error).removeprefix(f"{path}: "))
+    for key, members in groupby(_members_of_records(path), key=lambda member: member[0]):
+        files = [(ending, span) for _, ending, span in members]
+        images = [(ending, span) for ending, span in files if ending in IMAGE_FORMATS]
+        name = printable(f"{path}/{key}{images[0][0] if images else ''}")
+        if not key:
+            yield Record(printable(str(path)), fault=files[0][0])
+        elif len(images) != 1:
+            yield Record(name, fault=f"{len(images) or 'no'} images in this record; one is read")
+        elif any(span is None for _, span in files):
+            yield Record(name, fault="a link or device in a shard; one of files alone is read")
+        else:
+            yield Record(name, images[0][1], text=next((span for ending, span in files if ending == ".txt"), None))
 
 
 def _members_of_records(path: Path) -> Iterator[tuple[str, str, Span | None]]:
-    """The record, the ending and the place of each file in a shard. Hidden ones are skipped, and those of `__` names,
-    which are WebDataset's words about the shard."""
-    for name, start, size in tar_files(path):
-        place = PurePosixPath(name)
-        stem, dot, ending = place.name.partition(".")
-        if stem and not name.startswith("__"):
-            yield str(place.parent / stem), (dot + ending).lower(), None if size is None else Span(path, start, size)
+    """The record, the ending and the place of each file in a shard; of no record, at last, why the rest is not read.
+    Hidden files are skipped, and those of `__` names, which are WebDataset's words about the shard."""
+    try:
+        for name, start, size in tar_files(path):
+            place = PurePosixPath(name)
+            stem, dot, ending = place.name.partition(".")
+            if stem and not name.startswith("__"):
+                span = None if size is None else Span(path, start, size)
+                yield str(place.parent / stem), (dot + ending).lower(), span
+    except InputError as error:
+        yield "", str(error).removeprefix(f"{path}: "), None
