@@ -241,7 +241,7 @@ def _read_table(source: Path, images: _Images, folds: Sequence[str]) -> Iterator
 
 
 def _read_cells(path: Path, images: _Images) -> pd.DataFrame:
-    """The cells of a .csv or .txt file as text. Its first row is a header, unless it has a number or what may be an image,
+    """The cells of a .csv or .txt file as text. Its first row is a header, unless it has a number or may name an image,
     or is that of a .txt file of one column."""
     with parsing(path):
         first = first_row(path)

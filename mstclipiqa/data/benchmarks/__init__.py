@@ -1,4 +1,4 @@
-"""The five benchmarks. A module of this package that defines BENCHMARK registers itself by being there."""
+"""The benchmarks: the paper's five and others. A module here that defines BENCHMARK registers itself by being there."""
 
 import importlib
 import pkgutil
