@@ -78,15 +78,12 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
     return repeated[~conflicting].reset_index(drop=True)
 
 
-def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
-    """Find images wherever they lie under `root`: by base name, or by a name with the folders that it lies in, as
-    `DALLE_3/00001.jpeg` where several images have one base name.
+def locate_images(root: Path, names: Iterable[str]) -> tuple[dict[str, list[Path]], list[str]]:
+    """The image files under `root` of each wanted name, where there are any, and the names of those nobody asked for.
 
-    Returns the path of each wanted name, and the names of image files nobody asked for. Raises InputError
-    where a name is missing, or stands for two files with different bytes, and for a wanted image in a folder whose
-    name `base.text` does not take.
+    A name is a base name; or one with the folders that it lies in, as `DALLE_3/00001.jpeg`, where several images have
+    one base name.
     """
-    names = list(names)
     by_base: dict[str, list[str]] = defaultdict(list)
     for name in names:
         by_base[PurePosixPath(name).name].append(name)
@@ -100,6 +97,18 @@ def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list
                 found[name].append(path)
             if not wanted:
                 others.add(place if path.name in by_base else path.name)
+    return dict(found), sorted(others)
+
+
+def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
+    """Find images wherever they lie under `root`, as `locate_images` does.
+
+    Returns the path of each wanted name, and the names of image files nobody asked for. Raises InputError
+    where a name is missing, or stands for two files with different bytes, and for a wanted image in a folder whose
+    name `base.text` does not take.
+    """
+    names = list(names)
+    found, others = locate_images(root, names)
     missing = [name for name in names if name not in found]
     if missing:
         raise InputError(
@@ -114,7 +123,7 @@ def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list
             raise InputError(f"{root}: different images share the name {name} ({listed}); keep one")
         paths[name] = candidates[0]
         check_place(root, candidates[0])
-    return paths, sorted(others)
+    return paths, others
 
 
 def check_place(root: Path, path: Path) -> None:

@@ -97,11 +97,16 @@ def stream(
     if number > shards:
         raise InputError(f"--shard: there is no {number} of {shards}; give a number from 1 to {shards} first")
     sources = find_sources(paths)
-    settings = {"sources": [str(path) for path in paths], "part_size": part_size}
-    for folder, decides in work.folders.items():
-        _check_settings(folder, settings | decides)
+    common = {"sources": [str(path) for path in paths], "part_size": part_size}
+    settings = {
+        folder: json.loads(json.dumps(common | own)) for folder, own in work.folders.items()
+    }  # as they are read
+    for folder in settings:
+        _check_settings(folder, settings[folder])
     say(f"{description}: counting the records")
     planned = _plan(sources, part_size)
+    for folder in settings:
+        write_json(folder / SETTINGS, settings[folder])
     counts, todo = Counts(), set()
     for part in [part for parts in planned for part in parts][number - 1 :: shards]:
         failed = _failures_of(work, part)
@@ -122,13 +127,12 @@ def stream(
 
 
 def _check_settings(folder: Path, settings: dict) -> None:
-    """Raise InputError where the folder's parts are of other settings; say these where it has none yet."""
-    path, settings = folder / SETTINGS, json.loads(json.dumps(settings))  # as they are read
-    if not path.exists():
+    """Raise InputError where the folder's parts are of other settings, or it holds something else."""
+    if not (folder / SETTINGS).exists():
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"{folder}: is not empty and holds no {SETTINGS}; write to a folder of its own")
-        write_json(path, settings)
-    known = read_yaml(path)
+        return
+    known = read_yaml(folder / SETTINGS)
     if changed := sorted(key for key in known.keys() | settings if known.get(key) != settings.get(key)):
         raise InputError(f"{folder}: holds parts of other {', '.join(changed)}; write to another folder")
 
