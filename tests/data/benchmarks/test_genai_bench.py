@@ -6,6 +6,7 @@ import pytest
 from layouts import write_image
 
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.data.acquisition import inspect_folder
 from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.data.benchmarks.genai_bench import read
 from mstclipiqa.data.samples import collect_samples
@@ -35,6 +36,8 @@ def test_images_of_one_name_are_told_by_their_folders(tmp_path):
     for shade, model in enumerate([*MODELS, "Other"]):
         for number in ("00001", "00002"):
             write_image(tmp_path / "unpacked" / model / f"{number}.jpeg", shade)
+    state = inspect_folder(BENCHMARKS["genai-bench"], tmp_path, {"files": []})
+    assert (state.labelled, state.images, state.complete) == (12, 12, True)
     samples, card = collect_samples(BENCHMARKS["genai-bench"], tmp_path)
     assert list(samples["path"]) == [f"unpacked/{model}/{n}.jpeg" for n in ("00001", "00002") for model in MODELS]
     (defect,) = [defect for defect in card["defects"] if defect["what"] == "images without a label row"]
