@@ -36,6 +36,8 @@ class Layout:
     named: bool = True
     #: Whether one kind of label file may come in several files.
     several: bool = False
+    #: Whether label rows carry prompts; without them, images stand for theirs.
+    prompted: bool = True
     #: A benchmark of the tests alone.
     own: Benchmark | None = None
 
@@ -44,9 +46,13 @@ class Layout:
         """The benchmark, of which no number of images is known: eight rows are not the published labels."""
         return self.own or replace(BENCHMARKS[self.benchmark_name], images=None)
 
+    @property
+    def prompts(self) -> list[str]:
+        return PROMPTS if self.prompted else list(self.names)
+
     def rows(self) -> pd.DataFrame:
         """Valid rows: MOS spread over the scale, different in every row and target."""
-        frame = pd.DataFrame({"image": self.names, "prompt": PROMPTS, "generator": self.generators})
+        frame = pd.DataFrame({"image": self.names, "prompt": self.prompts, "generator": self.generators})
         for shift, (target, (low, high)) in enumerate(self.benchmark.ranges.items()):
             share = (np.arange(len(frame)) * 3 % 8 + 0.1 + shift / 7) / 9
             frame[target] = low + (high - low) * share
@@ -164,6 +170,26 @@ def _pku_sheet(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def tifa160(root: Path, rows: pd.DataFrame) -> None:
+    """Keyed by image; of the two raters' scores the mean is read."""
+    records = {}
+    for row in rows.to_dict("records"):
+        name, mos = row["image"].removesuffix(".jpg"), row["correspondence"]
+        records[name] = {"text_id": name.removesuffix(f"_{row['generator']}"), "image_path": row["image"]}
+        records[name] |= {"text": row["prompt"], "human_scores": [mos, mos], "human_avg": mos}
+    (root / "human_annotations.json").write_text(json.dumps(records, indent=4), encoding="utf-8")
+
+
+def genai_bench(root: Path, rows: pd.DataFrame) -> None:
+    """Keyed by prompt, with the raters' scores for each generator."""
+    records: dict[str, dict] = {}
+    for row in rows.to_dict("records"):
+        number = Path(row["image"]).stem
+        record = records.setdefault(number, {"id": number, "prompt": row["prompt"], "models": {}})
+        record["models"][row["generator"]] = [row["correspondence"]] * 2
+    (root / "genai_image.json").write_text(json.dumps(records, indent=4), encoding="utf-8")
+
+
 SIX = ("Controlnet", "DALLE", "Glide", "Lafite", "stable-diffusion", "Unidiffuser", "Unidiffuser", "Glide")
 NUMBERED = tuple(f"{i}.png" for i in range(8))
 ONE_K = (*(f"deepai_0_0_{i}_0.jpg" for i in range(4)), *(f"dreamStudio_8_9_{i}_1.jpg" for i in range(4)))
@@ -198,6 +224,17 @@ PKU = {
     "DALLE_1199_11.jpg": "DALLE",
 }
 
+TIFA = {
+    f"{text}_{generator}.jpg": generator
+    for text in ("coco_301091", "drawbench_8")
+    for generator in ("mini_dalle", "stable_diffusion_v1_1", "stable_diffusion_v2_1", "vq_diffusion")
+}
+#: One base name in two folders.
+GENAI = {
+    **{f"DALLE_3/{number:05d}.jpeg": "DALLE_3" for number in range(4)},
+    **{f"SDXL_Base/{number:05d}.jpeg": "SDXL_Base" for number in (4, 5, 6, 7)},
+}
+
 LAYOUTS = {
     f"{layout.benchmark_name} {layout.kind}".strip(): layout
     for layout in (
@@ -210,6 +247,8 @@ LAYOUTS = {
         Layout("aigiqa-20k", "headerless", aigiqa_20k(False), tuple(TWENTY_K), tuple(TWENTY_K.values())),
         Layout("pku-aigiqa-4k", "official", pku_official, tuple(PKU), tuple(PKU.values())),
         Layout("pku-aigiqa-4k", "parts", pku_parts, tuple(PKU), tuple(PKU.values()), several=True),
+        Layout("tifa160", "", tifa160, tuple(TIFA), tuple(TIFA.values()), named=False),
+        Layout("genai-bench", "", genai_bench, tuple(GENAI), tuple(GENAI.values()), named=False),
     )
 }
 
@@ -227,6 +266,23 @@ def _write_aligned(root: Path, rows: pd.DataFrame) -> None:
     (root / "aligned.json").write_text(json.dumps(records.to_dict("index")), encoding="utf-8")
 
 
-#: A benchmark of another shape than the paper's: correspondence alone, 1 to 5, in a JSON file keyed by image.
+def _read_plain(root: Path) -> Labels:
+    path = require_label_file(root, "plain.csv")
+    sheet = read_sheet(path, ["filename", "score"])
+    frame = pd.DataFrame({"image": sheet["filename"], "prompt": sheet["filename"], "generator": "GAN"})
+    frame["authenticity"] = to_numbers(path, "score", sheet["score"])
+    return Labels(frame, [path], {"authenticity": f"score of {path.name}, -1 to 1"})
+
+
+def _write_plain(root: Path, rows: pd.DataFrame) -> None:
+    rows[["image", "authenticity"]].set_axis(["filename", "score"], axis=1).to_csv(root / "plain.csv", index=False)
+
+
+#: Benchmarks of other shapes than the paper's: correspondence alone, 1 to 5, in a JSON file keyed by image; and one
+#: without prompts, on a scale from -1.
 ALIGNED = Benchmark("aligned", "Aligned", "arXiv:0000.00000", "CC0", {"correspondence": (1, 5)}, _read_aligned)
-STRANGE = {"aligned": Layout("aligned", "", _write_aligned, NUMBERED, ("DALLE",) * 8, named=False, own=ALIGNED)}
+PLAIN = Benchmark("plain", "Plain", "arXiv:0000.00000", "CC0", {"authenticity": (-1, 1)}, _read_plain)
+STRANGE = {
+    "aligned": Layout("aligned", "", _write_aligned, NUMBERED, ("DALLE",) * 8, named=False, own=ALIGNED),
+    "plain": Layout("plain", "", _write_plain, NUMBERED, ("GAN",) * 8, prompted=False, own=PLAIN),
+}

@@ -8,7 +8,7 @@ import yaml
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.files import write_json
-from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.data.benchmarks import BENCHMARKS, OF_PAPER
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.model.variants import get_variant
@@ -33,6 +33,7 @@ def manifest(recipes: Path) -> dict:
         "benchmarks": {
             name: {"title": benchmark.title, "status": "absent", "reason": "not selected in this configuration"}
             for name, benchmark in BENCHMARKS.items()
+            if name in OF_PAPER
         },
         "encoders": {
             role: {"name": role, **encoder, "precision": "float32", "label": encoder["model"], "dim": 4}

@@ -381,6 +381,19 @@ def split_file(rows: str, header: str = "benchmark,image,split,role\n") -> Make:
     return make
 
 
+def importing(lists: dict[str, str]) -> Make:
+    """Lists of one entry each, to be imported."""
+
+    def make(here: Place) -> Words:
+        here.study()
+        Path("theirs").mkdir()
+        for name, entry in lists.items():
+            Path("theirs", f"{name}.txt").write_text(f"{entry}\n")
+        return ["import-split", "theirs", "--samples", f"{RESULTS}/agiqa-3k/samples.parquet", "--name", "mine"]
+
+    return make
+
+
 def judging(here: Place) -> Words:
     here.study()
     common = ["--claims", "config/claims.yaml", "--paper-tables", "config/paper_tables.csv"]
@@ -406,6 +419,10 @@ def planning(here: Place) -> Words:
 
 def recipe(old: str, new: str) -> Make:
     return after(Place.study, replaced("study/config/recipes/slow.yaml", old, new, Place.training))
+
+
+def sharing(here: Place) -> Words:
+    return ["score", "data", "--head", here.head(), "--parts", "out/a", "--shard", 3, 2]
 
 
 def splitting(here: Place) -> Words:
@@ -707,6 +724,11 @@ BAD: list[Bad] = [
     Bad(SPLITS, "no image to train on", split_file("agiqa-3k,AttnGAN_normal_000.jpg,0,test\n")),
     Bad(SPLITS, "numbered from 1", split_file("agiqa-3k,AttnGAN_normal_000.jpg,1,test\n")),
     Bad(SPLITS, "number a word", split_file("agiqa-3k,AttnGAN_normal_000.jpg,one,test\n")),
+    Bad(SPLITS, "lists to import with an unknown image", importing({"train": NAMES[0], "test": f"{NAMES[1]}\na.jpg"})),
+    Bad(SPLITS, "lists to import without test images", importing({"train": NAMES[0]})),
+    Bad(SPLITS, "lists to import without a role", importing({"fold1": NAMES[0]})),
+    Bad(SPLITS, "rows to import from 0 or from 1", importing({"train": "1", "test": "2"})),
+    Bad(SPLITS, "folder to import without lists", importing({})),
     Bad(SPLITS, "a row too long", split_file("agiqa-3k,AttnGAN_normal_000.jpg,0,test,more\n")),
     Bad(CLAIMS, "claims.yaml misspelt", replaced("config/claims.yaml", "like_for_like:", "like_to_like:", judging)),
     Bad(
@@ -780,6 +802,22 @@ BAD: list[Bad] = [
     Bad(SCORING, "an image twice in the prompts", written("prompts.csv", "image,prompt\na,b\na,c\n", prompting)),
     Bad(SCORING, "prompts of no bytes", written("prompts.csv", "", prompting)),
     Bad(SCORING, "weights without a model", lambda here: here.scoring("data", "--weights", "a.pt")),
+    Bad(
+        SCORING,
+        "any number of images, none there",
+        lambda here: ["score", "config", "--head", here.head(), "--parts", "out/a"],
+    ),
+    Bad(
+        SCORING,
+        "parts into a folder of other files",
+        lambda here: ["score", "data", "--head", here.head(), "--parts", "config"],
+    ),
+    Bad(
+        SCORING,
+        "a list without a column",
+        written("a.csv", "path\na.png\n", lambda here: ["score", "a.csv", "--head", here.head(), "--parts", "out/a"]),
+    ),
+    Bad(SCORING, "a share beyond the last", sharing),
     Bad(SCORING, "scores of another format", lambda here: ["score", "data", "--out", "out/scores.xlsx"]),
     Bad(LINE, "unknown verb", lambda here: ["trian"], code=2),
     Bad(LINE, "option missing", lambda here: ["samples", "agiqa-3k", "--root", "data"], code=2),

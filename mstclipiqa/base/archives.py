@@ -259,6 +259,28 @@ def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[_Member]:
             yield _Member(info.name, info.size, None, functools.partial(_content, opened, info))
 
 
+def tar_files(archive: Path) -> Iterator[tuple[str, int, int | None]]:
+    """The name, place and size of each file in a tar that is not compressed, however many they are: none is kept. A
+    link or device has no size.
+
+    Raises InputError where it is no such tar, and, after the files before, where it is cut or damaged.
+    """
+    if kind(archive) != "tar":
+        raise InputError(f"{archive}: is no tar, or a compressed one; unpack it")
+    with (
+        _reading(archive),
+        archive.open("rb") as stream,
+        tarfile.open(fileobj=_Bounded(stream, 4 * CHUNK), mode="r:") as opened,
+    ):
+        while info := opened.next():
+            vars(opened)["members"].clear()  # tarfile keeps them all
+            if not info.isdir():
+                yield info.name, info.offset_data, info.size if info.isreg() and info.sparse is None else None
+        stream.seek(opened.offset)  # tarfile stops at a damaged header as it does at the end, which is a block of zeros
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise EOFError("cut short, or a damaged header")
+
+
 def _content(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     content = opened.extractfile(info)
     assert content is not None, "a regular file has content"

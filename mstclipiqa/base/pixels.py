@@ -1,6 +1,7 @@
 """The one rule for pixels: which image files are opened, and which refused. All that reads images opens them here."""
 
 import contextlib
+import io
 import threading
 import warnings
 from collections.abc import Iterator
@@ -24,19 +25,20 @@ _FILTERS = threading.Lock()
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """An image file, open and not yet decoded: `image.convert("RGB")` decodes it whole. The first frame, not turned.
+    Where its `content` is given, as of a file in an archive, `path` only names it.
 
     Raises InputError, here and for what the block meets in the image, where the file may not be read; is no image of
     FORMATS; has more pixels than Pillow's MAX_IMAGE_PIXELS, or a ratio beyond MOST_RATIO; has more than 8 bits of grey,
     which Pillow would cut off at 255; and where it does not decode. FileNotFoundError is left to the caller.
     """
     try:
-        image = _open(path)
+        image = _open(path if content is None else io.BytesIO(content))
     except FileNotFoundError:
         raise
     except Exception as error:
-        size = path.stat().st_size
+        size = path.stat().st_size if content is None else len(content)
         what = f"not a readable image of {size} bytes" if size else "the file is empty"
         raise _refusal(path, f"{what} ({type(error).__name__})", error) from None
     with image:
@@ -49,11 +51,11 @@ def opened(path: Path) -> Iterator[Image.Image]:
             raise _refusal(path, f"does not decode ({' '.join(str(error).split())})", error) from None
 
 
-def _open(path: Path) -> Image.Image:
+def _open(file: Path | io.BytesIO) -> Image.Image:
     """The image, of which the header is read."""
     with _FILTERS, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(path, formats=FORMATS)
+        return Image.open(file, formats=FORMATS)
 
 
 def _check(path: Path, image: Image.Image) -> None:

@@ -59,6 +59,25 @@ def extract(
     )  # fmt: skip
 
 
+@click.command("encode-images")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--encoder", "encoders", type=(str, str, WRITE), multiple=True, required=True, metavar="MODEL WEIGHTS FOLDER",
+    help=f"An open_clip model, its weights ({WEIGHTS}) and the folder of its stores. Repeatable: images are decoded "
+    "once for all.",
+)  # fmt: skip
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of the encoders.")
+@options.parts
+def encode_images(
+    images: tuple[Path, ...], encoders: tuple[tuple[str, str, Path], ...], precision: str, part_size: int,
+    batch_size: int, shard: tuple[int, int],
+) -> None:  # fmt: skip
+    """Encode any number of IMAGES: folders, lists (.txt, .csv), tar shards. Resumes where it was killed."""
+    from mstclipiqa.encoders.many import extract_many
+
+    options.say_counts(extract_many(encoders, images, part_size, batch_size, shard, precision), "encoded")
+
+
 @click.command("encode-texts")
 @click.option("--model", required=True, help="open_clip model, e.g. ViT-B-32-quickgelu.")
 @click.option("--weights", required=True, help=f"{WEIGHTS[0].upper()}{WEIGHTS[1:]}.")

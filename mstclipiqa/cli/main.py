@@ -22,8 +22,8 @@ SENTENCE = 500
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Check": (checks.doctor, checks.verify, checks.check, checks.bless),
     "Run": (running.plan, running.acquire, packs.pack, running.bundle),
-    "Score": (scores.score, scores.train_head),
-    "Extend": (extending.draw, extending.pretrain),
+    "Score": (scores.score, scores.train_head, encoding.encode_images),
+    "Extend": (reading.import_split, extending.draw, extending.pretrain),
     "Steps of the workflow": (
         *(reading.samples, reading.split, packs.unpack),
         *(encoding.extract, encoding.encode_texts, encoding.measure),

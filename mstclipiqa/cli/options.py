@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.base.names import AUTO, DEVICES
+from mstclipiqa.cli.terminal import echo
 
 if TYPE_CHECKING:
+    from mstclipiqa.encoders.streaming import Counts
     from mstclipiqa.model.recipes import Recipe
     from mstclipiqa.study.study import Study
 
@@ -74,6 +76,16 @@ stores = together(
     click.option("--prompts", type=READ, required=True, help="Text store of the prompts."),
 )
 
+#: How any number of images are worked on, part by part.
+parts = together(
+    click.option("--part-size", type=COUNT, default=5000, help="Images of a part: what a kill costs at most."),
+    click.option("--batch-size", type=COUNT, default=32, help="Images per forward pass."),
+    click.option(
+        "--shard", type=(COUNT, COUNT), default=(1, 1), metavar="K N",
+        help="Do the K-th of N shares of the parts, as one of N machines.",
+    ),
+)  # fmt: skip
+
 #: A configuration file, as a person gives it.
 configuration = together(
     click.option("--config", type=READ, default="config/config.yaml", help="Configuration file."),
@@ -101,6 +113,14 @@ downloads = together(
 acquisition = together(
     click.option("--sources", type=READ, default="config/sources.yaml", help="Where the files come from."), downloads
 )
+
+
+def say_counts(counts: "Counts", done: str) -> None:
+    """Say what was done of any number of images. Raises MstclipiqaError where some could not be."""
+    before = f", {counts.before:,} of them before" if counts.before else ""
+    echo(f"{counts.records - counts.failed:,} of {counts.records:,} images {done} in {counts.parts:,} parts{before}")
+    if counts.failed:
+        raise MstclipiqaError(f"{counts.failed:,} images could not be {done}; their rows in the parts say why")
 
 
 def read_configuration(config: Path, data_root: Path | None) -> dict:

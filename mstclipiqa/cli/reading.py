@@ -32,3 +32,20 @@ def split(samples: Path, protocols: tuple[str, ...], out: Path) -> None:
 
     for line in splits_from_samples(out, samples, protocols):
         echo(line)
+
+
+@click.command("import-split")
+@click.argument("source", type=click.Path(path_type=Path))
+@options.samples
+@click.option("--name", required=True, help="Of the protocol, file-NAME: config/splits/NAME.csv is written.")
+@click.option("--fold", "folds", multiple=True, help="Column of folds or roles in a table. Repeatable.")
+@click.option("--first", type=click.IntRange(0, 1), help="The number of the first label row, where SOURCE has numbers.")
+@click.option("--without-excluded", is_flag=True, help="Leave out images that the reader excluded.")
+def import_split(
+    source: Path, samples: Path, name: str, folds: tuple[str, ...], first: int | None, without_excluded: bool
+) -> None:
+    """Take over published splits: a folder of train and test lists, a table with folds, or a MATLAB file of indices."""
+    from mstclipiqa.data import split_import
+
+    for line in split_import.import_split(source, samples, name, folds, first, without_excluded):
+        echo(line)

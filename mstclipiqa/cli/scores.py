@@ -46,13 +46,20 @@ def train_head(
 @click.option("--prompt", help="What all images were generated from, for heads that read it.")
 @click.option("--prompts", type=READ, help="The same by image: a CSV file with the columns image and prompt.")
 @click.option("--weights", multiple=True, metavar="MODEL=PLACE", help="Where an encoder's weights are. Repeatable.")
-@click.option("--batch-size", type=options.COUNT, default=32, help="Images per forward pass.")
+@click.option("--parts", type=WRITE, help="Score any number of images, part by part, into tables in this folder.")
+@options.parts
 @click.option("--out", type=WRITE, help="Scores to write, .csv or .json; CSV on the standard output without it.")
 def score(
     images: tuple[Path, ...], heads: tuple[Path, ...], released: Path | None, prompt: str | None, prompts: Path | None,
-    weights: tuple[str, ...], batch_size: int, out: Path | None,
+    weights: tuple[str, ...], parts: Path | None, part_size: int, batch_size: int, shard: tuple[int, int],
+    out: Path | None,
 ) -> None:  # fmt: skip
-    """Score IMAGES, files or folders, with trained heads. Exit status 1 where an image could not be scored."""
+    """Score IMAGES, files or folders, with trained heads; with --parts, lists and tar shards too. Exit status 1 where
+    an image could not be scored."""
+    if parts and (prompts or out):
+        raise click.UsageError("--parts takes neither --prompts nor --out: prompts stand in a list or in the shards")
+    if shard != (1, 1) and not parts:
+        raise click.UsageError("--shard needs --parts, the folder that the shares have in common")
     if prompt is not None and prompts is not None:
         raise click.UsageError("give one of --prompt and --prompts")
     if out and out.suffix not in (".csv", ".json"):
@@ -67,6 +74,10 @@ def score(
     scorer = Scorer(*given, weights=dict(place.split("=", 1) for place in weights))
     for head in scorer.heads.values():
         echo(str(head), err=True)
+    if parts:
+        from mstclipiqa.scoring.many import score_many
+
+        return options.say_counts(score_many(scorer, images, parts, prompt, part_size, batch_size, shard), "scored")
     table = scorer.score(images, read_prompts(prompts) if prompts else prompt, batch_size)
     if out:
         write_scores(out, scorer, table)

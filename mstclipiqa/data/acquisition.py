@@ -16,7 +16,7 @@ from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK, Benchmark, is_synthetic
 from mstclipiqa.data.downloads import Patience, Source, fetch_all, forget
 from mstclipiqa.data.label_files import MOST_BYTES
-from mstclipiqa.data.samples import check_labels
+from mstclipiqa.data.samples import check_labels, locate_images
 
 #: Bytes that an archive of unknown size may have for each image: ten times what the benchmarks' images have.
 MOST_PER_IMAGE = 2**22
@@ -81,17 +81,17 @@ def _address(source: Mapping) -> str:
 def inspect_folder(benchmark: Benchmark, folder: Path, facts: Mapping) -> State:
     """What a benchmark's folder has, by the benchmark's own reader of labels; images are counted, not opened."""
     published = published_hashes(facts)
-    found = {path.name for path in list_files(folder) if path.suffix.lower() in IMAGE_FORMATS}
     synthetic = is_synthetic(folder)
     try:
         labels = benchmark.read(folder)
         names = set(check_labels(benchmark, labels)["image"])
     except InputError as error:
-        return State(str(error), benchmark.images or 0, len(found), {}, synthetic, benchmark.images)
+        any_images = locate_images(folder, ())[1]
+        return State(str(error), benchmark.images or 0, len(any_images), {}, synthetic, benchmark.images)
     files = {
         path.name: sha256(path) in published[path.name] if path.name in published else None for path in labels.files
     }
-    return State(None, len(names), len(found & names), files, synthetic, benchmark.images)
+    return State(None, len(names), len(locate_images(folder, names)[0]), files, synthetic, benchmark.images)
 
 
 def published_hashes(facts: Mapping) -> dict[str, set[str]]:

@@ -92,13 +92,22 @@ def read_sheet(path: Path, columns: Sequence[str], header: bool = True) -> pd.Da
             frame = _read_records(path, columns)
         else:
             frame = read_delimited(path, **options)
-    if len(frame) > MOST_ROWS:
-        raise InputError(f"{path}: more than {MOST_ROWS:,} rows; no benchmark has so many, replace it from the source")
     if not header:
         if frame.shape[1] != len(columns):
             raise InputError(f"{path}: {frame.shape[1]} columns; expected {len(columns)}: {', '.join(columns)}")
         frame.columns = columns
+    return as_sheet(path, frame, columns)
+
+
+def as_sheet(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The named columns of a table that was read from `path`, as `read_sheet` gives them. Raises InputError as it
+    does."""
+    if len(frame) > MOST_ROWS:
+        raise InputError(f"{path}: more than {MOST_ROWS:,} rows; no benchmark has so many, replace it from the source")
     require_columns(path, frame, columns)
+    for column in columns:
+        if nested := [row for row, cell in enumerate(frame[column], start=1) if isinstance(cell, list | dict)]:
+            raise InputError(f"{path}: {column} of record {nested[0]} is a list or an object; give text or a number")
     return pd.DataFrame({column: _texts(path, column, frame[column]) for column in columns}).astype(str)
 
 
@@ -124,19 +133,23 @@ def _texts(path: Path, column: str, cells: pd.Series) -> list[str]:
 def _read_records(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """The named columns of JSON records, as far as any record has them. Other columns are not looked at: of records
     that share none, a table of all would have a column for each."""
-    document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_record)
+    document = read_json(path)
     keyed = isinstance(document, dict)
     records = list(document.values()) if keyed else document
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise InputError(f'{path}: is no list of records; give it as [{{"{columns[0]}": ...}}, ...]')
     if keyed:
         records = [{"key": key, **record} for key, record in document.items()]
-    for number, record in enumerate(records, start=1):
-        if nested := [column for column in columns if isinstance(record.get(column), list | dict)]:
-            raise InputError(f"{path}: {nested[0]} of record {number} is a list or an object; give text or a number")
     found = list(dict.fromkeys(key for record in records for key in record))
     shown = dict.fromkeys([*found[:12], *(column for column in columns if column in set(found))])
     return pd.DataFrame({column: [record.get(column) for record in records] for column in shown}, dtype=object)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises InputError where it cannot be parsed, is too large, or has a key twice."""
+    check_size(path)
+    with parsing(path):
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_record)
 
 
 def _record(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -251,17 +264,29 @@ def require_columns(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> 
 
 
 def to_numbers(path: Path, column: str, values: pd.Series) -> pd.Series:
-    """MOS as floats, from numbers or text. Raises InputError naming the first that is no finite number."""
+    """MOS as floats, from numbers or text. Raises InputError naming the first that is no finite number, by its row: the
+    index of `values`, from 0."""
     texts = values.astype(str).fillna("")
     numbers = pd.to_numeric(texts, errors="coerce").astype(float)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
         shown = repr(texts.iloc[bad[0]][:200]) if texts.iloc[bad[0]] else "empty"
         raise InputError(
-            f"{path}: {column} is {shown} in data row {bad[0] + 1} ({len(bad)} such rows); "
+            f"{path}: {column} is {shown} in data row {values.index[bad[0]] + 1} ({len(bad)} such rows); "
             "give every row a number or remove the row"
         )
     return numbers
+
+
+def to_means(path: Path, column: str, ratings: Sequence[object]) -> pd.Series:
+    """The mean of each row's ratings, from lists of numbers or text. Raises InputError for a row that has none, and as
+    `to_numbers` does."""
+    lists = [row if isinstance(row, list) else [] for row in ratings]
+    if empty := [number for number, row in enumerate(lists, start=1) if not row]:
+        raise InputError(f"{path}: {column} is no list of ratings in data row {empty[0]} ({len(empty)} such rows)")
+    rows = [row for row, values in enumerate(lists) for _ in values]
+    flat = pd.Series([value for values in lists for value in values], index=rows, dtype=object)
+    return to_numbers(path, column, flat).groupby(level=0).mean()
 
 
 def base_names(paths: pd.Series) -> pd.Series:

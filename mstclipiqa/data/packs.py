@@ -192,8 +192,9 @@ def _read_samples(path: Path, content: bytes, card: dict) -> pd.DataFrame:
     except (UnicodeDecodeError, csv.Error, ValueError, IndexError, OverflowError) as error:
         raise InputError(f"{place} cannot be read ({' '.join(str(error).split())[:100]}); {AGAIN}") from None
     for name in frame["image"]:
-        if find_fault(name, one_line=True) or {"/", "\\", ":"} & set(name) or name.startswith("."):
-            raise InputError(f"{place}: {name[:60]!r} is no name of an image, which has no folder; {AGAIN}")
+        hidden = any(not part or part.startswith(".") for part in name.split("/"))  # or `..`, or from the root
+        if find_fault(name, one_line=True) or {"\\", ":"} & set(name) or hidden:
+            raise InputError(f"{place}: {name[:60]!r} is no name of an image; {AGAIN}")
         if Path(name).suffix.lower() not in IMAGE_FORMATS:
             raise InputError(f"{place}: {name[:60]!r} is no name of an image; {AGAIN}")
     for column in ("image", "row"):

@@ -200,8 +200,15 @@ def published_splits(samples: pd.DataFrame, name: str, card: Mapping[str, Any]) 
     Raises InputError for a file that is missing or not of the format; a benchmark, role or image that is unknown; an
     image that is not used, or stands twice in one split; and splits that are not numbered from 0, one after another.
     """
-    path, table, excluded = SPLIT_FILES / f"{name}.csv", _read_published(name), card.get("excluded") or {}
-    table = table[table["benchmark"] == samples["benchmark"].iloc[0]]
+    path = SPLIT_FILES / f"{name}.csv"
+    table = read_published(path)
+    yield from check_published(path, table[table["benchmark"] == samples["benchmark"].iloc[0]], samples, card)
+
+
+def check_published(path: Path, table: pd.DataFrame, samples: pd.DataFrame, card: Mapping[str, Any]) -> Iterator[Roles]:
+    """The splits of a table of SPLIT_COLUMNS, as text, whose rows are all of the samples' benchmark. Raises InputError
+    as `published_splits` does."""
+    excluded, known = card.get("excluded") or {}, set(samples["image"])
     unused = table[table["image"].isin(excluded)]
     if len(unused):
         image, split = unused.iloc[0][["image", "split"]]
@@ -209,8 +216,11 @@ def published_splits(samples: pd.DataFrame, name: str, card: Mapping[str, Any]) 
             f"{path}: image {image!r} of split {split} is excluded by the reader ({len(unused)} such rows), because of "
             f"{excluded[image]}; take it out"
         )
-    for column, known in (("image", set(samples["image"])), ("role", [TRAIN, VAL, TEST])):
-        _refuse_unknown(path, table, column, known)
+    strange = table[~table["image"].isin(known)]
+    if len(strange):
+        image, split = strange.iloc[0][["image", "split"]]
+        raise InputError(f"{path}: image {image!r} of split {split} is unknown ({len(strange)} such rows); mend it")
+    _refuse_unknown(path, table, "role", [TRAIN, VAL, TEST])
     strange = table.loc[~table["split"].str.fullmatch("0|[1-9][0-9]{0,5}"), "split"]
     numbers = sorted(set(table["split"]), key=lambda number: (len(number), number))
     if len(strange) or numbers != [str(number) for number in range(len(numbers))]:
@@ -225,9 +235,8 @@ def published_splits(samples: pd.DataFrame, name: str, card: Mapping[str, Any]) 
         yield roles.reindex(samples["image"]).fillna(UNUSED).to_numpy(dtype=object)
 
 
-def _read_published(name: str) -> pd.DataFrame:
-    """The rows of config/splits/<name>.csv as text. Raises InputError where it is missing or not of the format."""
-    path = SPLIT_FILES / f"{name}.csv"
+def read_published(path: Path) -> pd.DataFrame:
+    """The rows of a published split as text. Raises InputError where it is missing or not of the format."""
     try:
         header = first_row(path)
         if header != SPLIT_COLUMNS:
@@ -238,7 +247,7 @@ def _read_published(name: str) -> pd.DataFrame:
         raise no_rights(path) from None
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read ({reason}); protocol file-{name} is this file") from None
+        raise InputError(f"{path}: cannot be read ({reason}); protocol file-{path.stem} is this file") from None
     _refuse_unknown(path, table, "benchmark", sorted(BENCHMARKS))
     return table.fillna("")
 
@@ -372,12 +381,8 @@ def split_samples(
         protocol, argument = get_protocol(name)
         splits = list(protocol.splits(clustered, argument, card or {}))
         counted = count_once(splits)
+        check_roles(name, splits)
         for split, roles in enumerate(splits):
-            for role in (TRAIN, TEST):
-                if not (roles == role).any():
-                    raise InputError(
-                        f"{name}: split {split} has no {role} images; every split needs {TRAIN} and {TEST}"
-                    )
             table = pd.DataFrame({"protocol": name, "split": split, "image": samples["image"], "role": roles})
             if counted[split] == split:
                 tables.append(table[table["role"] != UNUSED])
@@ -390,12 +395,18 @@ def split_samples(
     return pd.concat(tables, ignore_index=True), counts
 
 
+def check_roles(name: object, splits: Sequence[Roles]) -> None:
+    """Raise InputError for a split without training images or without test images."""
+    for split, roles in enumerate(splits):
+        for role in (TRAIN, TEST):
+            if not (roles == role).any():
+                raise InputError(f"{name}: split {split} has no {role} images; every split needs {TRAIN} and {TEST}")
+
+
 def _list_published(names: Sequence[str]) -> list[str]:
     """Which benchmarks the files of the named protocols have, for those that are files."""
-    files = [name.removeprefix("file-") for name in names if name.startswith("file-")]
-    return [
-        f"{SPLIT_FILES / file}.csv has {', '.join(sorted(set(_read_published(file)['benchmark'])))}" for file in files
-    ]
+    files = [SPLIT_FILES / f"{name.removeprefix('file-')}.csv" for name in names if name.startswith("file-")]
+    return [f"{file} has {', '.join(sorted(set(read_published(file)['benchmark'])))}" for file in files]
 
 
 def splits_from_samples(output: Path, samples: Path, names: Sequence[str]) -> list[str]:

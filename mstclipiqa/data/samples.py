@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,8 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
     """Apply the rules every benchmark shares; return the usable rows and record what was excluded.
 
     * An empty image name, prompt or generator, or one that `base.text` does not take; MOS outside the nominal range; a
-      negative SD; a target none of whose MOS is above a fifth of the range (labels circulate divided by 5, 20 and 100):
-      InputError.
+      negative SD; a target none of whose MOS is above a fifth of the range, or further from 0 where the range has 0
+      inside (labels circulate divided by 5, 20 and 100): InputError.
     * White space at the edges of names and prompts is stripped.
     * A name that stands twice with the same values is kept once; with different values both rows are
       excluded, since nothing in the files says which is right.
@@ -55,9 +55,10 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
                 f"{source}: {target} MOS {bad[target]:g} of {bad['image']} is outside {low:g}..{high:g} "
                 f"({int(outside.sum())} such rows); the scale of {benchmark.title} is {low:g} to {high:g}"
             )
-        if frame[target].max() <= low + (high - low) / 5:
+        largest = frame[target].abs().max() if low < 0 else frame[target].max()
+        if largest <= (max(-low, high) / 5 if low < 0 else low + (high - low) / 5):
             raise InputError(
-                f"{source}: no {target} MOS is above {frame[target].max():g}; the scale of {benchmark.title} "
+                f"{source}: no {target} MOS is above {largest:g}; the scale of {benchmark.title} "
                 f"is {low:g} to {high:g}, give the labels on that scale"
             )
         sd = frame.get(f"{target}_sd")
@@ -77,18 +78,37 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
     return repeated[~conflicting].reset_index(drop=True)
 
 
+def locate_images(root: Path, names: Iterable[str]) -> tuple[dict[str, list[Path]], list[str]]:
+    """The image files under `root` of each wanted name, where there are any, and the names of those nobody asked for.
+
+    A name is a base name; or one with the folders that it lies in, as `DALLE_3/00001.jpeg`, where several images have
+    one base name.
+    """
+    by_base: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        by_base[PurePosixPath(name).name].append(name)
+    found: dict[str, list[Path]] = defaultdict(list)
+    others = set()
+    for path in list_files(root):
+        if path.suffix.lower() in IMAGE_FORMATS:
+            place = path.relative_to(root).as_posix()
+            wanted = [name for name in by_base.get(path.name, ()) if f"/{place}".endswith(f"/{name}")]
+            for name in wanted:
+                found[name].append(path)
+            if not wanted:
+                others.add(place if path.name in by_base else path.name)
+    return dict(found), sorted(others)
+
+
 def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
-    """Find images by base name wherever they lie under `root`.
+    """Find images wherever they lie under `root`, as `locate_images` does.
 
     Returns the path of each wanted name, and the names of image files nobody asked for. Raises InputError
     where a name is missing, or stands for two files with different bytes, and for a wanted image in a folder whose
     name `base.text` does not take.
     """
-    found: dict[str, list[Path]] = defaultdict(list)
-    for path in list_files(root):
-        if path.suffix.lower() in IMAGE_FORMATS:
-            found[path.name].append(path)
     names = list(names)
+    found, others = locate_images(root, names)
     missing = [name for name in names if name not in found]
     if missing:
         raise InputError(
@@ -103,7 +123,7 @@ def find_images(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list
             raise InputError(f"{root}: different images share the name {name} ({listed}); keep one")
         paths[name] = candidates[0]
         check_place(root, candidates[0])
-    return paths, sorted(set(found) - set(names))
+    return paths, others
 
 
 def check_place(root: Path, path: Path) -> None:

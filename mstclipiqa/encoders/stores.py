@@ -67,12 +67,13 @@ def write_store(path: Path, tensors: dict[str, np.ndarray], metadata: dict) -> N
         save_file(tensors, temporary, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 
-def read_store(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """The tensors and metadata of a store. Raises InputError where the file is none."""
+def read_store(path: Path, tensors: bool = True) -> tuple[dict[str, np.ndarray], dict]:
+    """The tensors (none where they are not asked for) and metadata of a store. Raises InputError where the file is
+    none."""
     try:
         open(path, "rb").close()  # safetensors says of a file without rights that there is none
         with safe_open(path, framework="numpy") as store:
-            tensors = {name: store.get_tensor(name) for name in store.keys()}  # noqa: SIM118
+            found = {name: store.get_tensor(name) for name in store.keys() if tensors}  # noqa: SIM118
             metadata = json.loads((store.metadata() or {}).get(METADATA_KEY, "{}"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the step that writes it") from None
@@ -83,4 +84,4 @@ def read_store(path: Path) -> tuple[dict[str, np.ndarray], dict]:
         raise InputError(f"{path}: not a feature store ({error}); delete it and run again") from None
     if not isinstance(metadata, dict):
         raise InputError(f"{path}: not a feature store (its metadata are no mapping); delete it and run again")
-    return tensors, metadata
+    return found, metadata

@@ -15,7 +15,7 @@ from mstclipiqa.base.files import sha256, write_json
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import FEATURES, PROMPTS, SAMPLES
 from mstclipiqa.base.version import __version__
-from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
+from mstclipiqa.data.benchmarks import get_benchmark, told_of
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.encoders.stores import load_features, load_texts
 from mstclipiqa.model.variants import get_variant
@@ -50,7 +50,8 @@ def write_manifest(output: Path, study: Study, results: Path) -> None:
 
 def build_manifest(study: Study, results: Path) -> dict:
     """Describe the suite whose results lie under `results`; every hash is computed from the files now."""
-    benchmarks: dict[str, dict[str, Any]] = {name: {"title": get_benchmark(name).title} for name in BENCHMARKS}
+    names = told_of(study.config["benchmarks"])
+    benchmarks: dict[str, dict[str, Any]] = {name: {"title": get_benchmark(name).title} for name in names}
     for name, reason in study.absent.items():
         benchmarks[name] |= {"status": "absent", "reason": reason}
     inputs: dict[str, str] = {}

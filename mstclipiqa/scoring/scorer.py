@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -99,17 +100,23 @@ class Scorer:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             for batch in progress(batches, len(batches), "score", "batches"):
                 decoded = list(pool.map(self._decode, batch))
-                good = {n: pixels for n, pixels in enumerate(decoded) if not isinstance(pixels, InputError)}
-                scores = self._score_batch(list(good.values()), [texts[batch[n]] for n in good]) if good else {}
-                errors = {n: str(pixels) for n, pixels in enumerate(decoded) if isinstance(pixels, InputError)}
-                errors |= {list(good)[n]: f"{batch[list(good)[n]]}: {why}" for n, why in self._not_finite(scores)}
-                frame = pd.DataFrame({"image": pd.Series([str(path) for path in batch], dtype=object)})
-                for target in self.heads:
-                    found = pd.Series(scores.get(target, []), index=list(good), dtype=float)
-                    frame[target] = found.where(np.isfinite(found))
-                frame["error"] = pd.Series(errors, dtype=object)
-                rows.append(frame)
-        return pd.concat(rows, ignore_index=True).round(DECIMALS)
+                rows.append(self.tabulate([str(path) for path in batch], decoded, [texts[path] for path in batch]))
+        return pd.concat(rows, ignore_index=True)
+
+    def tabulate(
+        self, names: Sequence[str], decoded: Sequence[dict[str, Tensor] | InputError], texts: Sequence[str]
+    ) -> pd.DataFrame:
+        """The rows of one batch: of each image its name; its pixels (`prepare`), or why there are none; its prompt."""
+        good = {n: pixels for n, pixels in enumerate(decoded) if not isinstance(pixels, InputError)}
+        scores = self._score_batch(list(good.values()), [texts[n] for n in good]) if good else {}
+        errors = {n: str(pixels) for n, pixels in enumerate(decoded) if isinstance(pixels, InputError)}
+        errors |= {list(good)[n]: f"{names[list(good)[n]]}: {why}" for n, why in self._not_finite(scores)}
+        frame = pd.DataFrame({"image": pd.Series(list(names), dtype=object)})
+        for target in self.heads:
+            found = pd.Series(scores.get(target, []), index=list(good), dtype=float)
+            frame[target] = found.where(np.isfinite(found))
+        frame["error"] = pd.Series(errors, dtype=object)
+        return frame.round(DECIMALS)
 
     def _not_finite(self, scores: Mapping[str, list[float]]) -> Iterator[tuple[int, str]]:
         """Of a batch, the number of each image that a head gives no finite score, and why it has none."""
@@ -136,10 +143,11 @@ class Scorer:
                 raise InputError(f"{path}: its prompt {fault}; give the text it was generated from")
         if unused := set(named) - set(map(str, found)) - set(found.values()):
             LOGGER.warning("%d prompts are of no image to score, e.g. %s", len(unused), printable(min(unused)))
-        self._count_truncated(set(texts.values()))
+        self.count_truncated(set(texts.values()))
         return texts
 
-    def _count_truncated(self, texts: set[str]) -> None:
+    def count_truncated(self, texts: set[str]) -> None:
+        """Say how many of the prompts are longer than a text encoder's context."""
         for identity in {_key(self.heads[target].card["text_encoder"]) for target in self.reads_prompt}:
             encoder = self.encoders[identity]
             limit = encoder.identity["context_length"]
@@ -147,13 +155,16 @@ class Scorer:
                 LOGGER.warning("%d prompts are longer than %d tokens and were cut, as in training", count, limit)
 
     def _decode(self, path: Path) -> dict[str, Tensor] | InputError:
-        """The pixels (3, H, W) for each preprocessing that an encoder wants, of one decoding."""
-        preprocesses = {_preprocessing(encoder.identity): encoder.preprocess for encoder in self.encoders.values()}
+        """The pixels (H, W, 3), uint8, for each preprocessing that an encoder wants, of one decoding."""
         try:
-            image = read_image(path)
-            return {key: preprocess(image) for key, preprocess in preprocesses.items()}
+            return self.prepare(read_image(path))
         except InputError as error:
             return error
+
+    def prepare(self, image: Image.Image) -> dict[str, Tensor]:
+        """The pixels (H, W, 3), uint8, for each preprocessing that an encoder wants, of an RGB image."""
+        preprocesses = {_preprocessing(encoder.identity): encoder.preprocess for encoder in self.encoders.values()}
+        return {key: preprocess(image) for key, preprocess in preprocesses.items()}
 
     @torch.inference_mode()
     def _score_batch(self, pixels: list[dict[str, Tensor]], texts: list[str]) -> dict[str, list[float]]:

@@ -28,7 +28,7 @@ from mstclipiqa.base.layout import (
     training_files,
 )
 from mstclipiqa.base.names import MODELS, QUALITY, TARGETS
-from mstclipiqa.data.benchmarks import BENCHMARKS, get_benchmark
+from mstclipiqa.data.benchmarks import get_benchmark, told_of
 from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
@@ -325,7 +325,7 @@ class Study:
         selected = self.config["benchmarks"]
         for name in (*selected, *self.packs):
             get_benchmark(name)
-        absent = {name: "not selected in this configuration" for name in BENCHMARKS if name not in selected}
+        absent = {name: "not selected in this configuration" for name in told_of(selected) if name not in selected}
         for name in (name for name in selected if name in self.packs):
             if is_missing(name, self.packs[name]):
                 if self.config["when_missing"] == "stop":
@@ -350,7 +350,7 @@ class Study:
                         "(`mstclipiqa doctor` says how to get it), or set when_missing: skip"
                     )
                 absent[name] = f"no folder {self.data_root / name}"
-        if len(absent) == len(BENCHMARKS):
+        if absent.keys() >= set(selected):
             raise InputError(
                 f"data_root: {self.data_root} holds none of {', '.join(selected)}, and there is no pack; see "
                 "`mstclipiqa doctor`"

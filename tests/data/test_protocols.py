@@ -311,7 +311,7 @@ def test_a_published_split_of_other_benchmarks_adds_none(published):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("agiqa-3k,nowhere.png,0,train", "image 'nowhere.png' is unknown"),
+        ("agiqa-3k,nowhere.png,0,train", "image 'nowhere.png' of split 0 is unknown"),
         ("agiqa-3k,00001.png,0,training", "role 'training' is unknown"),
         ("agiqa-3k,00001.png,1,train", "numbered from 0"),
         ("agiqa-3k,00001.png,0,train\nagiqa-3k,00001.png,0,test", "stands twice"),

@@ -146,7 +146,7 @@ def test_an_sd_below_zero_is_refused(tmp_path):
 # Item 3: the published number of images
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", ["agiqa-1k", "agiqa-3k", "aigciqa2023", "aigiqa-20k", "pku-aigiqa-4k"])
 def test_every_benchmark_says_how_many_images_its_labels_name(name, shared_data):
     benchmark = BENCHMARKS[name]
     assert benchmark.images == len(check_labels(benchmark, benchmark.read(shared_data / name)))

@@ -86,7 +86,7 @@ def test_an_image_that_stands_twice_is_named_with_its_split(published):
 
 def test_an_image_that_the_reader_excluded_is_not_called_unknown(published):
     published(WHOLE.format(0) + "agiqa-3k,x.png,0,train\n")
-    assert refusal() == "config/splits/mine.csv: image 'x.png' is unknown (1 such rows); mend it"
+    assert refusal() == "config/splits/mine.csv: image 'x.png' of split 0 is unknown (1 such rows); mend it"
     assert refusal(card={"excluded": {"x.png": "rows that differ"}}) == (
         "config/splits/mine.csv: image 'x.png' of split 0 is excluded by the reader (1 such rows), because of rows "
         "that differ; take it out"
@@ -141,12 +141,12 @@ def test_a_drawn_split_without_training_images_is_refused(name):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("agiqa-3k,\x1b[31m.png,0,train\n", r"image '\x1b[31m.png' is unknown"),
+        ("agiqa-3k,\x1b[31m.png,0,train\n", r"image '\x1b[31m.png' of split 0 is unknown"),
         ("agiqa-3k,a.png,0,tr\x07ain\n", r"role 'tr\x07ain' is unknown"),
         ("agiqa-3k,a.png,0\x1b,train\n", r"not '0\x1b'"),
         ("agiqa-3k,a.png,0\n", "role '' is unknown"),
         ("agiqa-3k,a.png,0,train,more\n", "cannot be read"),
-        ("agiqa-3k,NA,0,train\n", "image 'NA' is unknown"),
+        ("agiqa-3k,NA,0,train\n", "image 'NA' of split 0 is unknown"),
     ],
 )
 def test_strange_cells_are_shown_as_they_are(rows, said, published):

@@ -5,7 +5,6 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -18,11 +17,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.names import LEVELS
 from mstclipiqa.cli.main import main
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.stores import write_store
-from mstclipiqa.model.build import build_model
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.scoring import scorer
 from mstclipiqa.scoring.scorer import Scorer, as_csv
@@ -51,23 +48,6 @@ def no_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(scorer, "load_encoder", load)
-
-
-@pytest.fixture(scope="module")
-def parts() -> tuple[dict[str, np.ndarray], dict]:
-    """The tensors and the card of a head that reads the prompt."""
-    pair = {
-        role: load(model, "embedded").identity for role, model in (("coarse", "mst-small-32"), ("fine", "mst-small-16"))
-    }
-    dim, width = pair["coarse"]["dim"], pair["coarse"]["text_width"]
-    model = build_model("mst-clipiqa-star", RECIPE, dim, width, torch.ones(len(LEVELS), dim), 0)
-    card = {
-        "benchmark": "agiqa-3k", "title": "AGIQA-3K", "target": "quality", "synthetic": True,
-        "variant": "mst-clipiqa-star", "recipe": asdict(RECIPE), "encoders": pair, "text_encoder": pair["coarse"],
-        "protocol": "grouped1", "split": 0, "seed": 0, "selection": "last", "epoch": 3, "train_images": 40,
-        "test": {"n": 10, "srcc": 0.5, "krcc": 0.4}, "low": 0.0, "high": 5.0,
-    }  # fmt: skip
-    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}, card
 
 
 @pytest.fixture

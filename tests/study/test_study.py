@@ -11,7 +11,7 @@ from layouts import ALIGNED
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files
-from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.data.benchmarks import BENCHMARKS, OF_PAPER
 from mstclipiqa.study.study import Job, Study, describe_folder
 
 REPOSITORY = Path(__file__).parents[2]
@@ -123,7 +123,7 @@ def test_job_path_is_the_one_of_the_workflow():
 
 def test_what_is_not_selected_is_absent_with_that_reason():
     absent = study(benchmarks=["agiqa-1k"]).absent
-    assert set(absent) == set(BENCHMARKS) - {"agiqa-1k"}
+    assert set(absent) == set(OF_PAPER) - {"agiqa-1k"}
     assert set(absent.values()) == {"not selected in this configuration"}
 
 

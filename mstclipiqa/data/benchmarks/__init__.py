@@ -1,7 +1,8 @@
-"""The five benchmarks. A module of this package that defines BENCHMARK registers itself by being there."""
+"""The benchmarks: the paper's five and others. A module here that defines BENCHMARK registers itself by being there."""
 
 import importlib
 import pkgutil
+from collections.abc import Collection
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.names import TARGETS
@@ -14,7 +15,15 @@ BENCHMARKS: dict[str, Benchmark] = {
     module.BENCHMARK.name: module.BENCHMARK for module in _modules if hasattr(module, "BENCHMARK")
 }
 
-__all__ = ["BENCHMARKS", "TARGETS", "Benchmark", "get_benchmark"]
+#: The paper's five.
+OF_PAPER = ("agiqa-1k", "agiqa-3k", "aigciqa2023", "aigiqa-20k", "pku-aigiqa-4k")
+
+__all__ = ["BENCHMARKS", "OF_PAPER", "TARGETS", "Benchmark", "get_benchmark", "told_of"]
+
+
+def told_of(selected: Collection[str]) -> list[str]:
+    """The benchmarks that the results of a suite tell of, present or absent: the paper's, and those selected."""
+    return [name for name in BENCHMARKS if name in OF_PAPER or name in selected]
 
 
 def get_benchmark(name: str) -> Benchmark:

@@ -41,12 +41,12 @@ class Defect:
 class Labels:
     """A benchmark's label files, read but not yet checked.
 
-    `frame` has one row per label row, in file order: image (base name), prompt, generator, one column of
-    MOS per target on the official scale, and `<target>_sd` where the SD over raters is published.
-    `columns` says for each target which file, column and scale was read. `withheld` names images that the
-    benchmark lists without MOS, so that their presence among the images is no surprise. `excluded` says of images that
-    have label rows why these are not used. `official_order` is false where the rows are those of copies that stand in
-    another order than the official file, which the laboratory's loader reads.
+    `frame` has one row per label row, in file order: image (base name; with the folders that it lies in, where several
+    have one base name), prompt, generator, one column of MOS per target on the official scale, and `<target>_sd` where
+    the SD over raters is published. `columns` says for each target which file, column and scale was read. `withheld`
+    names images that the benchmark lists without MOS, so that their presence among the images is no surprise.
+    `excluded` says of images that have label rows why these are not used. `official_order` is false where the rows are
+    those of copies that stand in another order than the official file, which the laboratory's loader reads.
     """
 
     frame: pd.DataFrame
