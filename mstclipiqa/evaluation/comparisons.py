@@ -4,6 +4,7 @@ An interval holds the noise of whatever varied (evaluation/noise): the test imag
 varies, which the splits show, or the seeds. The SD over splits and the SD over seeds stand beside it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -41,21 +42,36 @@ def compare_runs(
     They are those of TABLES. Raises InputError where the predictions, samples or splits are not
     those that the metrics were computed from.
     """
-    kinds = read_yaml(KINDS)
-    intervals, comparisons, generators = [], [], []
+    found = []
     for benchmark, runs in metrics.sort_values([*GROUP, "split", "seed"]).groupby("benchmark"):
         samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
         counts = SPLITS.read(SPLITS.at(results, benchmark=benchmark))[1]["protocols"]
-        runs, predictions = runs.reset_index(drop=True), _read_predictions(runs, samples, results)
-        with_averages, all_predictions = average_runs(runs, predictions)
-        resamples = resample(with_averages, all_predictions, samples, counts, replicates)
-        intervals += [interval_of(key, group, resamples) for key, group in runs.groupby(GROUP)]
-        comparisons += compare_variants(with_averages, resamples)
-        generators += score_by_generator(runs, predictions, samples, kinds.get(benchmark, {}))
+        runs = runs.reset_index(drop=True)
+        predictions = _read_predictions(runs, samples, results)
+        found.append(compare_predictions(runs, predictions, samples, counts, replicates))
+    intervals, comparisons, generators = (
+        pd.DataFrame([row for rows in tables for row in rows], columns=list(entry.columns))
+        for entry, tables in zip(TABLES, zip(*found, strict=True) if found else [()] * len(TABLES), strict=True)
+    )
+    return intervals, adjust_by_family(comparisons), generators
+
+
+def compare_predictions(
+    runs: pd.DataFrame,
+    predictions: list[pd.DataFrame],
+    samples: pd.DataFrame,
+    counts: Mapping[str, list[dict]],
+    replicates: int = REPLICATES,
+) -> tuple[list[dict], list[dict], list[dict]]:
+    """The rows of TABLES, before any adjustment, of the `runs` of one benchmark, numbered from 0, and the predictions
+    of each: row in `samples`, prediction, mos. `counts` is what the splits table's metadata say of its protocols."""
+    with_averages, all_predictions = average_runs(runs, predictions)
+    resamples = resample(with_averages, all_predictions, samples, counts, replicates)
+    kinds = read_yaml(KINDS).get(runs["benchmark"].iloc[0], {})
     return (
-        pd.DataFrame(intervals, columns=list(INTERVALS.columns)),
-        adjust_by_family(pd.DataFrame(comparisons, columns=list(COMPARISONS.columns))),
-        pd.DataFrame(generators, columns=list(GENERATORS.columns)),
+        [interval_of(key, group, resamples) for key, group in runs.groupby(GROUP)],
+        compare_variants(with_averages, resamples),
+        score_by_generator(runs, predictions, samples, kinds),
     )
 
 

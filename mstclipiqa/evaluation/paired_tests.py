@@ -1,11 +1,12 @@
 """Paired tests between variants on the same splits and seeds, adjusted by Holm within a family."""
 
+from collections.abc import Iterator
 from itertools import permutations
 
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.base.names import GROUP
+from mstclipiqa.base.names import ENTERED, GROUP, UNTRAINED
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.evaluation.noise import IMAGES, Replicates, noise_of_mean
 from mstclipiqa.evaluation.resamples import Resamples
@@ -21,17 +22,21 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
     """Every variant against every other, and against every average, by each metric, on the runs (split, seed) that both
     have.
 
-    `resamples` are of the rows of `runs`. A difference of too few runs to tell what training varies has no error,
-    interval or p.
+    Entered scores stand beside the variants of every recipe, whose name the row has, and among themselves once, under
+    their own. Scores that no training made are the same for every seed of the other variant, and so is the noise of
+    their difference complete without seeds of theirs. `resamples` are of the rows of `runs`. A difference of too few
+    runs to tell what training varies has no error, interval or p.
     """
     rows = []
     names = [name for name in GROUP if name != "variant"]
-    for key, group in runs.groupby(names):
+    for key, group in _beside_entered(runs, names):
         by_variant = dict(iter(group.reset_index(names="place").groupby("variant")))
+        among_entered = key[names.index("recipe")] == ENTERED
         for variant, against in permutations(by_variant, 2):
-            if variant in AVERAGES:
+            one, other = by_variant[variant], by_variant[against]
+            if variant in AVERAGES or (not among_entered and _is_entered(one) and _is_entered(other)):
                 continue
-            both = by_variant[variant].merge(by_variant[against], on=["split", "seed"], suffixes=("", "_against"))
+            both = _pair(one, other)
             if both.empty:
                 continue
             named = dict(zip(names, key, strict=True)) | {"variant": variant, "against": against}
@@ -40,14 +45,41 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
             for metric in resamples.drawn:
                 replicates = resamples.of(metric, both["place"], both["place_against"])
                 differences = (both[metric] - both[f"{metric}_against"]).round(12)  # equal runs differ by nothing
-                rows.append(named | {"metric": metric} | _test(differences, replicates))
+                trained = not (_is_untrained(one) and _is_untrained(other))
+                rows.append(named | {"metric": metric} | _test(differences, replicates, trained))
     return rows
 
 
-def _test(differences: pd.Series, replicates: Replicates) -> dict:
-    """What a row says of the mean of differences."""
+def _beside_entered(runs: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """The runs by `names`, and with those of a recipe the entered ones of the same benchmark, target, protocol and
+    selection."""
+    by_key = dict(iter(runs.groupby(names)))
+    for key, group in by_key.items():
+        own = dict(zip(names, key, strict=True))
+        entered = by_key.get(tuple(ENTERED if name == "recipe" else own[name] for name in names))
+        yield key, group if entered is None or own["recipe"] == ENTERED else pd.concat([group, entered])
+
+
+def _is_entered(runs: pd.DataFrame) -> bool:
+    return bool((runs["recipe"] == ENTERED).all())
+
+
+def _is_untrained(runs: pd.DataFrame) -> bool:
+    return _is_entered(runs) and bool((runs["epoch"] == UNTRAINED).all())
+
+
+def _pair(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The runs that both have: of the same split and seed, or of any seed where either was not trained."""
+    if _is_untrained(one) == _is_untrained(other):
+        return one.merge(other, on=["split", "seed"], suffixes=("", "_against"))
+    both = one.merge(other, on="split", suffixes=("", "_against"))
+    return both.assign(seed=both["seed_against"]) if _is_untrained(one) else both
+
+
+def _test(differences: pd.Series, replicates: Replicates, trained: bool) -> dict:
+    """What a row says of the mean of differences; `trained` is whether training made either side."""
     images, noise = replicates.noise, noise_of_mean(differences, replicates)
-    unknown = noise.names == (IMAGES,)  # what training varies is not known
+    unknown = trained and noise.names == (IMAGES,)  # what training varies is not known
     difference = float(differences.mean())
     low, high = (np.nan, np.nan) if unknown else noise.interval(difference)
     return {
