@@ -31,7 +31,7 @@ Scores: TypeAlias = "Path | str | pd.DataFrame | pd.Series"
 
 #: What `evaluate` and `compare` say of each protocol.
 EVALUATED = ["protocol", "runs", "splits", "n_test", "srcc", "srcc_low", "srcc_high", "plcc", "plcc_low", "plcc_high"]
-COMPARED = ["protocol", "method", "against", "runs", "difference", "low", "high", "p", "p_adjusted"]
+COMPARED = ["protocol", "method", "against", "runs", "noise", "difference", "low", "high", "p", "p_adjusted"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def compare(
 ) -> pd.DataFrame:
     """Each pair of methods, whose scores are given by name, on the same images: a row per protocol and pair with the
     mean difference of SRCC, its 95 % interval, the p of the paired test, and that adjusted by Holm over all pairs of
-    the protocol (columns COMPARED). No p where one split was trained from one seed. Raises InputError as `evaluate`."""
+    the protocol (columns COMPARED). `noise` is what the test allows for: that of the images alone where a method has
+    one run of one split. Raises InputError as `evaluate`."""
     if len(methods) < 2:
         raise InputError(f"compare: {len(methods)} method; give two or more, by name")
     contest = _contest(methods, benchmark, target, protocols)

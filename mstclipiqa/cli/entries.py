@@ -79,7 +79,10 @@ def admit(entry: Path, samples: Path, splits: Path, out: Path) -> None:
 @click.argument("entries", type=FOLDER, required=False)
 @click.option("--results", type=FOLDER, multiple=True, help="A results folder whose models are ranked too. Repeatable.")
 @click.option(
-    "--protocol", "protocols", multiple=True, help="Repeatable; else lab-seed1, grouped10 and unseen generators."
+    "--protocol",
+    "protocols",
+    multiple=True,
+    help="Repeatable; else lab-seed1, grouped10, unseen generators, and those of entries.",
 )
 @click.option("--check", is_flag=True, help="Only say what the entries are refused for.")
 @click.option("--out", type=WRITE, help="Folder for index.html, a page per board, and tables/.")
@@ -87,12 +90,12 @@ def board(
     entries: Path | None, results: tuple[Path, ...], protocols: tuple[str, ...], check: bool, out: Path | None
 ) -> None:
     """Rank the methods of the folder ENTRIES, and the models of results: a page per benchmark, target and protocol."""
-    from mstclipiqa.entries.board import PROTOCOLS, check_entries, write_board
+    from mstclipiqa.entries.board import check_entries, write_board
     from mstclipiqa.entries.entry import find_entries
 
     found = find_entries(entries) if entries else []
     if check:
-        refused, doubts = check_entries(found, lambda name: _load(name, results), protocols or PROTOCOLS)
+        refused, doubts = check_entries(found, lambda name: _load(name, results), protocols)
         for line in [*refused, *doubts]:
             echo(line)
         if refused:
@@ -101,7 +104,7 @@ def board(
         return
     if out is None or not (found or results):
         raise InputError("give --out, and a folder of entries or --results")
-    for line in write_board(out, found, results, lambda name: _load(name, results), protocols or PROTOCOLS):
+    for line in write_board(out, found, results, lambda name: _load(name, results), protocols):
         echo(line)
     echo(f"The board: {out / 'index.html'}")
 

@@ -18,17 +18,12 @@ from mstclipiqa.entries.admission import admit, find_doubts
 from mstclipiqa.entries.contest import Contest, hold_contest, pairs_of, rank
 from mstclipiqa.entries.entry import Entry, images_digest, labels_digest
 from mstclipiqa.evaluation.per_run import check_predictions
+from mstclipiqa.report.entered import CLAIMED
 from mstclipiqa.report.page import make_environment
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 #: The protocols of a board where none is named.
 PROTOCOLS = ("lab-seed1", "grouped10", "leave-generator-out")
-
-#: What a card claims, as a board calls it.
-CLAIMED = {
-    "paper": "Paper", "code": "Code", "licence": "Licence", "training_data": "Training data",
-    "saw_test_images": "Trained on test images?",
-}  # fmt: skip
 
 #: Of models that were trained here, what stands for a card.
 OURS = {"training_data": "the training images of each split", "saw_test_images": "no: trained here"}
@@ -91,10 +86,11 @@ def write_board(
     entries: Sequence[Entry],
     results: Sequence[Path],
     load: Callable[[str], tuple[pd.DataFrame, dict]],
-    protocols: Sequence[str] = PROTOCOLS,
+    protocols: Sequence[str] = (),
 ) -> list[str]:
     """Write the board into `out`, and say what is on it, a line a page: index.html, a page for each benchmark, target
     and protocol that any method was tried under, and their tables. Equal entries and results give equal bytes.
+    The protocols are PROTOCOLS, and those that entries name, where none is given.
 
     Methods are those of the entries and the models of the results folders. `load` gives a benchmark's samples and their
     card. A method whose labels or images are not those of the samples, or whose scores cannot be used, is not ranked,
@@ -104,7 +100,10 @@ def write_board(
     tables: dict[str, Table] = {}
     rows, said = [], []
     for field in _fields(entries, results, load, protocols):
-        contest = hold_contest(_complete_runs(field), field.samples, field.counts, field.target)
+        runs = _complete_runs(field)
+        if not runs:
+            continue
+        contest = hold_contest(runs, field.samples, field.counts, field.target)
         for protocol in field.counts:
             methods = field.complete(protocol)
             if not methods:
@@ -134,7 +133,7 @@ def write_board(
 
 
 def check_entries(
-    entries: Sequence[Entry], load: Callable[[str], tuple[pd.DataFrame, dict]], protocols: Sequence[str] = PROTOCOLS
+    entries: Sequence[Entry], load: Callable[[str], tuple[pd.DataFrame, dict]], protocols: Sequence[str] = ()
 ) -> tuple[list[str], list[str]]:
     """What entries are refused for, a line each, and what is doubtful of the others."""
     refused: list[str] = []
@@ -154,13 +153,13 @@ def _fields(
     load: Callable[[str], tuple[pd.DataFrame, dict]],
     protocols: Sequence[str],
 ) -> Iterator[Field]:
-    """The fields of all benchmarks and targets that any entry or result is of."""
-    models = [(folder, row) for folder in results for row in _files_of(folder)]
-    wanted = {(entry.benchmark, entry.target) for entry in entries} | {key[:2] for _, (*key, _) in models}
+    """The fields of all benchmarks and targets that any entry is of, or, without entries, any result."""
+    models = [(folder, *row) for folder in results for row in _files_of(folder)]
+    wanted = {(entry.benchmark, entry.target) for entry in entries} or {(row[1], row[2]) for row in models}
     for benchmark in sorted({benchmark for benchmark, _ in wanted}):
         samples, card = load(benchmark)
         named = [entry.scores["protocol"] for entry in entries if entry.benchmark == benchmark and _is_trained(entry)]
-        asked = list(dict.fromkeys([*protocols, *(name for column in named for name in column.unique())]))
+        asked = protocols or [*PROTOCOLS, *(name for column in named for name in column.unique())]
         splits, counts = split_samples(samples, asked, card)
         for target in sorted(target for of, target in wanted if of == benchmark):
             contestants: list[Contestant] = []
@@ -171,8 +170,8 @@ def _fields(
                     contestants.append(Contestant(entry.card["method"], entry.card, runs, said["doubts"]))
                 except InputError as error:
                     refused[entry.card["method"]] = str(error)
-            for folder, (*key, file) in models:
-                if tuple(key) == (benchmark, target):
+            for folder, of_benchmark, of_target, file in models:
+                if (of_benchmark, of_target) == (benchmark, target):
                     _add_model(folder, file, samples, splits, target, contestants, refused)
             yield Field(samples, card, target, splits, counts, _with_own_titles(contestants), refused)
 
@@ -240,7 +239,6 @@ def _complete_runs(field: Field) -> dict[str, pd.DataFrame]:
         method.title: method.runs[[method.title in whole[name] for name in method.runs["protocol"]]]
         for method in field.contestants
     }
-    # Of one variant name each, so that none is taken for another; all under one recipe.
     return {title: table for title, table in runs.items() if len(table)}
 
 
@@ -279,8 +277,9 @@ def _tables(name: str, field: Field, contest: Contest, protocol: str, methods: S
         stub=2,
         notes=[
             "A rank is one more than the number of methods with a greater SRCC by a paired test on the same images, p "
-            "below 0.05, adjusted by Holm over all pairs of this page. Methods that are not told apart are tied, and "
-            "so are those of which one run of one split says nothing on what training varies.",
+            "below 0.05, adjusted by Holm over all pairs of this page. Methods that are not told apart are tied.",
+            "Where a method has one run of one split, nothing shows what training varies, and the test is of these "
+            "predictions as they are, by the noise of the images alone. Other seeds and splits may rank otherwise.",
             "Whether a method was trained on test images is what its authors say. Nobody checked it.",
             *chosen,
         ],
@@ -313,17 +312,18 @@ def _pairs(name: str, contest: Contest, protocol: str) -> Table:
             "Difference of SRCC": Cell(f"{row['difference']:+.4f}", _limits(row)),
             "Adjusted p": f"{row['p_all']:.3g}" if pd.notna(row["p_all"]) else "no test",
             "Runs": str(row["runs"]),
+            "Noise of": row["noise"],
         }
         for row in pairs.to_dict("records")
     ]
-    columns = ["Method", "Against", "Difference of SRCC", "Adjusted p", "Runs"]
+    columns = ["Method", "Against", "Difference of SRCC", "Adjusted p", "Runs", "Noise of"]
     return Table(
         f"{name}-pairs",
         "Paired tests: the mean difference of SRCC on the same images, its 95 % interval, and p adjusted by Holm over "
         "all pairs.",
         pairs[["variant", "against", "runs", "noise", "difference", "low", "high", "p", "p_all"]],
         frame_of(shown, columns),
-        numeric=tuple(columns[2:]),
+        numeric=tuple(columns[2:5]),
         stub=2,
     )
 

@@ -9,6 +9,7 @@ import pandas as pd
 from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS, METRICS
 from mstclipiqa.base.names import ENTERED, GROUP, RUN
 from mstclipiqa.evaluation.comparisons import REPLICATES, compare_predictions
+from mstclipiqa.evaluation.noise import known_image_noise
 from mstclipiqa.evaluation.paired_tests import adjust_by_family, holm
 from mstclipiqa.evaluation.per_run import measure_runs
 
@@ -60,7 +61,7 @@ def rank(contest: Contest, protocol: str) -> pd.DataFrame:
     `tied`, the names of the methods that it is not told apart from.
 
     A method's rank is one more than the number of methods that are better by a paired test of SRCC, adjusted by Holm
-    over all pairs under this protocol. Pairs without a test are tied.
+    over all pairs under this protocol (`pairs_of`). Pairs without a test are tied.
     """
     keys = [name for name in GROUP if name != "variant"]
     table = contest.intervals[contest.intervals["protocol"] == protocol]
@@ -82,10 +83,18 @@ def rank(contest: Contest, protocol: str) -> pd.DataFrame:
 
 def pairs_of(contest: Contest, protocol: str) -> pd.DataFrame:
     """Each pair of methods under a protocol once: the row of the comparisons by SRCC, and `p_all`, its p adjusted by
-    Holm over all of them; NaN where there is no test."""
+    Holm over all of them.
+
+    Where too few runs tell what training varies, the test is of these predictions as they are: its noise is that of the
+    images alone, as the column `noise` says. NaN where too few prompts were tested for any.
+    """
     table = contest.comparisons
     table = table[(table["protocol"] == protocol) & (table["metric"] == "srcc") & (table["variant"] < table["against"])]
     table = table[table["against"].isin(set(contest.metrics["variant"]))].reset_index(drop=True)
+    for row in table[table["p"].isna()].itertuples():
+        noise = known_image_noise(row.images_error**2, row.prompts, of_difference=True)
+        low, high = noise.interval(row.difference)
+        table.loc[row.Index, ["low", "high", "p"]] = low, high, noise.differs(row.difference)
     tested = table["p"].notna().to_numpy()
     adjusted = np.full(len(table), np.nan)
     adjusted[tested] = holm(table["p"].to_numpy()[tested])

@@ -20,6 +20,7 @@ from mstclipiqa.report import (
     controls,
     data_tables,
     efficiency,
+    entered,
     figures,
     headline,
     mechanisms,
@@ -102,7 +103,7 @@ def make_tables(results: Results) -> dict[str, Table]:
     of_all = (
         *(data_tables.benchmarks, data_tables.mos_columns, data_tables.label_files, data_tables.defects),
         *(training_tables.encoders, training_tables.timings, training_tables.recipes, training_tables.parameters),
-        *(results_tables.all_metrics, data_tables.protocols, atlas.atlas, *packs.TABLES),
+        *(entered.entered_methods, results_tables.all_metrics, data_tables.protocols, atlas.atlas, *packs.TABLES),
     )
     of_real = (
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
