@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from mstclipiqa.base.version import __version__
 
 if TYPE_CHECKING:
-    from mstclipiqa.api import compare, evaluate, load_benchmark, splits
+    from mstclipiqa.api.notebook import compare, evaluate, load_benchmark, splits
     from mstclipiqa.scoring.scorer import Scorer
 
 __all__ = ["Scorer", "__version__", "compare", "evaluate", "load_benchmark", "splits"]
 
 #: Where the names come from. They are imported on demand, so that importing the package loads no torch.
-PLACES = dict.fromkeys(["compare", "evaluate", "load_benchmark", "splits"], "mstclipiqa.api") | {
+PLACES = dict.fromkeys(["compare", "evaluate", "load_benchmark", "splits"], "mstclipiqa.api.notebook") | {
     "Scorer": "mstclipiqa.scoring.scorer"
 }
 

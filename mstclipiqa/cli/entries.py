@@ -48,7 +48,7 @@ def enter(
     Scores that are the same in every split have these two columns. Those of a method that was trained on splits have
     protocol, split and perhaps seed too, or --protocol and --split name them.
     """
-    from mstclipiqa.api import load_benchmark
+    from mstclipiqa.api.notebook import load_benchmark
     from mstclipiqa.entries.admission import enter as enter_scores
     from mstclipiqa.entries.entry import make_card
 
@@ -111,7 +111,7 @@ def board(
 
 def _load(benchmark: str, results: tuple[Path, ...]) -> "tuple[pd.DataFrame, dict]":
     """A benchmark's samples and their card: of the first results folder that has it, or of the shipped pack."""
-    from mstclipiqa.api import load_benchmark
+    from mstclipiqa.api.notebook import load_benchmark
     from mstclipiqa.base.layout import SAMPLES
 
     source = next((folder for folder in results if SAMPLES.at(folder, benchmark=benchmark).is_file()), "shipped")

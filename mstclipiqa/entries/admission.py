@@ -13,10 +13,12 @@ from mstclipiqa.base.names import ENTERED, RUN, TEST, UNTRAINED
 from mstclipiqa.base.words import mean_and_sd
 from mstclipiqa.data.protocols import describe_protocol, split_samples
 from mstclipiqa.entries.entry import (
+    CARD,
     RUN_COLUMNS,
     SCORED,
     SCORES,
     Entry,
+    check_card,
     images_digest,
     labels_digest,
     read_entry,
@@ -238,6 +240,7 @@ def enter(
     `run` is the protocol and split that the method was trained on, where the file does not say it. Scores without one
     are tried under the protocols TRIED. Raises InputError as `read_scores` and `runs_of_scores` do.
     """
+    check_card(card, folder / CARD)
     scores = read_scores(file)
     if run and "protocol" in scores:
         raise InputError(f"{file}: names protocols itself; leave out --protocol and --split")

@@ -13,9 +13,10 @@ from mstclipiqa.base.documents import SCHEMAS, read_yaml, validate
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import digest, sha256, write_text
 from mstclipiqa.base.layout import RUNS
-from mstclipiqa.base.names import ENTERED, TARGETS
+from mstclipiqa.base.names import ENTERED
 from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.data.label_files import first_row, read_sheet, to_numbers
+from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.model.variants import VARIANTS
 
@@ -85,11 +86,17 @@ class Entry:
 
 
 def read_entry(folder: Path) -> Entry:
-    """The entry in a folder; its scores are read when they are asked for. Raises InputError for a card that is missing
-    or not of the schema, a method called as a variant of this project, and an unknown benchmark or target."""
-    path = folder / CARD
-    card = read_yaml(path)
-    validate(card, ENTRY_SCHEMA, path)
+    """The entry in a folder; its scores are read when they are asked for. Raises InputError for a card that is missing,
+    and as `check_card` does."""
+    card = read_yaml(folder / CARD)
+    check_card(card, folder / CARD)
+    return Entry(card, folder)
+
+
+def check_card(card: Mapping, path: Path) -> None:
+    """Raises InputError where a card, of the file `path`, is not of the schema, calls the method as a variant of this
+    project, or has an unknown benchmark or target."""
+    validate(dict(card), ENTRY_SCHEMA, path)
     if card["name"] in VARIANTS or card["name"] in AVERAGES:
         raise InputError(f"{path}: name: {card['name']!r} is a variant of this project; choose another name")
     if card["benchmark"] not in BENCHMARKS:
@@ -97,7 +104,6 @@ def read_entry(folder: Path) -> Entry:
     if card["target"] not in BENCHMARKS[card["benchmark"]].targets:
         rated = ", ".join(BENCHMARKS[card["benchmark"]].targets)
         raise InputError(f"{path}: target: {card['benchmark']} does not rate {card['target']}; it rates {rated}")
-    return Entry(card, folder)
 
 
 def find_entries(folder: Path) -> list[Entry]:
@@ -132,7 +138,8 @@ def check_names(entries: list[Entry]) -> None:
 def read_scores(path: Path) -> pd.DataFrame:
     """The scores of a CSV file: image, prediction and, of a method trained on splits, protocol, split and seed.
 
-    Raises InputError for other columns, empty cells, and predictions, splits or seeds that are no numbers.
+    Raises InputError for other columns, empty cells, unknown protocols, and predictions, splits or seeds that are no
+    numbers.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a CSV file with the columns {' and '.join(SCORED)}")
@@ -158,6 +165,11 @@ def read_scores(path: Path) -> pd.DataFrame:
                 f"{path}: {column} {wrong.iloc[0][:80]!r} in data row {wrong.index[0] + 1} is no number from 0"
             )
         frame[column] = numbers.astype("int64")
+    for protocol in frame["protocol"].unique() if given else ():
+        try:
+            get_protocol(protocol)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
     if frame.empty:
         raise InputError(f"{path}: no row; give a score for each image")
     return frame
@@ -165,7 +177,7 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 def write_entry(folder: Path, card: Mapping, scores: pd.DataFrame) -> Entry:
     """Write an entry, the card last. Equal scores in another order are equal bytes."""
-    validate(dict(card), ENTRY_SCHEMA, folder / CARD)
+    check_card(card, folder / CARD)
     ordered = scores.sort_values([column for column in (*RUN_COLUMNS, "image") if column in scores])
     write_text(folder / SCORES, ordered.to_csv(index=False, lineterminator="\n"))
     write_text(folder / CARD, yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=120))
@@ -196,8 +208,6 @@ def make_card(
     method: str, benchmark: str, target: str, samples: pd.DataFrame, name: str = "", **claims: object
 ) -> dict:
     """The card of scores that were checked against `samples`; `claims` are those of CLAIMS that the author makes."""
-    if target not in TARGETS:
-        raise InputError(f"target {target!r} is unknown; known: {', '.join(TARGETS)}")
     return {
         "name": name or name_of(method),
         "method": method,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mstclipiqa.api import Benchmark, load_benchmark
+from mstclipiqa.api.notebook import Benchmark, load_benchmark
 
 IMAGES = 240
 

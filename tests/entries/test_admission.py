@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mstclipiqa.api import splits
+from mstclipiqa.api.notebook import splits
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import RUNS
 from mstclipiqa.base.names import TEST, UNTRAINED

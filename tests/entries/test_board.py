@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mstclipiqa.api import splits
+from mstclipiqa.api.notebook import splits
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.entries.board import check_entries, write_board
 from mstclipiqa.entries.entry import find_entries, make_card, write_entry

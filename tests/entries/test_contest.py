@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mstclipiqa.api import splits
+from mstclipiqa.api.notebook import splits
 from mstclipiqa.base.names import TEST
 from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.entries.admission import runs_of_scores

@@ -21,6 +21,7 @@ from mstclipiqa.entries.entry import CARD, find_entries, labels_digest, make_car
             "image,prediction,protocol,split,seed\na.png,1,grouped3,0,-1\n",
             "seed '-1' in data row 1 is no number from 0",
         ),
+        ("image,prediction,protocol,split\na.png,1,mine,0\n", "unknown protocol 'mine'; known: "),
         ("image,prediction\n", "no row"),
     ],
 )
