@@ -25,6 +25,9 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 #: The protocols of a board where none is named.
 PROTOCOLS = ("lab-seed1", "grouped10", "leave-generator-out")
 
+#: So many methods are named in a cell.
+FEW = 3
+
 #: Of models that were trained here, what stands for a card.
 OURS = {"training_data": "the training images of each split", "saw_test_images": "no: trained here"}
 
@@ -113,7 +116,7 @@ def write_board(
             tables |= {table.name: table for table in own}
             pages[f"{name}.html"] = _page(f"{field.title}: {protocol}", own, field, protocol)
             order = rank(contest, protocol)
-            first = ", ".join(order.loc[order["rank"] == 1, "variant"])
+            first = _several(order.loc[order["rank"] == 1, "variant"].tolist())
             rows.append({"Board": Cell(f"{field.title}: {protocol}", files=(f"{name}.html",)),
                          "Methods": str(len(methods)), "Ranked first": first})  # fmt: skip
             said.append(f"{name}: {len(methods)} methods; ranked first: {first}")
@@ -254,7 +257,7 @@ def _tables(name: str, field: Field, contest: Contest, protocol: str, methods: S
             "Runs": str(row["runs"]),
             "Trained on": by_title[row["variant"]].training,
             CLAIMED["saw_test_images"]: by_title[row["variant"]].claims["saw_test_images"],
-            "Tied with": ", ".join(row["tied"]) or DASH,
+            "Tied with": _several(row["tied"]),
             "Doubts": "; ".join(by_title[row["variant"]].doubts) or DASH,
         }
         for row in order.to_dict("records")
@@ -295,6 +298,11 @@ def _tables(name: str, field: Field, contest: Contest, protocol: str, methods: S
         frame = frame_of(refused, ["Method", "Why"])
         tables.append(Table(f"{name}-not-ranked", "Methods that are not ranked here.", frame, frame))
     return [table for table in tables if len(table.shown)]
+
+
+def _several(titles: Sequence[str]) -> str:
+    """Titles in a cell: of more than FEW their number, as the CSV has all."""
+    return "; ".join(titles) if 0 < len(titles) <= FEW else f"{len(titles)} methods" if titles else DASH
 
 
 def _interval(row: Mapping, metric: str) -> str:
