@@ -1,6 +1,5 @@
 """The board: methods ranked on a benchmark and target under a protocol, a page each, from entries and results."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import pandas as pd
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table, write_text
-from mstclipiqa.base.layout import MANIFEST, METRICS, RUNS, SAMPLES
+from mstclipiqa.base.layout import METRICS, RUNS, SAMPLES
 from mstclipiqa.base.names import ENTERED, LAST, SELECTIONS, UNTRAINED
 from mstclipiqa.base.version import __version__
 from mstclipiqa.data.benchmarks import get_benchmark
@@ -18,6 +17,7 @@ from mstclipiqa.entries.admission import admit, find_doubts
 from mstclipiqa.entries.contest import Contest, hold_contest, pairs_of, rank
 from mstclipiqa.entries.entry import Entry, images_digest, labels_digest
 from mstclipiqa.evaluation.per_run import check_predictions
+from mstclipiqa.model.variants import VARIANTS
 from mstclipiqa.report.entered import CLAIMED
 from mstclipiqa.report.page import make_environment
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -203,7 +203,7 @@ def _add_model(
 ) -> None:
     """Add a model of a results folder to those that take part, or to those that do not."""
     runs, metadata = read_table(results / file, RUNS.columns)
-    title, claims = _described(results, metadata)
+    title, claims = _described(metadata)
     own, _ = SAMPLES.read(SAMPLES.at(results, benchmark=metadata["benchmark"]))
     for what, digest in (("labels", lambda table: labels_digest(table, target)), ("images", images_digest)):
         if digest(own) != digest(samples):
@@ -217,14 +217,12 @@ def _add_model(
         contestants.append(Contestant(title, claims, runs, find_doubts(runs, samples, target)))
 
 
-def _described(results: Path, metadata: Mapping) -> tuple[str, Mapping[str, str]]:
+def _described(metadata: Mapping) -> tuple[str, Mapping[str, str]]:
     """The title of a model of a results folder, and what is claimed of it."""
     if metadata["recipe"] == ENTERED:
         return metadata["entry"]["card"]["method"], metadata["entry"]["card"]
-    manifest = json.loads(MANIFEST.at(results).read_text(encoding="utf-8")) if MANIFEST.at(results).is_file() else {}
-    names = {kind: metadata[kind] for kind in ("variant", "recipe")}
-    titles = [manifest.get(f"{kind}s", {}).get(name, {}).get("title", name) for kind, name in names.items()]
-    return ", ".join(titles), OURS
+    name = metadata["variant"]
+    return f"{VARIANTS[name].title if name in VARIANTS else name} ({metadata['recipe']})", OURS
 
 
 def _with_own_titles(contestants: Sequence[Contestant]) -> list[Contestant]:
@@ -280,7 +278,8 @@ def _tables(name: str, field: Field, contest: Contest, protocol: str, methods: S
         stub=2,
         notes=[
             "A rank is one more than the number of methods with a greater SRCC by a paired test on the same images, p "
-            "below 0.05, adjusted by Holm over all pairs of this page. Methods that are not told apart are tied.",
+            "below 0.05, adjusted by Holm over all pairs of this page; no method ranks before one of greater SRCC. "
+            "Methods that are not told apart are tied.",
             "Where a method has one run of one split, nothing shows what training varies, and the test is of these "
             "predictions as they are, by the noise of the images alone. Other seeds and splits may rank otherwise.",
             "Whether a method was trained on test images is what its authors say. Nobody checked it.",

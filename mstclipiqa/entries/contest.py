@@ -61,7 +61,8 @@ def rank(contest: Contest, protocol: str) -> pd.DataFrame:
     `tied`, the names of the methods that it is not told apart from.
 
     A method's rank is one more than the number of methods that are better by a paired test of SRCC, adjusted by Holm
-    over all pairs under this protocol (`pairs_of`). Pairs without a test are tied.
+    over all pairs under this protocol (`pairs_of`), and never better than that of a method with a greater mean. Pairs
+    without a test are tied.
     """
     keys = [name for name in GROUP if name != "variant"]
     table = contest.intervals[contest.intervals["protocol"] == protocol]
@@ -72,13 +73,11 @@ def rank(contest: Contest, protocol: str) -> pd.DataFrame:
         (row.variant, row.against) if row.difference > 0 else (row.against, row.variant) for row in better.itertuples()
     }
     names = list(table["variant"])
-    table["rank"] = [1 + sum((other, name) in won for other in names) for name in names]
+    table["rank"] = np.maximum.accumulate([1 + sum((other, name) in won for other in names) for name in names])
     table["tied"] = [
         [other for other in names if other != name and not {(other, name), (name, other)} & won] for name in names
     ]
-    return table.drop(columns=keys).sort_values(
-        ["rank", "srcc", "variant"], ascending=[True, False, True], ignore_index=True
-    )
+    return table.drop(columns=keys)
 
 
 def pairs_of(contest: Contest, protocol: str) -> pd.DataFrame:
