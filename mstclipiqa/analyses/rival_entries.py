@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.analyses.baselines import BaselineFiles, Predictor, all_predictors, each_split
+from mstclipiqa.analyses.baselines import SOURCES, BaselineFiles, Predictor, all_predictors, each_split
 from mstclipiqa.analyses.ridge import find_groupings
 from mstclipiqa.analyses.zero_shot import zero_shot_scores
 from mstclipiqa.base.layout import SAMPLES, SPLITS
@@ -14,9 +14,6 @@ from mstclipiqa.entries.entry import make_card, write_entry
 
 #: What the cards of these rivals say.
 CARD = {"code": "mstclipiqa/analyses/baselines.py", "licence": "Apache-2.0", "saw_test_images": "says no"}
-#: Decimals of their scores: fewer bytes, and no rank that anybody would miss.
-DECIMALS = 5
-
 SPLIT_DATA, NO_DATA = "the training images of each split", "none of the benchmark"
 
 
@@ -40,10 +37,12 @@ def enter_rivals(out: Path, files: BaselineFiles) -> list[str]:
             if scores is None:
                 said.append(f"{source}, {target}: left out, the same for every test image of a split")
                 continue
-            data = NO_DATA if source in fixed else SPLIT_DATA
+            read = SOURCES.get(source, {"paired": ...})
+            encoders = " and ".join(stores[name].metadata["encoder"]["label"] for name in read)
+            data = f"{NO_DATA if source in fixed else SPLIT_DATA}; features of {encoders}"
             made = make_card(source, card["benchmark"], target, samples, training_data=data, **CARD)
             folder = out / card["benchmark"] / target / made["name"]
-            entry = write_entry(folder, made, scores.round({"prediction": DECIMALS}))
+            entry = write_entry(folder, made, scores)
             said.append(f"{entry.folder}: {source}, {target}")
     return said
 

@@ -221,8 +221,11 @@ def _described(metadata: Mapping) -> tuple[str, Mapping[str, str]]:
     """The title of a model of a results folder, and what is claimed of it."""
     if metadata["recipe"] == ENTERED:
         return metadata["entry"]["card"]["method"], metadata["entry"]["card"]
-    name = metadata["variant"]
-    return f"{VARIANTS[name].title if name in VARIANTS else name} ({metadata['recipe']})", OURS
+    name, labels = metadata["variant"], [encoder["label"] for encoder in metadata["encoders"].values()]
+    data = f"{OURS['training_data']}; features of {' and '.join(labels)}"
+    return f"{VARIANTS[name].title if name in VARIANTS else name} ({metadata['recipe']})", OURS | {
+        "training_data": data
+    }
 
 
 def _with_own_titles(contestants: Sequence[Contestant]) -> list[Contestant]:
@@ -317,20 +320,21 @@ def _pairs(name: str, contest: Contest, protocol: str) -> Table:
             "Method": row["variant"],
             "Against": row["against"],
             "Difference of SRCC": Cell(f"{row['difference']:+.4f}", _limits(row)),
+            "Shown from": f"{row['detectable']:.4f}" if pd.notna(row["detectable"]) else DASH,
             "Adjusted p": f"{row['p_all']:.3g}" if pd.notna(row["p_all"]) else "no test",
             "Runs": str(row["runs"]),
             "Noise of": row["noise"],
         }
         for row in pairs.to_dict("records")
     ]
-    columns = ["Method", "Against", "Difference of SRCC", "Adjusted p", "Runs", "Noise of"]
+    columns = ["Method", "Against", "Difference of SRCC", "Shown from", "Adjusted p", "Runs", "Noise of"]
     return Table(
         f"{name}-pairs",
-        "Paired tests: the mean difference of SRCC on the same images, its 95 % interval, and p adjusted by Holm over "
-        "all pairs.",
-        pairs[["variant", "against", "runs", "noise", "difference", "low", "high", "p", "p_all"]],
+        "Paired tests: the mean difference of SRCC on the same images, its 95 % interval, the smallest "
+        "difference that it would have shown in 80 % of cases, and p adjusted by Holm over all pairs.",
+        pairs[["variant", "against", "runs", "noise", "difference", "low", "high", "detectable", "p", "p_all"]],
         frame_of(shown, columns),
-        numeric=tuple(columns[2:5]),
+        numeric=tuple(columns[2:6]),
         stub=2,
     )
 

@@ -9,7 +9,7 @@ import pandas as pd
 from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS, METRICS
 from mstclipiqa.base.names import ENTERED, GROUP, RUN
 from mstclipiqa.evaluation.comparisons import REPLICATES, compare_predictions
-from mstclipiqa.evaluation.noise import known_image_noise
+from mstclipiqa.evaluation.noise import Noise, known_image_noise
 from mstclipiqa.evaluation.paired_tests import adjust_by_family, holm
 from mstclipiqa.evaluation.per_run import measure_runs
 
@@ -81,8 +81,8 @@ def rank(contest: Contest, protocol: str) -> pd.DataFrame:
 
 
 def pairs_of(contest: Contest, protocol: str) -> pd.DataFrame:
-    """Each pair of methods under a protocol once: the row of the comparisons by SRCC, and `p_all`, its p adjusted by
-    Holm over all of them.
+    """Each pair of methods under a protocol once: the row of the comparisons by SRCC; `p_all`, its p adjusted by
+    Holm over all of them; and `detectable`, the smallest difference that such an interval shows in 80 % of cases.
 
     Where too few runs tell what training varies, the test is of these predictions as they are: its noise is that of the
     images alone, as the column `noise` says. NaN where too few prompts were tested for any.
@@ -90,10 +90,11 @@ def pairs_of(contest: Contest, protocol: str) -> pd.DataFrame:
     table = contest.comparisons
     table = table[(table["protocol"] == protocol) & (table["metric"] == "srcc") & (table["variant"] < table["against"])]
     table = table[table["against"].isin(set(contest.metrics["variant"]))].reset_index(drop=True)
-    for row in table[table["p"].isna()].itertuples():
-        noise = known_image_noise(row.images_error**2, row.prompts, of_difference=True)
-        low, high = noise.interval(row.difference)
-        table.loc[row.Index, ["low", "high", "p"]] = low, high, noise.differs(row.difference)
+    for row in table.itertuples():
+        images = known_image_noise(row.images_error**2, row.prompts, of_difference=True)
+        noise = images if np.isnan(row.p) else Noise(((row.noise, row.standard_error**2, row.freedom),))
+        said = *noise.interval(row.difference), noise.differs(row.difference), noise.detectable
+        table.loc[row.Index, ["low", "high", "p", "detectable"]] = said
     tested = table["p"].notna().to_numpy()
     adjusted = np.full(len(table), np.nan)
     adjusted[tested] = holm(table["p"].to_numpy()[tested])
