@@ -41,6 +41,9 @@ ENCODER = ("--model", "mst-small-32", "--weights", "random:32")
 NAMES = [f"{generator}_normal_{i:03d}.jpg" for generator in ("AttnGAN", "DALLE2", "glide", "sd1.5") for i in (0, 1)]
 BAD_NAME = NAMES[5]
 
+#: An image of the small study.
+FIRST = "AttnGAN_normal_000.jpg"
+
 RESULTS = "study/results/small"
 
 Words = list[object]
@@ -141,6 +144,58 @@ class Place:
 
 
 Make = Callable[[Place], Words]
+
+
+ENTRIES = "Entries"
+
+
+def entering(change: Callable[[pd.DataFrame], pd.DataFrame], *words: object) -> Make:
+    """Scores of every image of the study, changed, and the command that enters them."""
+
+    def make(here: Place) -> Words:
+        change(scores_of(here)).to_csv("scores.csv", index=False)
+        where = () if "--from" in words else ("--from", RESULTS)
+        return [
+            "enter",
+            "scores.csv",
+            "--method",
+            "Mine",
+            "--benchmark",
+            "agiqa-3k",
+            *where,
+            *words,
+            "--out",
+            "out/mine",
+        ]
+
+    return make
+
+
+def scores_of(here: Place) -> pd.DataFrame:
+    samples, _ = read_table(here.study().results / "agiqa-3k" / "samples.parquet")
+    return pd.DataFrame({"image": samples["image"], "prediction": np.arange(len(samples)) % 7 / 4})
+
+
+def of_grouped(split: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """The scores of the test images of the first split by prompt, as of another."""
+
+    def change(scores: pd.DataFrame) -> pd.DataFrame:
+        splits, _ = read_table(Path(RESULTS) / "agiqa-3k" / "splits.parquet")
+        tested = splits[(splits["protocol"] == "grouped1") & (splits["role"] == "test")]
+        return scores[scores["image"].isin(tested["image"])].assign(protocol="grouped2", split=split)
+
+    return change
+
+
+def other_labels(here: Place) -> Words:
+    """An entry, and samples whose labels were edited since."""
+    assert invoke(*entering(lambda scores: scores)(here)).exit_code == 0
+    Path("out/mine").rename("mine")
+    path = Path(RESULTS) / "agiqa-3k" / "samples.parquet"
+    samples, card = read_table(path)
+    write_table(path, samples.assign(quality=samples["quality"] + 0.01), card)
+    splits = path.with_name("splits.parquet")
+    return ["admit", "mine", "--samples", path, "--splits", splits, "--out", "out/runs.parquet"]
 
 
 @dataclass(frozen=True)
@@ -844,6 +899,26 @@ BAD: list[Bad] = [
         "template without a place",
         lambda here: ["encode-texts", *ENCODER, "--template", "a photo", "--out", "out/a"],
     ),
+    Bad(ENTRIES, "image missing", entering(lambda scores: scores.iloc[1:])),
+    Bad(ENTRIES, "image twice", entering(lambda scores: pd.concat([scores, scores.iloc[:1]]))),
+    Bad(ENTRIES, "image unknown", entering(lambda scores: scores.replace({"image": {FIRST: "mine.png"}}))),
+    Bad(ENTRIES, "prediction nan", entering(lambda scores: scores.assign(prediction="nan"))),
+    Bad(ENTRIES, "prediction infinite", entering(lambda scores: scores.assign(prediction="inf"))),
+    Bad(ENTRIES, "predictions all equal", entering(lambda scores: scores.assign(prediction=0.5))),
+    Bad(ENTRIES, "column misspelt", entering(lambda scores: scores.rename(columns={"prediction": "score"}))),
+    Bad(ENTRIES, "protocol without a split", entering(lambda scores: scores.assign(protocol="grouped1"))),
+    Bad(ENTRIES, "protocol misspelt", entering(lambda scores: scores.assign(protocol="group1", split=0))),
+    Bad(ENTRIES, "split that is none", entering(of_grouped(split=4))),
+    Bad(ENTRIES, "test images of another split", entering(of_grouped(split=1))),
+    Bad(ENTRIES, "training images", entering(lambda scores: scores.assign(protocol="grouped2", split=0))),
+    Bad(ENTRIES, "test image missing", entering(lambda scores: of_grouped(split=0)(scores).iloc[1:])),
+    Bad(ENTRIES, "split without a protocol", entering(lambda scores: scores, "--split", 0)),
+    Bad(ENTRIES, "benchmark that is not at hand", entering(lambda scores: scores, "--from", "nowhere")),
+    Bad(ENTRIES, "target that is not rated", entering(lambda scores: scores, "--target", "authenticity")),
+    Bad(ENTRIES, "called as a variant", entering(lambda scores: scores, "--name", "mst-clipiqa")),
+    Bad(ENTRIES, "other labels", other_labels),
+    Bad(ENTRIES, "entry that is none", lambda here: ["board", "data", "--out", "out/board"]),
+    Bad(ENTRIES, "configured and none", config(entries=["nowhere"])),
 ]
 
 

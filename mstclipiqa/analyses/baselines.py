@@ -1,6 +1,6 @@
 """What the heads are held against: ridge on features, zero-shot scores, means over groups, and raters' noise."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.analyses.noise_ceiling import noise_ceilings
 from mstclipiqa.analyses.ridge import find_groupings, penalty_of_split, ridge
 from mstclipiqa.analyses.zero_shot import zero_shot_scores
 from mstclipiqa.base.errors import FailedRunError, InputError
@@ -19,6 +18,7 @@ from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.encoders.statistics import NAMES
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
 from mstclipiqa.evaluation.metrics import plcc, srcc
+from mstclipiqa.evaluation.noise_ceiling import noise_ceilings
 
 #: What ridge reads from: columns of the stores side by side.
 SOURCES: dict[str, dict[str, slice | list[int]]] = {
@@ -117,6 +117,13 @@ def all_predictors(
     }
 
 
+def each_split(samples: pd.DataFrame, splits: pd.DataFrame) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
+    """Every split: protocol, number, and the masks (N,) of its training and test images."""
+    for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True):
+        roles = group.set_index("image")["role"].reindex(samples["image"])
+        yield protocol, int(split), (roles == TRAIN).to_numpy(), (roles == TEST).to_numpy()
+
+
 def score_predictors(
     predictors: dict[str, Predictor], samples: pd.DataFrame, splits: pd.DataFrame, targets: list[str]
 ) -> tuple[pd.DataFrame, list[dict], list[dict]]:
@@ -131,23 +138,21 @@ def score_predictors(
     constant: dict[tuple[str, str, str], list[int]] = {}
     chosen: dict[tuple[str, str, str], dict[str, float]] = {}
     for source, predict in predictors.items():
-        for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True):
-            roles = group.set_index("image")["role"].reindex(samples["image"])
-            train, test = (roles == TRAIN).to_numpy(), (roles == TEST).to_numpy()
+        for protocol, split, train, test in each_split(samples, splits):
             for target in targets:
                 mos = samples[target].to_numpy(float)
                 predicted, penalty = predict(train, test, mos)
                 if penalty is not None:
                     chosen.setdefault((source, target, protocol), {})[str(split)] = penalty
                 if np.ptp(predicted) == 0:
-                    constant.setdefault((source, target, protocol), []).append(int(split))
+                    constant.setdefault((source, target, protocol), []).append(split)
                     continue
                 try:
                     scores = srcc(predicted, mos[test]), plcc(predicted, mos[test])
                 except FailedRunError as error:
                     place = f"{samples['benchmark'].iloc[0]} {target}, {protocol}, split {split}"
                     raise FailedRunError(f"{source} of {place}: {error}") from None
-                rows.append((source, target, protocol, int(split), int(test.sum()), *scores))
+                rows.append((source, target, protocol, split, int(test.sum()), *scores))
     left_out, penalties = (
         [dict(zip(("source", "target", "protocol"), key, strict=True)) | {name: value} for key, value in found.items()]
         for name, found in (("splits", constant), ("by_split", chosen))

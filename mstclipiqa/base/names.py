@@ -32,6 +32,13 @@ RUN = ["protocol", "split", "seed", "selection"]
 #: What the runs share whose mean is reported: it is over splits and seeds.
 GROUP = [*JOB, "protocol", "selection"]
 
+#: In the place of a recipe: of scores that were entered, whatever made them.
+ENTERED = "entered"
+
+#: In the place of an epoch: of scores that no training on the benchmark has made, the same in every split. What was
+#: trained elsewhere has the epoch 1.
+UNTRAINED = 0
+
 #: The formats of the images that are read, as Pillow calls them, by the endings of their files in small letters.
 IMAGE_FORMATS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".gif": "GIF", ".bmp": "BMP", ".tif": "TIFF",

@@ -10,7 +10,7 @@ import click
 from mstclipiqa.base.errors import MstclipiqaError
 from mstclipiqa.base.text import printable
 from mstclipiqa.base.version import __version__
-from mstclipiqa.cli import checks, encoding, extending, packs, reading, running, scores, training, verdicts
+from mstclipiqa.cli import checks, encoding, entries, extending, packs, reading, running, scores, training, verdicts
 
 #: What the system refuses for want of room or rights, wherever that happens.
 REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -23,12 +23,13 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Check": (checks.doctor, checks.verify, checks.check, checks.bless),
     "Run": (running.plan, running.acquire, packs.pack, running.bundle),
     "Score": (scores.score, scores.train_head, encoding.encode_images),
+    "Compare other methods": (entries.enter, entries.board),
     "Extend": (reading.import_split, extending.draw, extending.pretrain),
     "Steps of the workflow": (
         *(reading.samples, reading.split, packs.unpack),
         *(encoding.extract, encoding.encode_texts, encoding.measure),
         *(training.train, training.baselines, training.curves, training.transfer, training.probe, training.efficiency),
-        *(verdicts.evaluate, verdicts.compare, verdicts.claims, verdicts.manifest, verdicts.report),
+        *(entries.admit, verdicts.evaluate, verdicts.compare, verdicts.claims, verdicts.manifest, verdicts.report),
     ),
 }
 

@@ -56,15 +56,19 @@ def train(
 @click.option("--statistics", type=READ, help="Image statistics, written by `mstclipiqa measure`; none without images.")
 @click.option("--texts", type=READ, required=True, help="Text store, written by `mstclipiqa encode-texts --zero-shot`.")
 @click.option("--paired", type=READ, required=True, help="Features of the encoder whose text tower read these texts.")
+@click.option("--entries", type=WRITE, help="Folder for their scores too, as entries of a board.")
 @options.table
-def baselines(out: Path, **files: Path) -> None:
+def baselines(out: Path, entries: Path | None, **files: Path) -> None:
     """What heads are held against: ridge on features and image statistics, zero-shot scores, means over groups.
 
     Prints mean ± sample SD over the splits of a protocol.
     """
     from mstclipiqa.analyses.baselines import BaselineFiles, baselines_from_files
+    from mstclipiqa.analyses.rival_entries import enter_rivals
 
     for line in baselines_from_files(out, BaselineFiles(**files)):
+        echo(line)
+    for line in enter_rivals(entries, BaselineFiles(**files)) if entries else ():
         echo(line)
 
 

@@ -4,6 +4,7 @@ An interval holds the noise of whatever varied (evaluation/noise): the test imag
 varies, which the splits show, or the seeds. The SD over splits and the SD over seeds stand beside it.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -60,13 +61,26 @@ def _compare_benchmark(
     benchmark, runs = of_benchmark
     samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
     counts = SPLITS.read(SPLITS.at(results, benchmark=benchmark))[1]["protocols"]
-    runs, predictions = runs.reset_index(drop=True), _read_predictions(runs, samples, results)
+    runs = runs.reset_index(drop=True)
+    return compare_predictions(runs, _read_predictions(runs, samples, results), samples, counts, replicates)
+
+
+def compare_predictions(
+    runs: pd.DataFrame,
+    predictions: list[pd.DataFrame],
+    samples: pd.DataFrame,
+    counts: Mapping[str, list[dict]],
+    replicates: int = REPLICATES,
+) -> tuple[list[dict], list[dict], list[dict]]:
+    """The rows of TABLES, before any adjustment, of the `runs` of one benchmark, numbered from 0, and the predictions
+    of each: row in `samples`, prediction, mos. `counts` is what the splits table's metadata say of its protocols."""
     with_averages, all_predictions = average_runs(runs, predictions)
     resamples = resample(with_averages, all_predictions, samples, counts, replicates)
+    kinds = read_yaml(KINDS).get(runs["benchmark"].iloc[0], {})
     return (
         [interval_of(key, group, resamples) for key, group in runs.groupby(GROUP)],
         compare_variants(with_averages, resamples),
-        score_by_generator(runs, predictions, samples, read_yaml(KINDS).get(benchmark, {})),
+        score_by_generator(runs, predictions, samples, kinds),
     )
 
 

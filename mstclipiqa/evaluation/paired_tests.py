@@ -1,11 +1,12 @@
 """Paired tests between variants on the same splits and seeds, adjusted by Holm within a family."""
 
+from collections.abc import Iterator
 from itertools import combinations, permutations
 
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.base.names import GROUP
+from mstclipiqa.base.names import ENTERED, GROUP, UNTRAINED
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.evaluation.noise import IMAGES, Replicates, noise_of_mean
 from mstclipiqa.evaluation.resamples import Resamples
@@ -21,16 +22,21 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
     """Every variant against every other, and against every average, by each metric, on the runs (split, seed) that both
     have.
 
-    `resamples` are of the rows of `runs`. A difference of too few runs to tell what training varies has no error,
-    interval or p.
+    Entered scores stand beside the variants of every recipe, whose name the row has, and among themselves once, under
+    their own. Scores that no training made are the same for every seed of the other variant, and so is the noise of
+    their difference complete without seeds of theirs. `resamples` are of the rows of `runs`. A difference of too few
+    runs to tell what training varies has no error, interval or p.
     """
     rows = []
     names = [name for name in GROUP if name != "variant"]
-    for key, group in runs.groupby(names):
-        numbered = group.reset_index(names="place").set_index(["split", "seed"])[["variant", "place", *resamples.drawn]]
+    for key, group in _beside_entered(runs, names):
+        numbered = group.reset_index(names="place").set_index(["split", "seed"])
         by_variant = dict(iter(numbered.groupby("variant")))
+        among_entered = key[names.index("recipe")] == ENTERED
         tested = {
-            pair: _compare(by_variant[pair[0]], by_variant[pair[1]], resamples) for pair in combinations(by_variant, 2)
+            (one, other): _compare(by_variant[one], by_variant[other], resamples)
+            for one, other in combinations(by_variant, 2)
+            if among_entered or not (_is_entered(by_variant[one]) and _is_entered(by_variant[other]))
         }
         for variant, against in permutations(by_variant, 2):
             if variant in AVERAGES:
@@ -39,25 +45,61 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
             if (variant, against) in tested:
                 rows += [named | row for row in tested[variant, against]]
             else:
-                rows += [named | _turned(row) for row in tested[against, variant]]
+                rows += [named | _turned(row) for row in tested.get((against, variant), [])]
     return rows
 
 
-def _compare(runs: pd.DataFrame, against: pd.DataFrame, resamples: Resamples) -> list[dict]:
+def _beside_entered(runs: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """The runs by `names`, and with those of a recipe the entered ones of the same benchmark, target, protocol and
+    selection."""
+    by_key = dict(iter(runs.groupby(names)))
+    for key, group in by_key.items():
+        own = dict(zip(names, key, strict=True))
+        entered = by_key.get(tuple(ENTERED if name == "recipe" else own[name] for name in names))
+        yield key, group if entered is None or own["recipe"] == ENTERED else pd.concat([group, entered])
+
+
+def _is_entered(runs: pd.DataFrame) -> bool:
+    return bool((runs["recipe"] == ENTERED).all())
+
+
+def _is_untrained(runs: pd.DataFrame) -> bool:
+    return _is_entered(runs) and bool((runs["epoch"] == UNTRAINED).all())
+
+
+def _compare(one: pd.DataFrame, other: pd.DataFrame, resamples: Resamples) -> list[dict]:
     """What rows say of two variants' runs, by (split, seed), by each metric; nothing where they share none."""
-    if not runs.index.equals(against.index):
-        shared = runs.index[runs.index.isin(against.index)]
-        runs, against = runs.loc[shared], against.loc[shared]
-    if runs.empty:
+    trained = not (_is_untrained(one) and _is_untrained(other))
+    one, other = _pair(one, other)
+    if one.empty:
         return []
-    splits, seeds = (runs.index.get_level_values(name) for name in ("split", "seed"))
-    counts = {"runs": len(runs), "splits": splits.nunique(), "seeds": seeds.nunique()}
+    splits, seeds = (one.index.get_level_values(name) for name in ("split", "seed"))
+    counts = {"runs": len(one), "splits": splits.nunique(), "seeds": seeds.nunique()}
     rows = []
     for metric in resamples.drawn:
-        replicates = resamples.of(metric, runs["place"].to_numpy(), against["place"].to_numpy())
-        differences = (runs[metric] - against[metric]).round(12)  # equal runs differ by nothing
-        rows.append(counts | {"metric": metric} | _test(differences, replicates))
+        replicates = resamples.of(metric, one["place"].to_numpy(), other["place"].to_numpy())
+        differences = (one[metric] - other[metric]).round(12)  # equal runs differ by nothing
+        rows.append(counts | {"metric": metric} | _test(differences, replicates, trained))
     return rows
+
+
+def _pair(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs that both have: of the same split and seed, or of any seed where either was not trained."""
+    if _is_untrained(one) and not _is_untrained(other):
+        one = _for_seeds_of(other, one)
+    elif _is_untrained(other) and not _is_untrained(one):
+        other = _for_seeds_of(one, other)
+    if one.index.equals(other.index):
+        return one, other
+    shared = one.index[one.index.isin(other.index)]
+    return one.loc[shared], other.loc[shared]
+
+
+def _for_seeds_of(trained: pd.DataFrame, untrained: pd.DataFrame) -> pd.DataFrame:
+    """The run of each split that was not trained, once for each seed of the trained ones."""
+    once = untrained.droplevel("seed")
+    index = trained.index[trained.index.get_level_values("split").isin(once.index)]
+    return once.loc[index.get_level_values("split")].set_axis(index)
 
 
 def _turned(row: dict) -> dict:
@@ -65,10 +107,10 @@ def _turned(row: dict) -> dict:
     return row | {"difference": 0.0 - row["difference"], "low": 0.0 - row["high"], "high": 0.0 - row["low"]}
 
 
-def _test(differences: pd.Series, replicates: Replicates) -> dict:
-    """What a row says of the mean of differences."""
+def _test(differences: pd.Series, replicates: Replicates, trained: bool) -> dict:
+    """What a row says of the mean of differences; `trained` is whether training made either side."""
     images, noise = replicates.noise, noise_of_mean(differences, replicates)
-    unknown = noise.names == (IMAGES,)  # what training varies is not known
+    unknown = trained and noise.names == (IMAGES,)  # what training varies is not known
     difference = float(differences.mean())
     low, high = (np.nan, np.nan) if unknown else noise.interval(difference)
     return {

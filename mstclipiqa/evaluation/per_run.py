@@ -11,7 +11,7 @@ from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import METRICS as METRICS_TABLE
 from mstclipiqa.base.layout import RUNS, SAMPLES, SPLITS
-from mstclipiqa.base.names import JOB, RUN, TEST, VAL, VALIDATION
+from mstclipiqa.base.names import ENTERED, JOB, RUN, TEST, VAL, VALIDATION
 from mstclipiqa.base.workers import spread
 from mstclipiqa.evaluation.metrics import METRICS
 
@@ -45,23 +45,12 @@ def _evaluate_file(results: Path, path: Path) -> list[dict]:
     if not set(RUNS.columns) <= set(predictions) or not set(JOB) <= set(metadata):
         raise InputError(f"{path}: holds no predictions; write it with `mstclipiqa train`")
     check_predictions(path, predictions, metadata, *_read_benchmark(results, metadata["benchmark"]))
-    rows = []
-    for key, run in predictions.groupby(RUN, sort=True):
-        try:
-            values = {name: metric(run["prediction"], run["mos"]) for name, metric in METRICS.items()}
-        except FailedRunError as error:
-            raise FailedRunError(f"{path}, {_name(key)}: {error}") from None
-        rows.append(
-            {
-                **{name: metadata[name] for name in JOB},
-                **dict(zip(RUN, key, strict=True)),
-                "epoch": int(run["epoch"].iloc[0]),
-                "n": len(run),
-                **values,
-                "file": path.relative_to(results).as_posix(),
-            }
-        )
-    return rows
+    try:
+        measured = measure_runs(predictions)
+    except FailedRunError as error:
+        raise FailedRunError(f"{path}, {error}") from None
+    named = {name: metadata[name] for name in JOB}
+    return [named | row | {"file": path.relative_to(results).as_posix()} for row in measured]
 
 
 def _read_benchmark(results: Path, benchmark: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -70,15 +59,29 @@ def _read_benchmark(results: Path, benchmark: str) -> tuple[pd.DataFrame, pd.Dat
     return samples, splits
 
 
+def measure_runs(predictions: pd.DataFrame) -> list[dict]:
+    """Epoch, n and the METRICS of every run and selection in predictions with the columns of RUN, epoch, image,
+    prediction and mos. Raises FailedRunError, which names the run, where its metrics are undefined."""
+    rows = []
+    for key, run in predictions.groupby(RUN, sort=True):
+        try:
+            values = {name: metric(run["prediction"], run["mos"]) for name, metric in METRICS.items()}
+        except FailedRunError as error:
+            raise FailedRunError(f"{_name(key)}: {error}") from None
+        rows.append(dict(zip(RUN, key, strict=True)) | {"epoch": int(run["epoch"].iloc[0]), "n": len(run)} | values)
+    return rows
+
+
 def check_predictions(
     path: Path, predictions: pd.DataFrame, metadata: dict, samples: pd.DataFrame, splits: pd.DataFrame
 ) -> None:
     """Hold the predictions in the file `path` against the samples and splits tables of their benchmark.
 
     Every split is there with every seed and selection that its protocol has, each with all test images of the split
-    once, one epoch, and the samples' MOS. Raises InputError, which names the run, where one is not.
+    once, one epoch, and the samples' MOS; of entered scores, the splits that were entered. Raises InputError, which
+    names the run, where one is not.
     """
-    todo = "train it again"
+    todo = "enter it again" if metadata["recipe"] == ENTERED else "train it again"
     if predictions.empty or predictions[RUN].isna().any(axis=None):
         raise InputError(f"{path}: no run, or a row that names none; {todo}")
     twice = predictions[predictions.duplicated([*RUN, "image"])]
@@ -115,6 +118,8 @@ def check_predictions(
 def _check_complete(path: Path, predictions: pd.DataFrame, metadata: dict, splits: pd.DataFrame, todo: str) -> None:
     """No run of a split, seed or selection is missing, and there is none that the splits have not."""
     asked = splits[["protocol", "split"]].drop_duplicates()
+    if metadata["recipe"] == ENTERED:  # whose authors may have trained on some splits alone
+        asked = asked.merge(predictions[["protocol", "split"]].drop_duplicates())
     validated = set(splits[splits["role"] == VAL][["protocol", "split"]].itertuples(index=False, name=None))
     kinds = predictions[["protocol", "seed", "selection"]].drop_duplicates()
     # Of a protocol without any prediction no seed or selection is known: its runs are missing under the name they have.

@@ -15,6 +15,7 @@ from mstclipiqa.base.files import read_table
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import MANIFEST
 from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.entries.entry import ENTRY_SCHEMA, Entry
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.provenance.differences import TOLERANCE, describe_difference
 from mstclipiqa.study.study import Job, Study, list_jobs
@@ -57,6 +58,8 @@ def read_manifest(path: Path) -> dict:
         raise InputError(f"{path}: not JSON ({' '.join(str(error).split())}); {AGAIN}") from None
     validate(manifest, SCHEMA, path)
     validate(manifest["config"], CONFIG_SCHEMA, f"{path}, config")
+    for entry in manifest.get("entries", {}).values():
+        validate(entry["card"], ENTRY_SCHEMA, f"{path}, entries")
     for name in [*manifest["inputs"], *manifest["outputs"]]:
         if not stays_inside(name):
             raise InputError(f"{path}: {name!r} names a file outside the folder; {AGAIN}")
@@ -87,6 +90,13 @@ class RecordedStudy(Study):
         self.variants = list(manifest["variants"])
         self.benchmarks = present
         self.jobs = list_jobs(self.config, present)
+        self.entries = entries_of(manifest, present)
+
+
+def entries_of(manifest: dict, present: list[str]) -> list[Entry]:
+    """The entries that a manifest describes, of benchmarks that are present."""
+    entries = [Entry(entry["card"], Path(entry["folder"])) for entry in manifest.get("entries", {}).values()]
+    return [entry for entry in entries if entry.benchmark in present]
 
 
 class Folder:
@@ -103,7 +113,7 @@ class Folder:
         self.samples: dict[str, tuple[pd.DataFrame, dict]] = {}
         self.splits: dict[str, pd.DataFrame] = {}
         self.stores: set[str] = set()  # those that hold
-        self.readable: list[Job] = []
+        self.readable: list[Job | Entry] = []
         self.metrics = pd.DataFrame()
 
     @property
@@ -122,6 +132,11 @@ class Folder:
     def jobs(self) -> list[Job]:
         """The training jobs that the configuration asks for."""
         return list_jobs(self.config, self.present)
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The entries that the manifest describes."""
+        return entries_of(self.manifest, self.present)
 
     @cached_property
     def study(self) -> Study | None:

@@ -102,7 +102,9 @@ def build_manifest(study: Study, results: Path) -> dict:
         "variants": {
             name: {"title": get_variant(name).title, "description": get_variant(name).description}
             for name in study.variants
-        },
+        }
+        | {entry.name: {"title": entry.card["method"], "description": entry.description} for entry in study.entries},
+        "entries": {entry.path: {"folder": str(entry.folder), **entry.identity} for entry in study.entries},
         "protocols": {name: describe_protocol(name) for name in study.config["protocols"]},
         "readings": list(READINGS),
         "inputs": inputs,

@@ -9,6 +9,7 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import CURVES, GATES, MANIFEST, NOTES, READOUT, TRANSFER
 from mstclipiqa.data.benchmarks import BENCHMARKS, told_of
 from mstclipiqa.data.protocols import describe_protocol
+from mstclipiqa.entries.entry import Entry
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import show
@@ -25,11 +26,12 @@ def check_manifest(folder: Folder) -> None:
     descriptions and readings are those of this version."""
     manifest, config, find = folder.manifest, folder.config, folder.verdict.find
     grids = [config, *config["also"]]
+    variants = sorted({name for grid in grids for name in grid["variants"]})
     expected = {
         "suite": config["suite"],
         "title": config["title"],
         "recipes": sorted({name for grid in grids for name in grid["recipes"]}),
-        "variants": sorted({name for grid in grids for name in grid["variants"]}),
+        "variants": sorted({*variants, *(entry.name for entry in folder.entries)}),
         "protocols": sorted(config["protocols"]),
     }
     for key, value in expected.items():
@@ -46,7 +48,8 @@ def check_manifest(folder: Folder) -> None:
         if manifest["protocols"].get(name) != describe_protocol(name):
             find(MANIFEST.path, f"protocol {name} is described otherwise than this version does")
     _check_benchmarks(folder)
-    _check_texts(folder, expected["variants"])
+    _check_texts(folder, variants)
+    _check_entries(folder)
     _check_encoders(folder)
     if folder.study:
         _check_outputs_named(folder, folder.study)
@@ -87,6 +90,22 @@ def _check_texts(folder: Folder, variants: list[str]) -> None:
         folder.said_otherwise("versions are listed")
     if not isinstance(hardware, dict) or sorted(hardware) != sorted(HARDWARE):
         folder.said_otherwise("hardware is described")
+
+
+def _check_entries(folder: Folder) -> None:
+    """The entries are those of the configuration, by their folders, each in its place and called as its card does."""
+    held, find = folder.manifest.get("entries", {}), folder.verdict.find
+    asked = {str(Path(name)) for name in folder.config.get("entries", [])}
+    named = {entry["folder"] for entry in held.values()}
+    # Of a benchmark that takes no part, no entry does.
+    whole = set(folder.config["benchmarks"]) <= set(folder.present)
+    if not named <= asked or (whole and named != asked):
+        find(MANIFEST.path, f"entries {show(sorted(named))}; the configuration in it says {show(sorted(asked))}")
+    for path, entry in held.items():
+        card = Entry(entry["card"], Path(entry["folder"]))
+        said = {"title": card.card["method"], "description": card.description}
+        if path != card.path or folder.manifest["variants"].get(card.name) != said:
+            find(MANIFEST.path, f"entry {path} is called and described otherwise than its card says")
 
 
 def _check_encoders(folder: Folder) -> None:

@@ -24,7 +24,7 @@ from mstclipiqa.base.layout import (
     TRANSFER,
 )
 from mstclipiqa.base.layout import METRICS as METRICS_TABLE
-from mstclipiqa.base.names import JOB, RUN
+from mstclipiqa.base.names import ENTERED, JOB, RUN
 
 KEYS = [*JOB, *RUN]
 METRICS = ("srcc", "plcc", "plcc_fitted", "krcc", "rmse")
@@ -188,7 +188,8 @@ def _leakage(results: Path, benchmark: str) -> pd.DataFrame:
 def _parameters(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """The parameters that were trained, as the predictions say of themselves; where they differ, all of them."""
     found: dict[tuple[str, str], set[str]] = {}
-    for file, recipe, variant in rows[["file", "recipe", "variant"]].drop_duplicates().itertuples(index=False):
+    trained = rows[rows["recipe"] != ENTERED]
+    for file, recipe, variant in trained[["file", "recipe", "variant"]].drop_duplicates().itertuples(index=False):
         if (results / file).exists():  # a missing one is a fault of its own
             count = read_table(results / file)[1].get("trainable_parameters")
             found.setdefault((recipe, variant), set()).add(str(count))

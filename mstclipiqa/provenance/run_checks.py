@@ -8,10 +8,13 @@ import pandas as pd
 import torch
 
 from mstclipiqa.base.errors import FailedRunError, InputError
+from mstclipiqa.base.files import sha256
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import CLAIMS, METRICS, RUNS
-from mstclipiqa.base.names import BEST_ON_TEST, JOB, LAST, LEVELS, RUN, TEST, VAL, VALIDATION
+from mstclipiqa.base.names import BEST_ON_TEST, ENTERED, JOB, LAST, LEVELS, RUN, TEST, VAL, VALIDATION
 from mstclipiqa.claims.verdicts import claims_document
+from mstclipiqa.entries.admission import admit, find_doubts
+from mstclipiqa.entries.entry import SCORES, Entry
 from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
 from mstclipiqa.evaluation.per_run import evaluate_runs
 from mstclipiqa.model.build import build_model, count_trainable
@@ -38,10 +41,41 @@ def check_runs(folder: Folder) -> None:
         if job.benchmark in folder.splits and _is_of(folder, job, metadata) and _tests(folder, job, table):
             folder.verdict.counts["prediction files"] += 1
             folder.verdict.counts["predictions"] += len(table)
+    for entry in folder.entries:
+        _check_entered(folder, entry)
     for job, own in described.items():
         usual, _ = codes[job.variant].most_common(1)[0]
         if own != usual:
             folder.verdict.find(job.path, f"trained by another code or versions than most runs of {job.variant}")
+
+
+def _check_entered(folder: Folder, entry: Entry) -> None:
+    """Entered scores are those of the entry that the manifest describes: its folder's, where it is at hand."""
+    read, find = folder.read(entry.path, RUNS.columns), folder.verdict.find
+    if read is None or entry.benchmark not in folder.splits:
+        return
+    table, metadata = read
+    (samples, card), splits = folder.samples[entry.benchmark], folder.splits[entry.benchmark]
+    held = {key: folder.manifest["entries"][entry.path][key] for key in ("card", "scores_sha256")}
+    expected = {
+        **{"benchmark": entry.benchmark, "target": entry.target, "recipe": ENTERED, "variant": entry.name},
+        **{"synthetic": card.get("synthetic"), "encoders": {}, "entry": held},
+        "doubts": find_doubts(table, samples, entry.target),
+    }
+    for key in (key for key, value in expected.items() if metadata.get(key) != value):
+        find(entry.path, f"its {key} is not that of its place and the manifest ({show(metadata.get(key))})")
+    if not all(file.is_file() for file in entry.files):
+        folder.verdict.notes.append(f"{entry.path}: the entry {entry.folder} is not at hand")
+    elif sha256(entry.folder / SCORES) != held["scores_sha256"]:
+        find(
+            entry.path,
+            f"{entry.folder / SCORES} has other scores by now",
+            "enter them again, and run the workflow again",
+        )
+    elif not folder.compare(entry.path, table, admit(entry, samples, card, splits)[0], [*RUN, "image"]):
+        return
+    folder.readable.append(entry)
+    folder.verdict.counts["entered methods"] += 1
 
 
 def _is_by(folder: Folder, job: Job, metadata: dict) -> None:

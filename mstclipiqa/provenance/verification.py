@@ -3,10 +3,10 @@
 Found out: a file that was changed, cut or lost, and one that the manifest does not name where it should; samples that
 the data folder does not give, or whose prompts are grouped otherwise; splits that their protocol does not give;
 features of other images, of another shape or not finite; predictions of another job, recipe, encoder, seed or code, of
-other images than those the split tests, or beside other MOS; metrics, intervals, paired tests, tables by generator,
-verdicts, rivals, parameters and operations that come out otherwise; features that are not their pack's, or not what
-its encoders give of images that are at hand; curves and transfer that a run of the suite contradicts; titles,
-descriptions and readings that are not this version's.
+other images than those the split tests, or beside other MOS; entered scores that are not their entry's; metrics,
+intervals, paired tests, tables by generator, verdicts, rivals, parameters and operations that come out otherwise;
+features that are not their pack's, or not what its encoders give of images that are at hand; curves and transfer that a
+run of the suite contradicts; titles, descriptions and readings that are not this version's.
 
 Not found out: whoever writes every file anew, consistently and with a new manifest, cannot be told from one who ran the
 study; that takes running it again, or a signature (provenance/signatures). Held to their hashes alone, so to the

@@ -4,7 +4,6 @@ import pandas as pd
 
 from mstclipiqa.base.names import MODELS, TARGETS
 from mstclipiqa.data.prior_results import STANDINGS, of_target
-from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.paper import BEST_RIVAL
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of, span
@@ -18,15 +17,15 @@ def atlas(results: Results) -> Table | None:
     for target in TARGETS if len(paper.prior) and paper.claims else ():
         table, benchmarks = paper.table_of(target)
         names = paper.variants.get(table, {})
-        ours = {names[model]: get_variant(model).title for model in MODELS if model in names}
+        ours = [names[model] for model in MODELS if model in names]
         printed = paper.printed[(paper.printed["table"] == table) & (paper.printed["metric"] == "srcc")]
         for benchmark in benchmarks if ours else ():
             rows = printed[printed["benchmark"] == benchmark].set_index("method")["value"]
-            others = of_target(paper.prior, benchmark, target, list(ours))
+            others = of_target(paper.prior, benchmark, target, ours)
             shown.append(
                 {"Benchmark": results.title("benchmarks", benchmark)}
                 | {name: f"{rows[name]:.4f}" for name in ours}
-                | _among(rows[list(ours)].max(), others)
+                | _among(rows[ours].max(), others)
             )
             groups.append(Cell(target.capitalize()))
     if not shown:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import CURVES, TRANSFER, ResultsFile
-from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.base.names import ENTERED, MODELS, SELECTIONS, TARGETS
 from mstclipiqa.base.words import spread
 from mstclipiqa.model.variants import VARIANTS, get_variant
 from mstclipiqa.report.paper import OTHER_PROMPTS, PAPER
@@ -53,7 +53,8 @@ def _selections(results: Results) -> str:
 def _heads(results: Results) -> pd.DataFrame:
     """The runs of the models that rivals are compared to."""
     metrics = results.metrics[results.metrics["variant"].isin(results.models)]
-    return metrics[metrics["selection"] == metrics["protocol"].map(lambda name: _selection(results, name))].copy()
+    chosen = metrics["selection"] == metrics["protocol"].map(lambda name: _selection(results, name))
+    return metrics[chosen | (metrics["recipe"] == ENTERED)].copy()
 
 
 def baselines(results: Results) -> Table | None:

@@ -20,6 +20,7 @@ from mstclipiqa.report import (
     controls,
     data_tables,
     efficiency,
+    entered,
     figures,
     headline,
     mechanisms,
@@ -102,7 +103,7 @@ def make_tables(results: Results) -> dict[str, Table]:
     of_all = (
         *(data_tables.benchmarks, data_tables.mos_columns, data_tables.label_files, data_tables.defects),
         *(training_tables.encoders, training_tables.timings, training_tables.recipes, training_tables.parameters),
-        *(results_tables.all_metrics, data_tables.protocols, atlas.atlas, *packs.TABLES),
+        *(entered.entered_methods, results_tables.all_metrics, data_tables.protocols, atlas.atlas, *packs.TABLES),
     )
     of_real = (
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
@@ -140,8 +141,8 @@ def make_figures(results: Results) -> dict[str, Figure]:
     return {figure.name: figure for figure in made if figure is not None}
 
 
-def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure], results_link: str) -> str:
-    """The page as HTML. `results_link` leads from the page to the results folder."""
+def make_environment() -> jinja2.Environment:
+    """What renders the templates."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mstclipiqa.report"),
         autoescape=True,
@@ -152,25 +153,34 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
     environment.filters["plain"] = plain
     environment.filters["slug"] = lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     environment.filters["indented_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    return environment
+
+
+def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure], results_link: str) -> str:
+    """The page as HTML. `results_link` leads from the page to the results folder."""
     main = {target: results_tables.is_shown_first(results, all_tables[target]) for target in TARGETS}
     real, stand_ins = results.parted()
-    return environment.get_template("page.html.j2").render(
-        cards=headline.cards(results),
-        findings=headline.findings(results),
-        measured=contrasts.found_on_real_benchmarks(real),
-        main={target: all_tables[target].only(shown) for target, shown in main.items()},
-        rest={target: all_tables[target].only(~shown) for target, shown in main.items()},
-        warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),
-        terms=Terms(),
-        results=results,
-        real=real,
-        stand_ins=stand_ins,
-        of_stand_ins=[table for name, table in all_tables.items() if name.startswith(STAND_INS)],
-        manifest=results.manifest,
-        tables=all_tables,
-        figures=all_figures,
-        targets=list(TARGETS),
-        ablated=[table for name, table in all_tables.items() if name.startswith("ablation_")],
-        paper=PAPER,
-        link=lambda file: quote(f"{results_link}/{file}"),
+    return (
+        make_environment()
+        .get_template("page.html.j2")
+        .render(
+            cards=headline.cards(results),
+            findings=headline.findings(results),
+            measured=contrasts.found_on_real_benchmarks(real),
+            main={target: all_tables[target].only(shown) for target, shown in main.items()},
+            rest={target: all_tables[target].only(~shown) for target, shown in main.items()},
+            warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),
+            terms=Terms(),
+            results=results,
+            real=real,
+            stand_ins=stand_ins,
+            of_stand_ins=[table for name, table in all_tables.items() if name.startswith(STAND_INS)],
+            manifest=results.manifest,
+            tables=all_tables,
+            figures=all_figures,
+            targets=list(TARGETS),
+            ablated=[table for name, table in all_tables.items() if name.startswith("ablation_")],
+            paper=PAPER,
+            link=lambda file: quote(f"{results_link}/{file}"),
+        )
     )

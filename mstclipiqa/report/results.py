@@ -24,9 +24,12 @@ from mstclipiqa.base.layout import (
     SAMPLES,
     SPLITS,
 )
-from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.base.names import ENTERED, MODELS, SELECTIONS, TARGETS
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.report.paper import CONTROLS, Paper, read_paper
+
+#: What stands in the place of a recipe's title beside entered scores.
+ENTERED_TITLE = "Entered scores"
 
 METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
 
@@ -110,36 +113,51 @@ class Results:
 
     @property
     def main_variants(self) -> list[str]:
-        """The variants of the configuration's main grid, and those that were added."""
+        """The variants of the configuration's main grid, those that were added, and entered methods."""
         grid = [name for name in self.manifest["config"]["variants"] if name in self.manifest["variants"]]
-        return [*grid, *(name for name in self.added if name not in grid)]
+        return list(dict.fromkeys([*grid, *self.added, *self.entered]))
 
     @property
     def added(self) -> list[str]:
         """The variants that were run and are neither in the paper's tables nor our controls, as an added fusion; none
         where the paper's tables are not known."""
         tables = self.paper.variants.values()
-        known = {*MODELS, *CONTROLS, *(name for variants in tables for name in variants)}
+        known = {*MODELS, *CONTROLS, *self.entered, *(name for variants in tables for name in variants)}
         return [name for name in self.among("variant", self.metrics) if name not in known] if tables else []
+
+    @property
+    def entered(self) -> list[str]:
+        """The methods whose scores were entered, by their names."""
+        return list(dict.fromkeys(entry["card"]["name"] for entry in self.entries.values()))
+
+    @property
+    def entries(self) -> dict[str, dict]:
+        """What the manifest says of entered scores, by their file; only of benchmarks that do not stand apart."""
+        entries = self.manifest.get("entries", {}).items()
+        return {file: entry for file, entry in entries if entry["card"]["benchmark"] not in self.apart}
 
     @property
     def models(self) -> list[str]:
         """The paper's models that were run and the variants that were added, or the main grid's variants where there
-        are none: what a table shows that has no room for every variant."""
+        are none, and entered methods: what a table shows that has no room for every variant."""
         run = set(self.metrics["variant"])
-        return [*(name for name in MODELS if name in run), *self.added] or self.main_variants
+        shown = [*(name for name in MODELS if name in run), *self.added]
+        return [*shown, *self.entered] if shown else self.main_variants
 
     @property
     def models_named(self) -> str:
         """The same in words."""
         if set(MODELS) <= set(self.models):
-            return " and ".join(["the paper's two models", *(self.title("variants", name) for name in self.added)])
+            others = [name for name in self.models if name not in MODELS]
+            return " and ".join(["the paper's two models", *(self.title("variants", name) for name in others)])
         return " and ".join(self.title("variants", name) for name in self.models)
 
     def title(self, kind: str, name: str) -> str:
         """The title of a benchmark, recipe or variant, or of an average of variants."""
         if name in AVERAGES:
             return AVERAGES[name].title
+        if (kind, name) == ("recipes", ENTERED):
+            return ENTERED_TITLE
         return self.manifest[kind][name]["title"]
 
     def among(self, column: str, metrics: pd.DataFrame) -> list[str]:
@@ -264,7 +282,7 @@ def _read_metrics(path: Path, manifest: dict) -> pd.DataFrame:
         "benchmark": [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)],
         "protocol": ordered(manifest, "protocols"),
         "selection": list(SELECTIONS),
-        "recipe": ordered(manifest, "recipes"),
+        "recipe": [*ordered(manifest, "recipes"), ENTERED],
         "variant": ordered(manifest, "variants"),
     }
     for column, names in known.items():
@@ -321,6 +339,12 @@ def _read_statistics(root: Path, metrics: pd.DataFrame) -> dict[str, pd.DataFram
     if not INTERVALS.at(root).exists():
         return {}
     order = metrics[GROUP_ORDER].drop_duplicates()
+    # Entered scores are compared with the variants of every recipe, under its name.
+    is_entered = order["recipe"] == ENTERED
+    place = [name for name in GROUP_ORDER if name not in ("recipe", "variant")]
+    recipes = order.loc[~is_entered, [*place, "recipe"]].drop_duplicates()
+    beside = order[is_entered].drop(columns="recipe").merge(recipes, on=place)
+    order = pd.concat([order, beside], ignore_index=True)
     return {
         Path(entry.path).stem: order.merge(entry.read(entry.at(root))[0], on=GROUP_ORDER)
         for entry in (INTERVALS, COMPARISONS, GENERATORS)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mstclipiqa.base.names import TARGETS
+from mstclipiqa.base.names import ENTERED, TARGETS
 from mstclipiqa.report.results import Results, cautions
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of, markdown_text
 
@@ -43,7 +43,7 @@ def _key_rows(results: Results, table: Table) -> Table:
     """A table of results with SRCC alone: the first recipe by each protocol's main selection, and the printed rows."""
     rows = table.full.reindex(columns=["protocol", "selection", "recipe"])
     recipe = next(iter(results.among("recipe", results.metrics)), None)
-    kept = (results.is_main(rows) & (rows["recipe"] == recipe)) | rows["protocol"].isna()
+    kept = (results.is_main(rows) & rows["recipe"].isin([recipe, ENTERED])) | rows["protocol"].isna()
     columns = [column for column in table.shown.columns if column[1] in ("Method", "SRCC")]
     return replace(
         table,

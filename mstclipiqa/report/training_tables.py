@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mstclipiqa.base.names import ENTERED
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of, plain
 
@@ -93,11 +94,12 @@ def parameters(results: Results) -> Table:
         [
             {key: metadata[key] for key in ("variant", "recipe", "trainable_parameters")}
             for metadata in results.runs.values()
+            if metadata["recipe"] != ENTERED
         ],
         columns=["variant", "recipe", "trainable_parameters"],
     ).drop_duplicates()
     shown = []
-    for variant in ordered(results.manifest, "variants"):
+    for variant in (name for name in ordered(results.manifest, "variants") if name not in results.entered):
         method = Cell(results.title("variants", variant), results.manifest["variants"][variant]["description"])
         row: dict[str, str | Cell] = {"Method": method}
         for recipe in ordered(results.manifest, "recipes"):

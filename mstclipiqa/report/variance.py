@@ -5,6 +5,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure as Canvas
 
+from mstclipiqa.base.names import ENTERED
 from mstclipiqa.report.canvas import STYLE, Figure, finish
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -26,7 +27,7 @@ def components(results: Results) -> pd.DataFrame:
     if not results.statistics:
         return pd.DataFrame(columns=[*PLACE, *SOURCES])
     runs = results.on_real(results.metrics)
-    runs = runs[runs["variant"].isin(results.models)]
+    runs = runs[runs["variant"].isin(results.models) & (runs["recipe"] != ENTERED)]
     main, intervals = runs[results.is_main(runs)], results.statistics["intervals"]
     intervals = intervals[results.is_main(intervals) & (intervals["splits"] == 1)]
     by_recipe = main.groupby([*PLACE, "recipe"], sort=False)["srcc"]

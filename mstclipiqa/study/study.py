@@ -27,11 +27,12 @@ from mstclipiqa.base.layout import (
     ZERO_SHOT,
     training_files,
 )
-from mstclipiqa.base.names import MODELS, QUALITY, TARGETS
+from mstclipiqa.base.names import ENTERED, MODELS, QUALITY, TARGETS
 from mstclipiqa.data.benchmarks import get_benchmark, told_of
 from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
+from mstclipiqa.entries.entry import Entry, check_names, read_entry
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.model.variants import TWO_TOWERS, VARIANTS, get_variant
 
@@ -78,8 +79,9 @@ class Study:
     """A configuration, checked: which benchmarks are present, why others are absent, and what is to be run.
 
     Raises InputError, which begins with the `source` of the configuration, where its schema refuses it, for an unknown
-    benchmark, recipe, variant, protocol or text encoder, for a data_root that does not exist, and for a missing
-    benchmark where the configuration says `when_missing: stop`. So does a digest of recipes that is not `planned`.
+    benchmark, recipe, variant, protocol or text encoder, for an entry that cannot be read, for a data_root that does
+    not exist, and for a missing benchmark where the configuration says `when_missing: stop`. So does a digest of
+    recipes that is not `planned`.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class Study:
             for name in grid["benchmarks"]:
                 get_benchmark(name)
         self.jobs = list_jobs(config, self.benchmarks)
+        self.entries = self._read_entries()
         for job in self.jobs:
             if job.benchmark in self.packed and self.recipes[job.recipe].views:
                 raise InputError(
@@ -176,6 +179,20 @@ class Study:
 
         reasons = {name: why(variant.head) for name, variant in VARIANTS.items() if variant.reads_levels}
         return {name: reason for name, reason in reasons.items() if reason}
+
+    def _read_entries(self) -> list[Entry]:
+        """The entries of methods that others scored, of benchmarks that take part."""
+        if ENTERED in self.recipes:
+            raise InputError(f"recipes: {ENTERED} names entered scores; call the recipe otherwise")
+        entries = [read_entry(Path(folder)) for folder in self.config.get("entries", [])]
+        check_names(entries)
+        for entry in entries:
+            if entry.benchmark not in self.config["benchmarks"]:
+                raise InputError(
+                    f"entries: {entry.folder} is of {entry.benchmark}, which is none of the benchmarks; add it, or "
+                    "leave the entry out"
+                )
+        return [entry for entry in entries if entry.benchmark in self.benchmarks]
 
     @property
     def packs(self) -> Mapping[str, str]:
@@ -309,7 +326,7 @@ class Study:
             files += [VIEWS.path.format(benchmark=name, recipe=recipe, encoder=encoder) for encoder in encoders]
         files += [LEVELS.path.format(recipe=recipe) for recipe in self.recipes]
         files += [FINE_LEVELS.path.format(recipe=recipe) for recipe in self.with_two_towers]
-        files += [job.path for job in self.jobs]
+        files += [job.path for job in self.jobs] + [entry.path for entry in self.entries]
         return files + [entry.path.format(recipe=recipe) for recipe in self.probed for entry in (READOUT, GATES)]
 
     @property

@@ -10,7 +10,7 @@ from layouts import ALIGNED
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import list_files
+from mstclipiqa.base.files import list_files, write_json
 from mstclipiqa.data.benchmarks import BENCHMARKS, OF_PAPER
 from mstclipiqa.study.study import Job, Study, describe_folder
 
@@ -289,3 +289,42 @@ def test_no_transfer_without_the_fine_encoder_of_its_recipe():
     encoders = {name: encoders[name] for name in ("coarse", "fine")} | {"twin": encoders["coarse"]}
     alone = study(encoders=encoders, variants=["twin"], recipes=["appendix"])
     assert alone.jobs and alone.rated and not alone.transferred
+
+
+# Entered methods
+
+
+def write_card(folder: Path, **changes: object) -> str:
+    """The card of an entry, which is all that planning reads."""
+    card = {
+        **{"name": "mine", "method": "Mine", "benchmark": "agiqa-3k", "target": "quality", "lower_is_better": False},
+        **dict.fromkeys(("labels", "images"), "0" * 64),
+        **dict.fromkeys(("paper", "code", "licence", "training_data", "saw_test_images"), "not stated"),
+    }
+    folder.mkdir()
+    write_json(folder / "card.yaml", card | changes)  # JSON is YAML
+    return str(folder)
+
+
+def test_an_entry_is_an_output_beside_the_jobs(tmp_path: Path):
+    entered = study(entries=[write_card(tmp_path / "one")])
+    path = "agiqa-3k/runs/quality/entered/mine.parquet"
+    assert [entry.path for entry in entered.entries] == [path]
+    assert set(entered.outputs) - set(study().outputs) == {path}
+    assert entered.jobs == study().jobs and entered.variants == study().variants
+
+
+def test_an_entry_of_an_absent_benchmark_takes_no_part(tmp_path: Path):
+    root = make_folders(tmp_path / "data", "agiqa-1k")
+    entries = [write_card(tmp_path / "one")]
+    some = study(draw=None, data_root=str(root), when_missing="skip", entries=entries)
+    assert some.benchmarks == ["agiqa-1k"] and some.entries == []
+
+
+def test_entries_that_cannot_be_are_one_line(tmp_path: Path):
+    entry = write_card(tmp_path / "one")
+    assert "one is of agiqa-3k, which is none of the benchmarks" in refusal(benchmarks=["agiqa-1k"], entries=[entry])
+    again = write_card(tmp_path / "two")
+    assert "two: mine is entered for agiqa-3k, quality in" in refusal(entries=[entry, again])
+    assert "is a variant of this project" in refusal(entries=[write_card(tmp_path / "three", name="mlp")])
+    assert "nowhere/card.yaml: no such file" in refusal(entries=["nowhere"])

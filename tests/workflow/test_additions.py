@@ -1,10 +1,11 @@
 """What a stranger adds to the workflow: a benchmark of another shape, a fusion that is none."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from checkout import Checkout
+from checkout import REPOSITORY, Checkout
 from layouts import STRANGE
 
 from mstclipiqa.base.documents import read_yaml
@@ -57,3 +58,22 @@ def test_a_fusion_that_cannot_be_read_is_one_line(checkout: Checkout):
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error: ")]
     assert done.returncode != 0 and len(lines) == 1 and 'mine.py: a fusion needs TITLE = "..."' in lines[0]
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_entry_is_one_job_and_an_edited_score_runs_it_again(checkout: Checkout):
+    entry = checkout.folder / "mine"
+    entry.mkdir()
+    for name in ("card.yaml", "scores.csv"):
+        shutil.copy(REPOSITORY / "entries" / "agiqa-3k" / "quality" / "clipscore" / name, entry)
+    pack = ("--configfile", "config/agiqa-3k-pack.yaml")
+    planned, alone = checkout.planned(*pack, "--config", "entries=[mine]"), checkout.planned(*pack)
+    assert planned == alone | {"admit": 1}
+    path = "results/agiqa-3k-pack/agiqa-3k/runs/quality/entered/clipscore.parquet"
+    run = (*pack, "--config", "entries=[mine]")
+    done = checkout.snakemake(path, *run)
+    assert done.returncode == 0, done.stderr
+    assert "admit" not in checkout.planned(path, *run)
+    scores = entry / "scores.csv"
+    lines = scores.read_text().splitlines()
+    scores.write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
+    assert checkout.planned(path, *run)["admit"] == 1

@@ -10,7 +10,7 @@ from mstclipiqa.base import layout
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.fingerprint import fingerprint
-from mstclipiqa.base.names import MODELS
+from mstclipiqa.base.names import ENTERED, MODELS
 from mstclipiqa.base.text import printable
 
 # Jobs run this interpreter's `python`, also where its environment is not activated.
@@ -78,6 +78,11 @@ def weights_file(name):
     """The weights of an encoder where they are a file, so that other bytes in it extract anew."""
     weights = config["encoders"][name]["weights"]
     return [weights] if Path(weights).is_file() else []
+
+
+def entered(wildcards):
+    """The path of entered scores below the results folder, which names their entry."""
+    return layout.RUNS.path.format(recipe=ENTERED, variant=wildcards.entry, **dict(wildcards.items()))
 
 
 def code_of_variant(module, variant):

@@ -30,6 +30,29 @@ rule train:
         " 2>&1 | tee {log:q}"
 
 
+# Scores of other methods (`mstclipiqa enter`), where `entries` names some -> runs/<target>/entered/<name>.parquet
+ENTRIES = {entry.path: entry for entry in study.entries}
+
+
+rule admit:
+    input:
+        lambda wildcards: list(map(str, ENTRIES[entered(wildcards)].files)),
+        samples=at(layout.SAMPLES),
+        splits=at(layout.SPLITS),
+    output:
+        at(layout.RUNS, recipe=ENTERED, variant="{entry}"),
+    log:
+        f"{RESULTS}/logs/admit/{{benchmark}}-{{target}}-{{entry}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        folder=lambda wildcards: ENTRIES[entered(wildcards)].folder,
+        code=fingerprint("mstclipiqa.entries.admission", data=["base/schemas/entry.schema.yaml"]),
+    shell:
+        "python -m mstclipiqa admit {params.folder:q} --samples {input.samples:q} --splits {input.splits:q} --out {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
 # The models themselves, for `mstclipiqa score`: `snakemake --cores all heads` -> heads/*.safetensors, of the first
 # protocol's first split
 rule heads:

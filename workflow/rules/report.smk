@@ -1,6 +1,6 @@
 # runs -> metrics.parquet -> claims.json -> manifest.json -> the page
 
-RUNS = here(job.path for job in study.jobs)
+RUNS = here(job.path for job in [*study.jobs, *study.entries])
 STATISTICS = [at(entry) for entry in (layout.INTERVALS, layout.COMPARISONS, layout.GENERATORS)]
 PROBES = here(entry.path.format(recipe=name) for name in study.probed for entry in (layout.READOUT, layout.GATES))
 

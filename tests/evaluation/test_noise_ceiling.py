@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mstclipiqa.analyses.noise_ceiling import RATERS, noise_ceilings, simulate_truth
+from mstclipiqa.evaluation.noise_ceiling import RATERS, noise_ceilings, simulate_truth
 
 N = 3000
 
