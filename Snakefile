@@ -66,4 +66,4 @@ rule check:
     params:
         results=lambda wildcards, input: Path(input.metrics).parent,
     shell:
-        "python -m mstclipiqa check --results {params.results:q} --reference {input.reference:q} 2>&1 | tee {log:q}"
+        "python -m mstclipiqa check --results {params.results:q} --reference {input.reference:q} 2>&1 | tee {log:q} >&2"

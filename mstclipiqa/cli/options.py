@@ -58,6 +58,7 @@ splits = click.option("--splits", type=READ, required=True, help="Splits table."
 root = click.option("--root", type=FOLDER, required=True, help="The folder that the samples' paths start from.")
 levels = click.option("--levels", type=READ, required=True, help="Text store of the recipe's quality levels.")
 seed = click.option("--seed", type=SEED, default=0, help="Initial weights and batches of every run.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 table = click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")
 store = click.option("--out", type=WRITE, required=True, help="Feature store (safetensors) to write.")
 

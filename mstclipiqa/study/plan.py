@@ -13,6 +13,7 @@ import torch
 
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import LEVELS, TEST, TRAIN
+from mstclipiqa.base.progress import progress
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import pack_file
 from mstclipiqa.data.packs import read_pack
@@ -128,9 +129,10 @@ def estimate(study: Study, results: Path) -> dict:
     jobs = count_steps(study, samples)
     architecture = open_clip.get_model_config(study.config["encoders"]["coarse"]["model"].partition("@")[0])
     dim, width = architecture["embed_dim"], architecture["text_cfg"]["width"]
+    models = jobs[["recipe", "variant"]].drop_duplicates()
     tried = {
         (recipe, variant): time_step(study.recipes[recipe], variant, dim, width)
-        for recipe, variant in jobs[["recipe", "variant"]].drop_duplicates().itertuples(index=False)
+        for recipe, variant in progress(models.itertuples(index=False), len(models), "try the models", "models")
     }
     jobs["seconds"] = [
         row.steps * tried[row.recipe, row.variant][0] + row.evaluated * tried[row.recipe, row.variant][1]
