@@ -71,7 +71,7 @@ def verify(results: Path, data_root: Path | None, config: Path, keys: Path | Non
     else:
         verdict = verify_results(results, data_root, config, controls=controls())
     if as_json:
-        echo_json({"results": str(results), "holds": not verdict.findings, **asdict(verdict)})
+        echo_json({"results": str(results), "holds": not verdict.findings, **vars(verdict)})
     else:
         if verdict.signed_by:
             echo(f"{results} is signed by {verdict.signed_by}")
