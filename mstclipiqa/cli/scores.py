@@ -47,16 +47,19 @@ def train_head(
 @click.option("--prompts", type=READ, help="The same by image: a CSV file with the columns image and prompt.")
 @click.option("--weights", multiple=True, metavar="MODEL=PLACE", help="Where an encoder's weights are. Repeatable.")
 @click.option("--batch-size", type=options.COUNT, default=32, help="Images per forward pass.")
+@click.option("--explain", is_flag=True, help="Gates, levels' probabilities and attention too; needs --out as .json.")
 @click.option("--out", type=WRITE, help="Scores to write, .csv or .json; CSV on the standard output without it.")
 def score(
     images: tuple[Path, ...], heads: tuple[Path, ...], released: Path | None, prompt: str | None, prompts: Path | None,
-    weights: tuple[str, ...], batch_size: int, out: Path | None,
+    weights: tuple[str, ...], batch_size: int, explain: bool, out: Path | None,
 ) -> None:  # fmt: skip
     """Score IMAGES, files or folders, with trained heads. Exit status 1 where an image could not be scored."""
     if prompt is not None and prompts is not None:
         raise click.UsageError("give one of --prompt and --prompts")
     if out and out.suffix not in (".csv", ".json"):
         raise InputError(f"{out}: scores are written as .csv or .json; name it so")
+    if explain and (out is None or out.suffix != ".json"):
+        raise click.UsageError("--explain needs --out as .json, whose rows can hold lists")
     if wrong := [place for place in weights if not re.fullmatch(r"[^=]+=.+", place)]:
         raise InputError(f"--weights {wrong[0]!r}: give MODEL=PLACE, e.g. ViT-B-32-quickgelu=weights.pt")
 
@@ -67,7 +70,7 @@ def score(
     scorer = Scorer(*given, weights=dict(place.split("=", 1) for place in weights))
     for head in scorer.heads.values():
         echo(str(head), err=True)
-    table = scorer.score(images, read_prompts(prompts) if prompts else prompt, batch_size)
+    table = scorer.score(images, read_prompts(prompts) if prompts else prompt, batch_size, explain)
     if out:
         write_scores(out, scorer, table)
     else:
