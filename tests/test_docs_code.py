@@ -46,8 +46,9 @@ def test_images_are_scored_as_the_page_says(small_study: SmallStudy, tmp_path: P
     names: dict = {}
     for code in code_of("score.md"):
         exec(code, names)
-    assert list(names["table"]) == ["image", "quality", "correspondence", "error"]
-    assert names["table"].notna().all(axis=0).tolist() == [True, True, True, False]
+    table = names["table"]
+    assert list(table) == ["image", "quality", "correspondence", "synthetic", "unlike_training", "error"]
+    assert table.notna().all(axis=0).tolist() == [True] * 5 + [False]
 
 
 def test_the_heads_that_the_page_names_are_planned(tmp_path: Path):

@@ -109,6 +109,27 @@ def check(results: Path, reference: Path, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("a", type=FOLDER)
+@click.argument("b", type=FOLDER)
+@click.option("--out", type=WRITE, help="Folder for index.html and CSV tables of all that differs.")
+@options.as_json
+def diff(a: Path, b: Path, out: Path | None, as_json: bool) -> None:
+    """Say what differs between two results folders: what they rest on, runs, means with intervals, verdicts."""
+    from mstclipiqa.provenance.results_diff import describe, diff_results, write_diff
+
+    found = diff_results(a, b)
+    if out:
+        write_diff(found, out)
+    if as_json:
+        tables = {name: table.to_dict("records") for name, table in found.tables.items()}
+        said = {"a": str(a), "b": str(b), "same": found.same, "runs_in_both": found.both}
+        echo_json(said | {"only_in_one": found.only, "not_compared": found.others, **tables})
+    else:
+        for line in describe(found):
+            echo(line)
+
+
+@click.command()
 @options.results
 @click.option("--reference", type=WRITE, required=True, help="Reference to write.")
 @click.option("--by", required=True, help="Who stands for the new reference.")

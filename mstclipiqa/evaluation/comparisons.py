@@ -46,7 +46,7 @@ def compare_runs(
     for benchmark, runs in metrics.sort_values([*GROUP, "split", "seed"]).groupby("benchmark"):
         samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
         counts = SPLITS.read(SPLITS.at(results, benchmark=benchmark))[1]["protocols"]
-        runs, predictions = runs.reset_index(drop=True), _read_predictions(runs, samples, results)
+        runs, predictions = runs.reset_index(drop=True), read_predictions(runs, samples, results)
         with_averages, all_predictions = average_runs(runs, predictions)
         resamples = resample(with_averages, all_predictions, samples, counts, replicates)
         intervals += [interval_of(key, group, resamples) for key, group in runs.groupby(GROUP)]
@@ -59,7 +59,7 @@ def compare_runs(
     )
 
 
-def _read_predictions(runs: pd.DataFrame, samples: pd.DataFrame, results: Path) -> list[pd.DataFrame]:
+def read_predictions(runs: pd.DataFrame, samples: pd.DataFrame, results: Path) -> list[pd.DataFrame]:
     """For every row of `runs` its test images in samples order: row in `samples`, prediction, MOS."""
     row_of = pd.Series(samples.index, index=samples["image"])
     found: dict[tuple, pd.DataFrame] = {}

@@ -23,7 +23,7 @@ def explain(model: MSTCLIPIQA, inputs: Sequence[Tensor], words: Sequence[list[st
     attention: pairs of a token of the prompt and its weight, the mean over the attention heads; alpha: by how much
         what is attended to is added
 
-    `inputs` are those of the model: f_c and f_f (B, D), and with a prompt head the prompt's tokens (B, L, T) and padding
+    `inputs` are those of the model: f_c and f_f (B, D), and of a prompt head the tokens (B, L, T) and their padding
     (B, L), whose texts are `words`.
     """
     f_c, f_f = inputs[:2]
