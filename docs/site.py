@@ -1,4 +1,4 @@
-"""What the site has beside docs/ (mkdocs.yml): documents of other folders, a page per room of the package, the notebook.
+"""What the site has beside docs/ (mkdocs.yml): documents of other folders, a page per room, the notebook.
 
 A link to what is on the site leads there. One to another file of the repository leads to `repo_url`; without one, only
 its text stays.
