@@ -5,6 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 
+#: Rules of the Snakefile that only gather files.
+TARGETS = ("all", "reproduce", "heads", "packs")
+
+
 @dataclass
 class Job:
     """One job: its rule, the name that a line shows, and when it began, in seconds since the epoch."""
@@ -19,7 +23,8 @@ class Progress:
     """The jobs of a run, by Snakemake's number of each. Times are in seconds.
 
     The time left is that of the jobs left, over the number of jobs that ran at a time so far. A job left takes what the
-    finished jobs of its rule took on average; one whose rule has not finished any, what all of them took.
+    finished jobs of its rule took on average; one whose rule has not finished any, what all of them took. One of
+    TARGETS takes none.
     """
 
     left: Counter[str] = field(default_factory=Counter)
@@ -70,13 +75,13 @@ class Progress:
 
     def seconds_left(self, now: float) -> float:
         """The estimate that the class describes."""
-        all_jobs = [seconds for of_rule in self.took.values() for seconds in of_rule]
+        all_jobs = [seconds for rule, of_rule in self.took.items() if rule not in TARGETS for seconds in of_rule]
         if not all_jobs:
             return 0.0
         mean = sum(all_jobs) / len(all_jobs)
         expected = {rule: sum(of_rule) / len(of_rule) for rule, of_rule in self.took.items() if of_rule}
         begun = sum(now - job.began for job in self.running.values())
-        work = sum(count * expected.get(rule, mean) for rule, count in self.left.items())
+        work = sum(count * expected.get(rule, mean) for rule, count in self.left.items() if rule not in TARGETS)
         at_a_time = max(1.0, (sum(all_jobs) + begun) / max(now - self.start_of_run(now), 1e-9))
         return max(work - begun, 0.0) / at_a_time
 

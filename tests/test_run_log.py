@@ -128,7 +128,7 @@ def test_quiet_leaves_errors_and_the_page(run):
 
 def test_time_left_is_by_rule_and_by_how_many_jobs_run_at_a_time():
     progress = Progress()
-    progress.plan({"quick": 2, "slow": 4, "new": 1, "total": 7})
+    progress.plan({"quick": 2, "slow": 4, "new": 1, "all": 1, "total": 8})
     for number, rule, began, ended in ((1, "quick", 0, 2), (2, "slow", 0, 10), (3, "slow", 2, 10)):
         progress.start(number, rule, {}, began)
         progress.finish(number, ended)
