@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-
 #: Rules of the Snakefile that only gather files.
 TARGETS = ("all", "reproduce", "heads", "packs")
 

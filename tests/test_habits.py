@@ -52,5 +52,6 @@ def test_the_catalog_is_told_what_is_true():
     # The README says that neither a conda environment nor a container's image was made.
     assert usage["software-stack-deployment"] == {"conda": False, "apptainer": False, "apptainer+conda": False}
     assert "conda environments and the container's image were not made" in " ".join(text_of("README.md").split())
-    assert usage["report"] is any("report(" in rule for rule in rules)
+    rules = (REPOSITORY / "workflow" / "rules").glob("*.smk")
+    assert usage["report"] is any("report(" in path.read_text(encoding="utf-8") for path in rules)
     assert (REPOSITORY / "config" / "README.md").is_file()

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from mstclipiqa.base.layout import FEATURES, SPLITS
-from mstclipiqa.base.names import TEST, TRAIN
+from mstclipiqa.base.names import IMAGE_FORMATS, TEST, TRAIN
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.images import read_image
 from mstclipiqa.encoders.stores import load_features
@@ -32,7 +32,7 @@ def page_of_text(rng: np.random.Generator) -> Image.Image:
 
 def foreign_images(data: Path) -> dict[str, list[Image.Image]]:
     rng = np.random.default_rng(0)
-    drawn = sorted((RESULTS / "data" / "agiqa-1k").rglob("*.png"))[:COUNT]
+    drawn = sorted(path for path in (RESULTS / "data" / "agiqa-1k").rglob("*") if path.suffix in IMAGE_FORMATS)[:COUNT]
     own = sorted((data / "agiqa-3k").rglob("*.jpg"))[:COUNT]
     return {
         "noise": [Image.fromarray(rng.integers(0, 256, (224, 224, 3), dtype=np.uint8)) for _ in range(COUNT)],
