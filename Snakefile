@@ -28,6 +28,10 @@ if not workflow.overwrite_configfiles:
 report: "workflow/report/workflow.rst"
 
 
+# Read with `--sdm apptainer` alone: the image that docs/install.md makes of the Containerfile.
+container: os.environ.get("MSTCLIPIQA_IMAGE", "mstclipiqa.sif")
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/options.smk"
 include: "workflow/rules/benchmarks.smk"
@@ -66,4 +70,4 @@ rule check:
     params:
         results=lambda wildcards, input: Path(input.metrics).parent,
     shell:
-        "python -m mstclipiqa check --results {params.results:q} --reference {input.reference:q} 2>&1 | tee {log:q}"
+        "python -m mstclipiqa check --results {params.results:q} --reference {input.reference:q} 2>&1 | tee {log:q} >&2"

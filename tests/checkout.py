@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
+#: What writes the run's log.
+PLUGIN = "snakemake_logger_plugin_mstclipiqa"
 
 #: One benchmark of the reduced suite: every rule runs, none runs long.
 SMALL = ("--configfile", "config/reduced.yaml", "--config", "benchmarks=[agiqa-3k]")
@@ -54,7 +56,7 @@ class Checkout:
 
 def copy_checkout(folder: Path) -> Checkout:
     """A copy whose drawn suite has fewer images and scenes, which make no difference to what is tested."""
-    for name in ("config", "workflow", "profiles", "mstclipiqa"):
+    for name in ("config", "workflow", "profiles", "mstclipiqa", PLUGIN):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(REPOSITORY / name, folder)

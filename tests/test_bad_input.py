@@ -34,6 +34,7 @@ from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.cli.main import main
 from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK
 from mstclipiqa.encoders.stores import load_features, load_texts, read_store, write_store
+from mstclipiqa.scoring.novelty import DISTANCES
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "docs" / "robustness.md"
@@ -838,7 +839,8 @@ BAD: list[Bad] = [
     ),
     Bad(SCORING, "head of an unknown variant", spoilt_head(lambda _, card: card.update(variant="clip"))),
     Bad(SCORING, "head of other sizes", spoilt_head(lambda _, card: card["recipe"].update(gate_hidden=3))),
-    Bad(SCORING, "head without a weight", spoilt_head(lambda tensors, _: tensors.popitem())),
+    Bad(SCORING, "head without a weight", spoilt_head(lambda tensors, _: tensors.pop("head.alpha"))),
+    Bad(SCORING, "head with half of its training features", spoilt_head(lambda tensors, _: tensors.pop(DISTANCES))),
     Bad(
         SCORING,
         "released checkpoint with code",

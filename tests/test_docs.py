@@ -131,7 +131,7 @@ def test_snakemake_is_given_targets_and_keys_that_exist(name):
         for protocol in yaml.safe_load(values.get("protocols", "[]")):
             get_protocol(protocol)
         # what stands alone, or after an option without a value, is a target
-        options = ("--cores", "--configfile", "--profile", "--workflow-profile", "--quiet", "--rerun-triggers", "-c")
+        options = ("--cores", "--configfile", "--profile", "--workflow-profile", "--quiet", "--rerun-triggers", "--sdm")
         targets = [word for before, word in zip(["", *words], words, strict=False) if before not in options]
         assert {word for word in targets if re.fullmatch(r"[a-z_]+", word)} <= rules, f"snakemake {' '.join(words)}"
 

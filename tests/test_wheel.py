@@ -14,6 +14,7 @@ from mstclipiqa.cli.main import main
 from mstclipiqa.encoders.stores import load_texts
 
 REPOSITORY = Path(__file__).parents[1]
+PACKAGES = ("mstclipiqa", "snakemake_logger_plugin_mstclipiqa")
 
 
 def pip(*arguments: object) -> None:
@@ -24,7 +25,8 @@ def pip(*arguments: object) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy: setuptools would also pack what an earlier build left beside the sources."""
     source = tmp_path_factory.mktemp("source")
-    shutil.copytree(REPOSITORY / "mstclipiqa", source / "mstclipiqa", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in PACKAGES:
+        shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source)
     pip("wheel", source, "--no-deps", "--no-build-isolation", "--wheel-dir", source / "dist")
@@ -60,7 +62,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 
 def test_wheel_holds_every_file_of_the_package(wheel: Path):
-    files = [path for path in (REPOSITORY / "mstclipiqa").rglob("*") if path.is_file()]
+    files = [path for name in PACKAGES for path in (REPOSITORY / name).rglob("*") if path.is_file()]
     ours = {path.relative_to(REPOSITORY).as_posix() for path in files if "__pycache__" not in path.parts}
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert packed == ours

@@ -42,7 +42,7 @@ def opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
         what = f"not a readable image of {size} bytes" if size else "the file is empty"
         raise _refusal(path, f"{what} ({type(error).__name__})", error) from None
     with image:
-        _check(path, image)
+        check_pixels(path, image)
         try:
             yield image
         except InputError:
@@ -58,7 +58,8 @@ def _open(file: Path | io.BytesIO) -> Image.Image:
         return Image.open(file, formats=FORMATS)
 
 
-def _check(path: Path, image: Image.Image) -> None:
+def check_pixels(path: Path | str, image: Image.Image) -> None:
+    """Raises InputError, which calls the image `path`, for more than 8 bits of grey and a ratio beyond MOST_RATIO."""
     if image.mode[0] in "IF":
         raise InputError(f"{path}: more than 8 bits of grey (mode {image.mode}); save it with 8 bits")
     short, long = sorted(image.size)

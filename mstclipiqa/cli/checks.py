@@ -1,5 +1,6 @@
 """Verbs that check: what a configuration needs, whether results hold, whether they are the committed ones."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import click
 from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import FOLDER, READ, WRITE
-from mstclipiqa.cli.terminal import echo
+from mstclipiqa.cli.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from mstclipiqa.provenance.control_checks import Controls
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 @click.command()
 @options.configuration
 @options.acquisition
-def doctor(config: Path, recipes: Path, data_root: Path | None, sources: Path, cache: Path, offline: bool) -> None:
+@options.as_json
+def doctor(
+    config: Path, recipes: Path, data_root: Path | None, sources: Path, cache: Path, offline: bool, as_json: bool
+) -> None:  # fmt: skip
     """Say what a configuration needs, what of it is there, and how to get the rest. Downloads nothing."""
     from mstclipiqa.data.acquisition import read_sources
     from mstclipiqa.study.doctor import conclude, diagnose, render
@@ -25,8 +29,13 @@ def doctor(config: Path, recipes: Path, data_root: Path | None, sources: Path, c
     findings = diagnose(
         options.read_configuration(config, data_root), recipes, read_sources(sources), cache, offline, config
     )
-    echo(render(findings))
-    echo(f"\n{conclude(findings)}")
+    if as_json:
+        echo_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        echo(f"{render(findings)}\n")
+    conclusion = conclude(findings)  # refuses what lacks something essential
+    if not as_json:
+        echo(conclusion)
 
 
 def controls() -> "Controls":
@@ -46,7 +55,8 @@ def controls() -> "Controls":
     help="Folder of claims.yaml, paper_tables.csv, prior_results.csv and recipes/, to decide the verdicts again.",
 )  # fmt: skip
 @click.option("--signed-by", "keys", type=READ, help="Public SSH key, or allowed signers, that a bundle is to be by.")
-def verify(results: Path, data_root: Path | None, config: Path, keys: Path | None) -> None:
+@options.as_json
+def verify(results: Path, data_root: Path | None, config: Path, keys: Path | None, as_json: bool) -> None:
     """Hold RESULTS, a results folder or a bundle, against its manifest, and compute its numbers again.
 
     Says what does not hold, a line each, with exit status 1; what was not checked, and why.
@@ -60,30 +70,63 @@ def verify(results: Path, data_root: Path | None, config: Path, keys: Path | Non
         raise InputError(f"{results}: --signed-by holds a bundle's signature; name the bundle")
     else:
         verdict = verify_results(results, data_root, config, controls=controls())
-    if verdict.signed_by:
-        echo(f"{results} is signed by {verdict.signed_by}")
-    for line in [*verdict.findings, *(f"Not checked: {note}" for note in verdict.notes)]:
-        echo(line)
+    if as_json:
+        echo_json({"results": str(results), "holds": not verdict.findings, **vars(verdict)})
+    else:
+        if verdict.signed_by:
+            echo(f"{results} is signed by {verdict.signed_by}")
+        for line in verdict.findings:
+            echo(line, colour="red")
+        for line in verdict.notes:
+            echo(f"Not checked: {line}", colour="yellow")
     if verdict.findings:
         raise InputError(f"{results}: does not hold ({len(verdict.findings)} findings, named above)")
-    echo(f"{results} holds: {verdict.summary}")
+    if not as_json:
+        echo(f"{results} holds: {verdict.summary}", colour="green")
 
 
 @click.command()
 @options.results
 @click.option("--reference", type=WRITE, required=True, help="Reference, e.g. config/reference/reduced.csv.")
-def check(results: Path, reference: Path) -> None:
+@options.as_json
+def check(results: Path, reference: Path, as_json: bool) -> None:
     """Hold a suite's measurements against its committed reference. Exit status 1 where they differ."""
     from mstclipiqa.provenance.reference import check_suite
 
     measured, comparison = check_suite(results, reference)
-    echo(str(comparison))
+    if as_json:
+        rows = len(measured.rows)
+        echo_json({"green": not comparison.failures, "rows": rows, **asdict(comparison)})
+    else:
+        echo(str(comparison))
     if comparison.failures:
         raise MstclipiqaError(
             f"{reference}: {len(comparison.failures)} differences; mend them, or bless them if they are meant: "
             f"mstclipiqa bless --results {results} --reference {reference} --by NAME --reason WHY"
         )
-    echo(f"green: {len(measured.rows)} rows as in {reference}")
+    if not as_json:
+        echo(f"green: {len(measured.rows)} rows as in {reference}")
+
+
+@click.command()
+@click.argument("a", type=FOLDER)
+@click.argument("b", type=FOLDER)
+@click.option("--out", type=WRITE, help="Folder for index.html and CSV tables of all that differs.")
+@options.as_json
+def diff(a: Path, b: Path, out: Path | None, as_json: bool) -> None:
+    """Say what differs between two results folders: what they rest on, runs, means with intervals, verdicts."""
+    from mstclipiqa.provenance.results_diff import describe, diff_results, write_diff
+
+    found = diff_results(a, b)
+    if out:
+        write_diff(found, out)
+    if as_json:
+        tables = {name: table.to_dict("records") for name, table in found.tables.items()}
+        said = {"a": str(a), "b": str(b), "same": found.same, "runs_in_both": found.both}
+        echo_json(said | {"only_in_one": found.only, "not_compared": found.others, **tables})
+    else:
+        for line in describe(found):
+            echo(line)
 
 
 @click.command()

@@ -20,7 +20,7 @@ SENTENCE = 500
 
 #: The verbs by what a person wants, in the order of the help.
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Check": (checks.doctor, checks.verify, checks.check, checks.bless),
+    "Check": (checks.doctor, checks.verify, checks.diff, checks.check, checks.bless),
     "Run": (running.plan, running.acquire, packs.pack, running.bundle),
     "Score": (scores.score, scores.train_head, encoding.encode_images),
     "Compare other methods": (entries.enter, entries.board),

@@ -65,6 +65,7 @@ device = click.option(
 )  # fmt: skip
 levels = click.option("--levels", type=READ, required=True, help="Text store of the recipe's quality levels.")
 seed = click.option("--seed", type=SEED, default=0, help="Initial weights and batches of every run.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 table = click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")
 workers = click.option("--workers", type=COUNT, default=1, help="Processes on a CPU; changes the speed only.")
 store = click.option("--out", type=WRITE, required=True, help="Feature store (safetensors) to write.")

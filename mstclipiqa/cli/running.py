@@ -7,19 +7,24 @@ import click
 
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import FOLDER, READ, WRITE
-from mstclipiqa.cli.terminal import echo
+from mstclipiqa.cli.terminal import echo, echo_json
 
 
 @click.command()
 @options.configuration
-def plan(config: Path, recipes: Path, data_root: Path | None) -> None:
+@options.as_json
+def plan(config: Path, recipes: Path, data_root: Path | None, as_json: bool) -> None:
     """Say what a configuration costs: jobs, runs, time on this machine, disk. Trains and encodes a trial."""
     from mstclipiqa.study.plan import describe, estimate
     from mstclipiqa.study.study import Study
 
     study = Study(options.read_configuration(config, data_root), recipes, config)
-    for line in describe(estimate(study, Path("results") / study.suite)):
-        echo(line)
+    cost = estimate(study, Path("results") / study.suite)
+    if as_json:
+        echo_json(cost | {"jobs": cost["jobs"].to_dict("records")})
+    else:
+        for line in describe(cost):
+            echo(line)
 
 
 @click.command()

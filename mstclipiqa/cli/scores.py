@@ -46,13 +46,14 @@ def train_head(
 @click.option("--prompt", help="What all images were generated from, for heads that read it.")
 @click.option("--prompts", type=READ, help="The same by image: a CSV file with the columns image and prompt.")
 @click.option("--weights", multiple=True, metavar="MODEL=PLACE", help="Where an encoder's weights are. Repeatable.")
+@click.option("--explain", is_flag=True, help="Gates, levels' probabilities and attention too; needs --out as .json.")
 @click.option("--parts", type=WRITE, help="Score any number of images, part by part, into tables in this folder.")
 @options.parts
 @click.option("--out", type=WRITE, help="Scores to write, .csv or .json; CSV on the standard output without it.")
 def score(
     images: tuple[Path, ...], heads: tuple[Path, ...], released: Path | None, prompt: str | None, prompts: Path | None,
-    weights: tuple[str, ...], parts: Path | None, part_size: int, batch_size: int, shard: tuple[int, int],
-    out: Path | None,
+    weights: tuple[str, ...], explain: bool, parts: Path | None, part_size: int, batch_size: int,
+    shard: tuple[int, int], out: Path | None,
 ) -> None:  # fmt: skip
     """Score IMAGES, files or folders, with trained heads; with --parts, lists and tar shards too. Exit status 1 where
     an image could not be scored."""
@@ -64,6 +65,8 @@ def score(
         raise click.UsageError("give one of --prompt and --prompts")
     if out and out.suffix not in (".csv", ".json"):
         raise InputError(f"{out}: scores are written as .csv or .json; name it so")
+    if explain and (out is None or out.suffix != ".json"):
+        raise click.UsageError("--explain needs --out as .json, whose rows can hold lists")
     if wrong := [place for place in weights if not re.fullmatch(r"[^=]+=.+", place)]:
         raise InputError(f"--weights {wrong[0]!r}: give MODEL=PLACE, e.g. ViT-B-32-quickgelu=weights.pt")
 
@@ -78,7 +81,7 @@ def score(
         from mstclipiqa.scoring.many import score_many
 
         return options.say_counts(score_many(scorer, images, parts, prompt, part_size, batch_size, shard), "scored")
-    table = scorer.score(images, read_prompts(prompts) if prompts else prompt, batch_size)
+    table = scorer.score(images, read_prompts(prompts) if prompts else prompt, batch_size, explain)
     if out:
         write_scores(out, scorer, table)
     else:

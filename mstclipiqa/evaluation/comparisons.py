@@ -62,7 +62,7 @@ def _compare_benchmark(
     samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
     counts = SPLITS.read(SPLITS.at(results, benchmark=benchmark))[1]["protocols"]
     runs = runs.reset_index(drop=True)
-    return compare_predictions(runs, _read_predictions(runs, samples, results), samples, counts, replicates)
+    return compare_predictions(runs, read_predictions(runs, samples, results), samples, counts, replicates)
 
 
 def compare_predictions(
@@ -84,7 +84,7 @@ def compare_predictions(
     )
 
 
-def _read_predictions(runs: pd.DataFrame, samples: pd.DataFrame, results: Path) -> list[pd.DataFrame]:
+def read_predictions(runs: pd.DataFrame, samples: pd.DataFrame, results: Path) -> list[pd.DataFrame]:
     """For every row of `runs` its test images in samples order: row in `samples`, prediction, MOS."""
     row_of = pd.Series(samples.index, index=samples["image"])
     found: dict[tuple, pd.DataFrame] = {}

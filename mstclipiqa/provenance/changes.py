@@ -72,10 +72,9 @@ def compare(
         # Another Pillow writes other bytes; another machine was found not to.
         lines = notes if name.startswith("images") and other_libraries else failures
         lines.append(_describe_change(name, old, new, reference.facts))
-    failures += [f"{name}: missing, {count} of the reference's rows" for name, count in _only(reference, measured)]
-    failures += [
-        f"{name}: extra, {count} rows that the reference has not" for name, count in _only(measured, reference)
-    ]
+    lacking, further = only_in(reference.rows, measured.rows), only_in(measured.rows, reference.rows)
+    failures += [f"{name}: missing, {count} of the reference's rows" for name, count in lacking]
+    failures += [f"{name}: extra, {count} rows that the reference has not" for name, count in further]
     both = reference.rows.merge(measured.rows, on=KEYS, suffixes=("_old", ""))
     failures += [
         f"{name_run(row[KEYS])}: {row['n']} test images, {row['n_old']} in the reference"
@@ -125,9 +124,9 @@ def _describe_change(name: str, old: str, new: str, reference: dict[str, str]) -
     return f"{name}: {what[kind]} ({old} -> {new})"
 
 
-def _only(one: Measurement, other: Measurement) -> list[tuple[str, int]]:
+def only_in(one: pd.DataFrame, other: pd.DataFrame) -> list[tuple[str, int]]:
     """Rows of `one` that `other` has not, by the shortest start of their keys that `other` has not, counted."""
-    keys, known = (table.rows[KEYS].itertuples(index=False, name=None) for table in (one, other))
+    keys, known = (rows[KEYS].itertuples(index=False, name=None) for rows in (one, other))
     prefixes = {key[:depth] for key in known for depth in range(1, len(KEYS) + 1)}
     counts: dict[tuple, int] = {}
     for key in keys:

@@ -75,6 +75,22 @@ def measure(results: Path) -> Measurement:
     """
     manifest = read_measured_manifest(MANIFEST.at(results))
     rows, _ = METRICS_TABLE.read(METRICS_TABLE.at(results))
+    ordered = rows[COLUMNS].sort_values(KEYS, ignore_index=True)
+    return Measurement(_facts(results, manifest), ordered, _measure_tables(results, manifest, _present(manifest), rows))
+
+
+def measure_runs(results: Path) -> Measurement:
+    """As `measure`, without the tables, which another version may hold otherwise; the rows name their file too."""
+    manifest = read_measured_manifest(MANIFEST.at(results))
+    rows, _ = METRICS_TABLE.read(METRICS_TABLE.at(results))
+    return Measurement(_facts(results, manifest), rows[[*COLUMNS, "file"]].sort_values(KEYS, ignore_index=True))
+
+
+def _present(manifest: dict) -> list[str]:
+    return [name for name, state in manifest["benchmarks"].items() if state["status"] == "present"]
+
+
+def _facts(results: Path, manifest: dict) -> dict[str, str]:
     hardware = manifest["hardware"]
     facts = {"code": f"{manifest['code']['version']}, commit {manifest['code']['commit'] or 'unknown'}"}
     facts["machine"] = f"{hardware['machine']}, {hardware['instructions']}, GPU {hardware['gpu']}"
@@ -83,13 +99,9 @@ def measure(results: Path) -> Measurement:
     facts |= {f"encoder {role}": _describe_encoder(encoder) for role, encoder in manifest["encoders"].items()}
     facts |= {f"recipe {name}": digest(recipe["values"])[:12] for name, recipe in manifest["recipes"].items()}
     facts |= {f"rate {name}": f"{recipe['values']['learning_rate']:g}" for name, recipe in manifest["recipes"].items()}
-    present = [name for name, state in manifest["benchmarks"].items() if state["status"] == "present"]
-    for benchmark in present:
+    for benchmark in _present(manifest):
         facts |= _describe_data(results, benchmark)
-    facts["texts"] = _describe_texts(manifest)
-    return Measurement(
-        facts, rows[COLUMNS].sort_values(KEYS, ignore_index=True), _measure_tables(results, manifest, present, rows)
-    )
+    return facts | {"texts": _describe_texts(manifest)}
 
 
 def read_measured_manifest(path: Path) -> dict:
@@ -162,7 +174,7 @@ def _measure_tables(results: Path, manifest: dict, present: list[str], rows: pd.
             found[Path(entry.path).stem] = [entry.read(entry.at(results))[0]]
     found["parameters"] = [_parameters(results, rows)]
     if CLAIMS.at(results).exists():
-        found["verdicts"] = [_verdicts(CLAIMS.at(results))]
+        found["verdicts"] = [read_verdicts(CLAIMS.at(results))]
     tables = {name: pd.concat(found[name], ignore_index=True) for name in TABLES if found.get(name)}
     return {name: _by_text(table, TABLES[name]) for name, table in tables.items() if len(table)}
 
@@ -197,7 +209,7 @@ def _parameters(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(counted, columns=["recipe", "variant", "trained"])
 
 
-def _verdicts(path: Path) -> pd.DataFrame:
+def read_verdicts(path: Path) -> pd.DataFrame:
     """The verdict on each claim, and what it rests on. Raises InputError where the file holds none."""
     columns: dict[str, type] = {**dict.fromkeys(["id", "recipe", "protocol", "verdict"], str)}
     columns |= dict.fromkeys(["measured", "low", "high"], float)

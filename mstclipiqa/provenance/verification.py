@@ -15,8 +15,10 @@ the data folder's name, and without a data folder the labels.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from mstclipiqa.base.progress import say
 from mstclipiqa.provenance.control_checks import Controls, check_controls
 from mstclipiqa.provenance.data_checks import check_features, check_levels, check_samples, check_splits
 from mstclipiqa.provenance.folder import Folder, Verdict
@@ -43,20 +45,29 @@ def verify_results(
 
 def verify_folder(folder: Folder, controls: Controls | None = None) -> Verdict:
     """As `verify_results`, of a folder whose manifest is read."""
-    check_manifest(folder)
-    check_outputs(folder)
-    for benchmark in folder.present:
-        check_samples(folder, benchmark)
-        check_splits(folder, benchmark)
-        check_features(folder, benchmark)
-        check_pack(folder, benchmark)
-    check_levels(folder)
+    steps: list[tuple[str, Callable[[], None]]] = [
+        ("the manifest", lambda: check_manifest(folder)),
+        ("the hashes of all files", lambda: check_outputs(folder)),
+        *((f"{name}: samples, splits, features", partial(check_benchmark, folder, name)) for name in folder.present),
+        ("the levels", lambda: check_levels(folder)),
+        ("the predictions", lambda: check_runs(folder)),
+        ("the metrics", lambda: check_metrics(folder)),
+        ("rivals, curves, transfer and costs", lambda: check_controls(folder, controls)),
+        ("intervals and paired tests", lambda: check_statistics(folder)),
+        ("the verdicts", lambda: check_claims(folder)),
+    ]
     if folder.data_root is None:
         count = len(folder.manifest["inputs"])
         folder.verdict.notes.append(f"{count} label files and all images: no data folder given")
-    check_runs(folder)
-    check_metrics(folder)
-    check_controls(folder, controls)
-    check_statistics(folder)
-    check_claims(folder)
+    for number, (what, check) in enumerate(steps, 1):
+        say(f"verify: {what} ({number} of {len(steps)})")
+        check()
     return folder.verdict
+
+
+def check_benchmark(folder: Folder, benchmark: str) -> None:
+    """What a benchmark that took part is made of: samples, splits, features, and its pack where it has one."""
+    check_samples(folder, benchmark)
+    check_splits(folder, benchmark)
+    check_features(folder, benchmark)
+    check_pack(folder, benchmark)

@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, write_json, write_text
 from mstclipiqa.base.names import IMAGE_FORMATS
+from mstclipiqa.base.pixels import check_pixels
 from mstclipiqa.base.progress import progress
 from mstclipiqa.base.text import find_fault, inert, printable
 from mstclipiqa.data.label_files import read_delimited
@@ -26,8 +27,14 @@ from mstclipiqa.encoders.clip import Encoder, check_encoder, find_weights, load_
 from mstclipiqa.encoders.compact_weights import EMBEDDED
 from mstclipiqa.encoders.images import read_image
 from mstclipiqa.encoders.text_towers import is_text_of_a_hub
+from mstclipiqa.scoring.explanation import explain as explain_scores
+from mstclipiqa.scoring.explanation import token_texts
+from mstclipiqa.scoring.novelty import LEVEL
 from mstclipiqa.scoring.trained_head import Head, load_head
 from mstclipiqa.training.dataset import to_mos
+
+#: What can be scored: a file or folder, an image, an array of one.
+Source = Path | str | Image.Image | np.ndarray
 
 #: Decimals of a score in MOS units: beyond them, batches and devices decide.
 DECIMALS = 6
@@ -60,6 +67,9 @@ class Scorer:
             if head.target in self.heads:
                 raise InputError(f"{head.name}: a second head of {head.target}, after {self.heads[head.target].name}")
             self.heads[head.target] = head
+            if head.card["synthetic"]:
+                name = printable(head.name)
+                LOGGER.warning("%s has learned from drawn images: its scores of others say nothing", name)
         weights = weights or {}
         used = {identity["model"] for head in self.heads.values() for identity in _identities(head).values()}
         if unknown := sorted(set(weights) - used):
@@ -81,40 +91,78 @@ class Scorer:
 
     def score(
         self,
-        images: Path | str | Iterable[Path | str],
-        prompts: str | Mapping[str, str] | None = None,
+        images: Source | Iterable[Source],
+        prompts: str | Mapping[str, str] | Sequence[str] | None = None,
         batch_size: int = 32,
+        explain: bool = False,
     ) -> pd.DataFrame:
-        """One row per image: image, a score per target (on the scale of the head's benchmark, not clipped), error.
+        """One row per image, with the columns
 
-        `images` are files or folders, which stand for the images below them. `prompts` is the text that all images were
-        generated from, or a text for each: by its path, or by its path inside the folder that was given. An image that
-        does not decode has empty scores, and `error` says why. Prompts beyond the text encoder's context are cut.
+        image: its path, or `[N]` for the N-th that was given as an image or array
+        a column per target: the score, on the scale of the head's benchmark, not clipped
+        synthetic: whether a head has learned from drawn images, so that the scores of others say nothing
+        unlike_training: whether the image is farther from the training images than 95 % of images held out (`novelty`);
+            missing where no head knows
+        explanation, with `explain`: by target, what `explanation.explain` says, and the p-value behind unlike_training
+        error: why there is no score
 
-        Raises InputError where there is no image, and where a head reads the prompt and an image has none.
+        `images` are files, folders, which stand for the images below them, PIL images, and arrays (H, W) or (H, W, 3)
+        of uint8. `prompts` is the text that all images were generated from, or a text for each: in the order given, or
+        by its path, or by its path inside the folder that was given. An image that does not decode has empty scores.
+        Prompts beyond the text encoder's context are cut.
+
+        Raises InputError where there is no image, for an array of another kind, and where a head reads the prompt and
+        an image has none.
         """
-        found = find_images([images] if isinstance(images, Path | str) else images)
+        given = [images] if isinstance(images, Source) else list(images)
+        found: dict[Path, str] = {}
+        here: dict[Path, Image.Image] = {}
+        for n, one in enumerate(given):
+            if isinstance(one, Path | str):
+                found |= find_images([one])
+            else:
+                here[Path(f"[{n}]")] = as_image(f"[{n}]", one)
+                found[Path(f"[{n}]")] = f"[{n}]"
+        if not found:
+            raise InputError("no image to score")
+        if prompts is not None and not isinstance(prompts, str | Mapping):
+            if len(prompts) != len(found):
+                raise InputError(f"{len(prompts)} prompts for {len(found)} images; give one for each")
+            prompts = dict(zip(map(str, found), prompts, strict=True))
         texts = self._texts(found, prompts)
         paths, rows = list(found), []
         batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             for batch in progress(batches, len(batches), "score", "batches"):
-                decoded = list(pool.map(self._decode, batch))
-                rows.append(self.tabulate([str(path) for path in batch], decoded, [texts[path] for path in batch]))
+                decoded = list(pool.map(self._decode, [here.get(path, path) for path in batch]))
+                said = [texts[path] for path in batch]
+                rows.append(self.tabulate([str(path) for path in batch], decoded, said, explain))
         return pd.concat(rows, ignore_index=True)
 
     def tabulate(
-        self, names: Sequence[str], decoded: Sequence[dict[str, Tensor] | InputError], texts: Sequence[str]
+        self,
+        names: Sequence[str],
+        decoded: Sequence[dict[str, Tensor] | InputError],
+        texts: Sequence[str],
+        explain: bool = False,
     ) -> pd.DataFrame:
         """The rows of one batch: of each image its name; its pixels (`prepare`), or why there are none; its prompt."""
         good = {n: pixels for n, pixels in enumerate(decoded) if not isinstance(pixels, InputError)}
-        scores = self._score_batch(list(good.values()), [texts[n] for n in good]) if good else {}
+        details: list[dict] = [{} for _ in good]
+        scores, likeness = self._score_batch(
+            list(good.values()), [texts[n] for n in good], details if explain else None
+        )
         errors = {n: str(pixels) for n, pixels in enumerate(decoded) if isinstance(pixels, InputError)}
         errors |= {list(good)[n]: f"{names[list(good)[n]]}: {why}" for n, why in self._not_finite(scores)}
         frame = pd.DataFrame({"image": pd.Series(list(names), dtype=object)})
         for target in self.heads:
             found = pd.Series(scores.get(target, []), index=list(good), dtype=float)
             frame[target] = found.where(np.isfinite(found))
+        frame["synthetic"] = any(head.card["synthetic"] for head in self.heads.values())
+        known = pd.Series(likeness, index=list(good), dtype=float).reindex(frame.index)
+        frame["unlike_training"] = known.le(LEVEL).astype("boolean").where(known.notna())
+        if explain:
+            frame["explanation"] = pd.Series(dict(zip(good, details, strict=True)), dtype=object)
         frame["error"] = pd.Series(errors, dtype=object)
         return frame.round(DECIMALS)
 
@@ -154,10 +202,10 @@ class Scorer:
             if count := sum(number > limit for number in encoder.token_counts(sorted(texts))):
                 LOGGER.warning("%d prompts are longer than %d tokens and were cut, as in training", count, limit)
 
-    def _decode(self, path: Path) -> dict[str, Tensor] | InputError:
+    def _decode(self, image: Path | Image.Image) -> dict[str, Tensor] | InputError:
         """The pixels (H, W, 3), uint8, for each preprocessing that an encoder wants, of one decoding."""
         try:
-            return self.prepare(read_image(path))
+            return self.prepare(read_image(image) if isinstance(image, Path) else image)
         except InputError as error:
             return error
 
@@ -167,15 +215,21 @@ class Scorer:
         return {key: preprocess(image) for key, preprocess in preprocesses.items()}
 
     @torch.inference_mode()
-    def _score_batch(self, pixels: list[dict[str, Tensor]], texts: list[str]) -> dict[str, list[float]]:
-        """The scores of a batch by target, from each image's pixels and prompt."""
+    def _score_batch(
+        self, pixels: list[dict[str, Tensor]], texts: list[str], details: list[dict] | None
+    ) -> tuple[dict[str, list[float]], np.ndarray]:
+        """The scores of a batch by target, from each image's pixels and prompt; and of each image the smallest p-value
+        (B,) of being like a head's training images, NaN where no head knows. `details` of each image get what explains
+        the scores, by target."""
+        if not pixels:
+            return {}, np.empty(0)
         streams = {_key(identity) for head in self.heads.values() for identity in head.card["encoders"].values()}
         features = {}
         for key in streams:
             wanted = _preprocessing(self.encoders[key].identity)
             features[key] = self.encoders[key].encode_images(torch.stack([image[wanted] for image in pixels]))
         prompts: dict[tuple[str, str, str], tuple[Tensor, Tensor]] = {}
-        scores = {}
+        scores, likeness = {}, np.full(len(pixels), np.nan)
         for target, head in self.heads.items():
             inputs = [features[_key(head.card["encoders"][stream])] for stream in ("coarse", "fine")]
             if head.model.uses_prompt:
@@ -185,7 +239,22 @@ class Scorer:
                 inputs += prompts[key]
             score = head.model(*inputs).double().numpy()
             scores[target] = to_mos(score, head.card["low"], head.card["high"]).tolist()
-        return scores
+            p_values = head.neighbours.p_values(*(stream.numpy() for stream in inputs[:2])) if head.neighbours else None
+            if p_values is not None:
+                likeness = np.fmin(likeness, p_values)
+            if details is not None:
+                self._explain(head, inputs, texts, p_values, details)
+        return scores, likeness
+
+    def _explain(
+        self, head: Head, inputs: list[Tensor], texts: list[str], p_values: np.ndarray | None, details: list[dict]
+    ) -> None:
+        """Put what explains a head's scores into the `details` of each image."""
+        words = token_texts(self.encoders[_key(head.card["text_encoder"])], texts) if head.model.uses_prompt else []
+        for n, found in enumerate(explain_scores(head.model, inputs, words)):
+            details[n][head.target] = found
+            if p_values is not None:
+                details[n][head.target]["p_of_training"] = round(float(p_values[n]), DECIMALS)
 
 
 def _encode_prompts(encoder: Encoder, texts: list[str]) -> tuple[Tensor, Tensor]:
@@ -254,6 +323,20 @@ def _check(head: Head, identity: Mapping, encoder: Encoder) -> None:
         if own.get(size) != identity.get(size):
             said = f"its card says {size} {identity.get(size)} of {own['label']}, which has {own.get(size)}"
             raise InputError(f"{head.name}: {said}; train the head again")
+
+
+def as_image(name: str, given: object) -> Image.Image:
+    """The RGB image of a PIL image or an array (H, W) or (H, W, 3) of uint8. Raises InputError, which calls it `name`,
+    for anything else, and for pixels that no file may have either."""
+    if isinstance(given, np.ndarray):
+        if given.dtype != np.uint8 or given.ndim not in (2, 3) or given.shape[2:] not in ((), (3,)) or not given.size:
+            shape = " x ".join(map(str, given.shape))
+            raise InputError(f"{name}: an array of {given.dtype}, {shape}; give uint8, height x width x 3")
+        given = Image.fromarray(given)
+    if not isinstance(given, Image.Image):
+        raise InputError(f"{name}: {type(given).__name__} is no image; give a path, a PIL image or an array")
+    check_pixels(name, given)
+    return given.convert("RGB")
 
 
 def find_images(paths: Iterable[Path | str]) -> dict[Path, str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from mstclipiqa.evaluation.metrics import METRICS
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
 from mstclipiqa.model.recipes import VALUES, Recipe
 from mstclipiqa.model.variants import OWN, TWO_TOWERS, get_variant
+from mstclipiqa.scoring import novelty
+from mstclipiqa.scoring.novelty import Neighbours
 from mstclipiqa.training.dataset import MOS_SCALE, Dataset, DatasetFiles, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Trainer, train_run
@@ -36,12 +38,14 @@ CARD = ("benchmark", "target", "synthetic", "variant", "recipe", "encoders", "te
 
 @dataclass(frozen=True)
 class Head:
-    """A trained model in evaluation mode and its card. `name` is what messages call it; `encoders` came with it."""
+    """A trained model in evaluation mode and its card. `name` is what messages call it; `encoders` came with it;
+    `neighbours` tell images that are unlike those it was trained on, where its file keeps them."""
 
     name: str
     model: MSTCLIPIQA
     card: dict
     encoders: "tuple[Encoder, ...]" = ()
+    neighbours: Neighbours | None = None
 
     @property
     def target(self) -> str:
@@ -153,7 +157,9 @@ def train_head(
         "low": data.low,
         "high": data.high,
     }
-    write_store(output, {name: tensor.numpy() for name, tensor in states[epoch].items()}, card)
+    neighbours = novelty.keep(data.f_c.numpy(), data.f_f.numpy(), roles == TRAIN)
+    kept = neighbours.tensors() if neighbours else {}
+    write_store(output, {name: tensor.numpy() for name, tensor in states[epoch].items()} | kept, card)
     return card
 
 
@@ -175,7 +181,8 @@ def load_head(path: Path | str) -> Head:
     validate({"title": "", "source": "", "values": values}, RECIPE_SCHEMA, path)
     if not card["low"] < card["high"]:
         raise InputError(f"{path}: its scale of {card['low']:g} to {card['high']:g} is none; train the head again")
-    return make_head(str(path), tensors, card)
+    neighbours = novelty.read(str(path), tensors, card["encoders"]["coarse"]["dim"])
+    return replace(make_head(str(path), tensors, card), neighbours=neighbours)
 
 
 def make_head(name: str, tensors: Mapping[str, np.ndarray], card: dict, encoders: "tuple[Encoder, ...]" = ()) -> Head:

@@ -14,6 +14,7 @@ import torch
 from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import AUTO, LEVELS, TEST, TRAIN
+from mstclipiqa.base.progress import progress
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import pack_file
 from mstclipiqa.data.packs import read_pack
@@ -127,9 +128,10 @@ def estimate(study: Study, results: Path) -> dict:
     samples = read_samples(study, results)
     jobs = count_steps(study, samples)
     dim, width = expected_sizes(study.config)
+    models = jobs[["recipe", "variant"]].drop_duplicates()
     tried = {
         (recipe, variant): time_step(study.recipes[recipe], variant, dim, width)
-        for recipe, variant in jobs[["recipe", "variant"]].drop_duplicates().itertuples(index=False)
+        for recipe, variant in progress(models.itertuples(index=False), len(models), "try the models", "models")
     }
     jobs["seconds"] = [
         row.steps * tried[row.recipe, row.variant][0] + row.evaluated * tried[row.recipe, row.variant][1]

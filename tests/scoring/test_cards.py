@@ -85,7 +85,7 @@ def outcome(path: Path, image: Path) -> str:
         table = Scorer(path).score(image, "a red box")
     except InputError as error:
         return str(error)
-    assert list(table.columns) == ["image", load_head(path).target, "error"]
+    assert list(table.columns) == ["image", load_head(path).target, "synthetic", "unlike_training", "error"]
     assert np.isfinite(table.iloc[0, 1]) or table["error"].notna().all()
     return ""
 

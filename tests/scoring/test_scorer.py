@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import mstclipiqa
 from mstclipiqa.base.errors import InputError
@@ -105,7 +105,7 @@ def folder(suite: Suite, tmp_path: Path) -> Path:
 
 def test_scores_are_the_workflows_predictions(suite: Suite, scorer: Scorer):
     table = scorer.score(suite.data, prompts=suite.prompts, batch_size=7)
-    assert list(table.columns) == ["image", *VARIANTS, "error"]
+    assert list(table.columns) == ["image", *VARIANTS, "synthetic", "unlike_training", "error"]
     assert table["error"].isna().all() and len(table) == len(suite.samples)
     scores = table.set_index(table["image"].map(lambda path: Path(path).relative_to(suite.data).as_posix()))
     for target in VARIANTS:
@@ -160,25 +160,29 @@ def test_all_images_may_be_broken(scorer: Scorer, folder: Path):
     assert table["quality"].isna().all() and table["error"].notna().all()
 
 
-def test_json_holds_the_scores_and_what_the_heads_are(suite: Suite, scorer: Scorer, folder: Path):
+def test_json_holds_the_scores_and_what_the_heads_are(suite: Suite, scorer: Scorer, folder: Path, caplog):
     (folder / "prompts.csv").write_text('image,prompt\n0.png,"a cube, red"\n1.png,None\n')
     heads = [word for path in suite.heads.values() for word in ("--head", path)]
     out, images = folder / "scores.json", [folder / "0.png", folder / "1.png"]
     done = run("score", *images, *heads, "--prompts", folder / "prompts.csv", "--out", out)
     assert "score: 1/1 batches (100 %)" in done.stderr and done.stdout == ""
+    assert [record.message for record in caplog.records if "quality" in record.message] == [
+        f"{suite.heads['quality']} has learned from drawn images: its scores of others say nothing"
+    ]
     document = json.loads(out.read_text())
     assert document["heads"]["quality"]["synthetic"] is True
     assert document["heads"]["correspondence"]["test"]["n"] == len(suite.test_predictions("correspondence"))
     expected = scorer.score(images, {"0.png": "a cube, red", "1.png": "None"})
+    common = {"synthetic": True, "unlike_training": False, "error": None}
     assert document["scores"] == [
-        {"image": str(path), "error": None, **expected.loc[row, list(VARIANTS)].to_dict()}
-        for row, path in enumerate(images)
+        common | {"image": str(path), **expected.loc[row, list(VARIANTS)].to_dict()} for row, path in enumerate(images)
     ]
 
 
 def test_without_out_the_scores_go_to_the_standard_output(suite: Suite, folder: Path):
     done = run("score", folder / "0.png", "--head", suite.heads["quality"])
-    assert done.stdout.splitlines()[0] == "image,quality,error" and len(done.stdout.splitlines()) == 2
+    lines = done.stdout.splitlines()
+    assert lines[0] == "image,quality,synthetic,unlike_training,error" and len(lines) == 2
 
 
 def test_missing_prompts_are_one_line(suite: Suite, folder: Path):
@@ -194,13 +198,92 @@ def test_missing_prompts_are_one_line(suite: Suite, folder: Path):
 def test_what_prompts_do_not_reach_is_said(suite: Suite, scorer: Scorer, folder: Path, caplog):
     image = folder / "0.png"
     scorer.score(image, {"0.png": "many " * 90, "9.png": "a cube"})
-    Scorer(suite.heads["quality"]).score(image, "a cube")
-    said = [record.message for record in caplog.records]
+    Scorer(suite.heads["quality"]).score(image, "a cube")  # says too that it has learned from drawn images
+    said = [record.message for record in caplog.records if "drawn" not in record.message]
     assert said == [
         "1 prompts are of no image to score, e.g. 9.png",
         "1 prompts are longer than 77 tokens and were cut, as in training",
         "no head here reads the prompt",
     ]
+
+
+def test_images_and_arrays_are_scored_as_their_files(suite: Suite, scorer: Scorer, folder: Path):
+    paths, prompts = [folder / "0.png", folder / "1.png"], ["a red cube", "many people"]
+    expected = scorer.score(paths, prompts)
+    pd.testing.assert_frame_equal(expected, scorer.score(paths, {"0.png": prompts[0], "1.png": prompts[1]}))
+    images = [Image.open(path).convert("RGB") for path in paths]
+    for given in (images, [np.asarray(image) for image in images], [images[0], paths[1]]):
+        table = scorer.score(given, prompts)
+        pd.testing.assert_frame_equal(table.drop(columns="image"), expected.drop(columns="image"))
+    assert scorer.score(images, "a cube")["image"].tolist() == ["[0]", "[1]"]
+    assert len(scorer.score(images[0], "a cube")) == 1
+    assert scorer.score([np.zeros((30, 40), np.uint8)], "a cube")["error"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (np.zeros((30, 40, 3)), r"\[0\]: an array of float64, 30 x 40 x 3; give uint8"),
+        (np.zeros((3, 30, 40), np.uint8), r"an array of uint8, 3 x 30 x 40; give uint8"),
+        (np.zeros((0, 40, 3), np.uint8), "give uint8"),
+        (np.zeros((2, 300, 3), np.uint8), "over 100 times the other"),
+        (Image.new("I;16", (30, 30)), "more than 8 bits of grey"),
+        (3, "int is no image"),
+    ],
+)
+def test_what_is_no_image_is_one_line(scorer: Scorer, given: object, words: str):
+    with pytest.raises(InputError, match=words):
+        scorer.score([given], "a cube")
+
+
+def test_prompts_in_a_list_are_one_for_each_image(scorer: Scorer, folder: Path):
+    with pytest.raises(InputError, match="1 prompts for 2 images"):
+        scorer.score([folder / "0.png", folder / "1.png"], ["a cube"])
+
+
+def test_explained_scores_are_the_scores(suite: Suite, scorer: Scorer, folder: Path):
+    """Levels add up to the score, tokens are the prompt's, and a broken image has no explanation."""
+    table = scorer.score(folder, "a red cube", explain=True).set_index("image")
+    assert table["explanation"].isna().tolist() == [False, False, True]
+    found = table.loc[str(folder / "0.png")]
+    levels, card = found["explanation"]["quality"]["levels"], scorer.heads["quality"].card
+    score = sum(number * share for number, share in enumerate(levels.values(), 1))
+    assert list(levels) == ["bad", "poor", "fair", "good", "perfect"]
+    assert sum(levels.values()) == pytest.approx(1, abs=1e-5)
+    assert card["low"] + (score - 1) * (card["high"] - card["low"]) / 4 == pytest.approx(found["quality"], abs=1e-4)
+    quality, correspondence = (found["explanation"][target] for target in ("quality", "correspondence"))
+    assert "attention" not in quality and "levels" not in correspondence
+    assert quality["gate"] == pytest.approx(np.mean(quality["gates"]), abs=1e-5)
+    words, weights = zip(*correspondence["attention"], strict=True)
+    assert words[1:-1] == ("a", "red", "cube") and sum(weights) == pytest.approx(1, abs=1e-5)
+    out = folder / "scores.json"
+    run("score", folder / "0.png", "--head", suite.heads["quality"], "--explain", "--out", out)
+    again = json.loads(out.read_text())["scores"][0]["explanation"]["quality"]["levels"]
+    assert again == pytest.approx(levels, abs=1e-5)
+    assert invoke("score", folder, "--head", suite.heads["quality"], "--explain").exit_code == 2
+
+
+def test_images_unlike_the_training_images_are_flagged(suite: Suite, scorer: Scorer):
+    """A page of text, stripes and a blank image are; of the benchmark's held-out images at most 5 % and one."""
+    page, blank = Image.new("RGB", (300, 400), "white"), Image.new("RGB", (200, 200), "white")
+    for y in range(0, 400, 12):
+        ImageDraw.Draw(page).text((5, y), "the quick brown fox jumps over the lazy dog", fill="black")
+    stripes = np.tile(np.array([0, 255], np.uint8), (200, 100))
+    assert scorer.score([page, blank, stripes], "a cube")["unlike_training"].tolist() == [True] * 3
+    held_out = [suite.data / path for path in suite.test_predictions("quality").index]
+    flags = scorer.score(held_out, "a cube")["unlike_training"]
+    assert flags.dtype == "boolean" and flags.sum() <= 1 + 0.05 * len(flags)
+
+
+def test_a_head_that_keeps_no_training_features_cannot_tell(suite: Suite, folder: Path):
+    tensors, card = read_store(suite.heads["quality"])
+    kept = {name: tensors.pop(name) for name in ("training.features", "training.distances")}
+    write_store(folder / "old.safetensors", tensors, card)
+    assert Scorer(folder / "old.safetensors").score(folder / "0.png")["unlike_training"].isna().all()
+    kept["training.distances"] = kept["training.distances"][::-1].copy()
+    write_store(folder / "bad.safetensors", tensors | kept, card)
+    with pytest.raises(InputError, match="bad.safetensors: its training features are not as a head keeps them"):
+        Scorer(folder / "bad.safetensors")
 
 
 def altered(suite: Suite, folder: Path, **changes: object) -> Path:

@@ -34,11 +34,12 @@ FINISHED = re.compile(r"^Finished jobid: (\d+) ", re.M)
 
 
 class Run:
-    """A run of the workflow in a process group of its own, followed by what it says."""
+    """A run of the workflow in a process group of its own, followed by Snakemake's full log."""
 
     def __init__(self, checkout: Checkout, *arguments: str):
-        self.log = checkout.folder / "run.log"
-        with self.log.open("w") as log:
+        self.logs = checkout.folder / ".snakemake" / "log"
+        self.earlier = set(self.logs.glob("*.log"))
+        with (checkout.folder / "run.log").open("w") as log:
             self.process = subprocess.Popen(
                 checkout.command("reproduce", *arguments),
                 cwd=checkout.folder, env=checkout.environment, start_new_session=True,
@@ -49,25 +50,30 @@ class Run:
         """Wait until jobs run, and `finished` of all `jobs` (of this run's, if not given) are done. When that was."""
         deadline = time.monotonic() + PATIENCE
         while not self.started or (jobs or self.planned) - self.planned + len(self.done) < finished:
-            assert self.process.poll() is None, f"the run ended early:\n{self.log.read_text()[-4000:]}"
-            assert time.monotonic() < deadline, f"the run hangs:\n{self.log.read_text()[-4000:]}"
+            assert self.process.poll() is None, f"the run ended early:\n{self.said[-4000:]}"
+            assert time.monotonic() < deadline, f"the run hangs:\n{self.said[-4000:]}"
             time.sleep(0.05)
         return time.monotonic()
 
     @property
+    def said(self) -> str:
+        """The log so far."""
+        return "".join(path.read_text() for path in set(self.logs.glob("*.log")) - self.earlier)
+
+    @property
     def planned(self) -> int:
         """The jobs that this run has to do; 0 before it says so."""
-        found = re.search(r"^total +(\d+)$", self.log.read_text(), re.M)
+        found = re.search(r"^total +(\d+)$", self.said, re.M)
         return int(found[1]) if found else 0
 
     @property
     def started(self) -> dict[str, str]:
         """Jobs of this run that were started: their rules by their numbers."""
-        return {number: rule for rule, number in STARTED.findall(self.log.read_text())}
+        return {number: rule for rule, number in STARTED.findall(self.said)}
 
     @property
     def done(self) -> set[str]:
-        return set(FINISHED.findall(self.log.read_text()))
+        return set(FINISHED.findall(self.said))
 
     @property
     def running(self) -> list[str]:
@@ -135,7 +141,7 @@ def test_second_workflow_in_one_folder_is_refused_and_the_first_goes_on(checkout
     run.wait_for(0)
     try:
         second = checkout.snakemake("reproduce", *SMALL)
-        assert run.process.poll() is None, run.log.read_text()[-4000:]
+        assert run.process.poll() is None, run.said[-4000:]
     finally:
         run.kill()
     said = second.stdout + second.stderr

@@ -227,7 +227,7 @@ def test_shards_extract_the_same_bytes(edited: Checkout, finished: Checkout):
     done = edited.snakemake(pair, views, *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     for rule in ("extract_shard", "extract_views_shard"):
-        assert len(re.findall(rf"rule {rule}:", done.stdout + done.stderr)) == 2
+        assert len(re.findall(rf"^\[ *\d+/\d+\] {rule} ", done.stderr, re.M)) == 2
     expected, there = finished.results(), edited.results()
     written = {Path(name).name: name for name in there if Path(name).parent == features}
     assert written.keys() == {f"{name}.safetensors" for name in ("coarse", "fine", "prompts", "retokenised-appendix")}
