@@ -159,7 +159,7 @@ def share_different(
         drawn = rng.permutation(seeds)
         halves = drawn[: len(seeds) // 2], drawn[len(seeds) // 2 : 2 * (len(seeds) // 2)]
         pairs = [(split, *pair) for split in runs["split"].unique() for pair in zip(*halves, strict=True)]
-        one, other = (pd.Series([place[pair[0], pair[k]] for pair in pairs]) for k in (1, 2))
+        one, other = (np.array([place[pair[0], pair[k]] for pair in pairs]) for k in (1, 2))
         values = runs["srcc"].to_numpy()
         index = pd.MultiIndex.from_tuples([pair[:2] for pair in pairs], names=["split", "seed"])
         differences = pd.Series(values[one] - values[other], index=index)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.analyses.ridge import find_groupings, penalty_of_split, ridge
+from mstclipiqa.analyses.ridge import Ridge, find_groupings, ridge_of_split
 from mstclipiqa.analyses.zero_shot import zero_shot_scores
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.layout import BASELINES, SAMPLES, SPLITS
@@ -49,18 +49,27 @@ def lacking(stores: Iterable[str]) -> list[str]:
 def ridge_predictors(stores: dict[str, ImageFeatures], groupings: Sequence[np.ndarray] = ()) -> dict[str, Predictor]:
     """Ridge regression on each of SOURCES that the `stores` allow: coarse, fine and, of images, statistics. The penalty
     is chosen on the training images, by inner folds that keep whole those of the `groupings` (N,) that the split does.
+    What is decomposed of a split's features is kept until another split is asked for, as every target needs it.
     """
+    known: dict[tuple[str, bytes, bytes], Ridge] = {}
 
-    def on(features: np.ndarray) -> Predictor:
+    def on(source: str, features: np.ndarray) -> Predictor:
         def predict(train: np.ndarray, test: np.ndarray, mos: np.ndarray) -> Predicted:
-            penalty = penalty_of_split(features, mos, train, test, groupings)
-            return Predicted(ridge(features[train], mos[train], features[test], penalty), penalty)
+            key = source, train.tobytes(), test.tobytes()
+            if key not in known:
+                known.clear()
+                known[key] = ridge_of_split(features, train, test, groupings)
+            penalty = known[key].choose_penalty(mos[train])
+            return Predicted(known[key].predict(mos[train], features[test], penalty), penalty)
 
         return predict
 
     return {
         source: on(
-            np.concatenate([stores[name].features[:, columns] for name, columns in parts.items()], axis=1).astype(float)
+            source,
+            np.concatenate([stores[name].features[:, columns] for name, columns in parts.items()], axis=1).astype(
+                float
+            ),
         )
         for source, parts in SOURCES.items()
         if parts.keys() <= stores.keys()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import read_table
+from mstclipiqa.base.files import read_description
 from mstclipiqa.base.layout import (
     BASELINES,
     COMPARISONS,
@@ -150,8 +150,8 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
         for row in comparisons.to_dict("records")
     }
     benchmarks = sorted({key[0] for key in cells})
-    cards = {file: read_table(results / file)[1] for file in sorted({cell.file for cell in cells.values()})}
-    synthetic = {name for name in benchmarks if read_table(SAMPLES.at(results, benchmark=name))[1]["synthetic"]}
+    cards = {file: read_description(results / file) for file in sorted({cell.file for cell in cells.values()})}
+    synthetic = {name for name in benchmarks if read_description(SAMPLES.at(results, benchmark=name))["synthetic"]}
     synthetic |= {card["benchmark"] for card in cards.values() if card["synthetic"]}
     counts = {
         (name, protocol): {
@@ -159,7 +159,7 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
             for key in (TEST, "test_images_with_prompt_in_train")
         }
         for name in benchmarks
-        for protocol, splits in read_table(SPLITS.at(results, benchmark=name))[1]["protocols"].items()
+        for protocol, splits in read_description(SPLITS.at(results, benchmark=name))["protocols"].items()
     }
     paths = sorted(Path(recipes).glob("*.yaml"))
     return Suite(

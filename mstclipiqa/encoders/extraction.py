@@ -249,17 +249,20 @@ def extract_texts(encoder: TextEncoder, texts: Iterable[str], output: Path, batc
     }
     if is_complete(output, metadata):
         return
-    states: list[Tensor] = []
+    lengths: list[int] = []
+    tokens: list[Tensor] = []
     pooled: list[Tensor] = []
     starts = range(0, len(texts), batch_size)
     for start in progress(starts, len(starts), f"encode texts {encoder.identity['model']}", "batches"):
         batch_states, batch_pooled = encoder.encode_texts(texts[start : start + batch_size])
-        states += batch_states
+        lengths += map(len, batch_states)
+        tokens.append(torch.cat(batch_states))
         pooled.append(batch_pooled)
     tensors = {
-        "tokens": torch.cat(states).numpy(),
-        "offsets": np.cumsum([0, *(len(state) for state in states)]),
+        "tokens": torch.cat(tokens).numpy(),
+        "offsets": np.cumsum([0, *lengths]),
         "pooled": torch.cat(pooled).numpy(),
     }
+    tokens.clear()  # a gigabyte, of many long prompts; the file is put together in memory too
     PROMPTS.check_tensors(tensors)
     write_store(output, tensors, metadata)

@@ -15,7 +15,7 @@ from mstclipiqa.base.records import Record
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.extraction import ImageEncoder, code_of
 from mstclipiqa.encoders.images import read_record
-from mstclipiqa.encoders.stores import read_store, write_store
+from mstclipiqa.encoders.stores import read_description, write_store
 from mstclipiqa.encoders.streaming import Counts, Prepared, stream
 
 #: The open_clip model of an encoder, its weights, and the folder of its stores.
@@ -97,4 +97,4 @@ class _Features:
         return len(errors)
 
     def read_description(self, path: Path) -> dict:
-        return read_store(path, tensors=False)[1]
+        return read_description(path)

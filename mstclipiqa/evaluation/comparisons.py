@@ -12,6 +12,7 @@ import pandas as pd
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import read_description
 from mstclipiqa.base.layout import COMPARISONS, GENERATORS, INTERVALS, METRICS, RUNS, SAMPLES, SPLITS
 from mstclipiqa.base.names import GROUP, RUN
 from mstclipiqa.base.workers import spread
@@ -60,7 +61,7 @@ def _compare_benchmark(
     """The rows of TABLES of one benchmark, given with the rows of its runs."""
     benchmark, runs = of_benchmark
     samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=benchmark))
-    counts = SPLITS.read(SPLITS.at(results, benchmark=benchmark))[1]["protocols"]
+    counts = read_description(SPLITS.at(results, benchmark=benchmark))["protocols"]
     runs = runs.reset_index(drop=True)
     return compare_predictions(runs, read_predictions(runs, samples, results), samples, counts, replicates)
 

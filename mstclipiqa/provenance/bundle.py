@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from mstclipiqa.base.archives import extract, kind
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import atomic, sha256, write_json, write_text
+from mstclipiqa.base.files import atomic, read_description, sha256, write_json, write_text
 from mstclipiqa.base.layout import EXTRACTION, MANIFEST, SAMPLES, TIMED
 from mstclipiqa.provenance.control_checks import Controls
 from mstclipiqa.provenance.differences import find_difference, show
@@ -148,7 +148,7 @@ def _normalise(name: str) -> str:
 def _licences(results: Path, manifest: dict) -> dict[str, str]:
     """The licence of each benchmark that took part, as its card states it."""
     present = [name for name, entry in manifest["benchmarks"].items() if entry["status"] == "present"]
-    return {name: SAMPLES.read(SAMPLES.at(results, benchmark=name))[1]["licence"] for name in present}
+    return {name: read_description(SAMPLES.at(results, benchmark=name))["licence"] for name in present}
 
 
 def describe_crate(manifest: dict, files: dict[str, Path], licences: dict[str, str], date: str, left_out: int) -> dict:

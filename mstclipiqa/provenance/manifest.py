@@ -17,7 +17,7 @@ from mstclipiqa.base.layout import FEATURES, PROMPTS, SAMPLES
 from mstclipiqa.base.version import __version__
 from mstclipiqa.data.benchmarks import get_benchmark, told_of
 from mstclipiqa.data.protocols import describe_protocol
-from mstclipiqa.encoders.stores import load_features, load_texts
+from mstclipiqa.encoders.stores import load_features, read_description
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.study.study import Study
 
@@ -57,7 +57,8 @@ def build_manifest(study: Study, results: Path) -> dict:
     inputs: dict[str, str] = {}
     for name in study.benchmarks:
         _, card = SAMPLES.read(SAMPLES.at(results, benchmark=name))
-        truncated = load_texts(PROMPTS.at(results, benchmark=name)).metadata["truncated"]
+        # Its token states are a gigabyte where prompts are many and long.
+        truncated = read_description(PROMPTS.at(results, benchmark=name)).get("truncated", [])
         benchmarks[name] |= {"status": "present", "prompts_truncated": len(truncated)}
         if name in study.packed:  # by which encoders, with which versions, whoever packed it
             benchmarks[name]["encoders"] = {

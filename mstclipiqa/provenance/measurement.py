@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import digest, read_table
+from mstclipiqa.base.files import digest, read_description
 from mstclipiqa.base.layout import (
     BASELINES,
     CLAIMS,
@@ -203,7 +203,7 @@ def _parameters(results: Path, rows: pd.DataFrame) -> pd.DataFrame:
     trained = rows[rows["recipe"] != ENTERED]
     for file, recipe, variant in trained[["file", "recipe", "variant"]].drop_duplicates().itertuples(index=False):
         if (results / file).exists():  # a missing one is a fault of its own
-            count = read_table(results / file)[1].get("trainable_parameters")
+            count = read_description(results / file).get("trainable_parameters")
             found.setdefault((recipe, variant), set()).add(str(count))
     counted = [(*key, " or ".join(sorted(counts))) for key, counts in found.items()]
     return pd.DataFrame(counted, columns=["recipe", "variant", "trained"])

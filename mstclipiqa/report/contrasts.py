@@ -1,5 +1,6 @@
 """What each part of the model gains on a real benchmark: one part changed, everything else equal."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -37,6 +38,7 @@ QUESTIONS = (
 )
 
 
+@lru_cache(2)  # a table and its figure, real and drawn
 def contrasts(results: Results) -> Table | None:
     """A row per question, rival, target and protocol: the gain of SRCC with its interval, and the smallest gain that
     such an interval shows in four cases of five. None on drawn benchmarks, and where nothing of it was run."""

@@ -5,7 +5,7 @@ A table is None where the suite lacks its data.
 
 import pandas as pd
 
-from mstclipiqa.base.files import read_table
+from mstclipiqa.base.files import read_description
 from mstclipiqa.base.layout import CURVES, TRANSFER, ResultsFile
 from mstclipiqa.base.names import ENTERED, MODELS, SELECTIONS, TARGETS
 from mstclipiqa.base.words import spread
@@ -134,7 +134,7 @@ def _without_images(results: Results) -> pd.DataFrame:
     rows = [
         {**row, "source": source, "recipe": "", "runs": 0}
         for row in results.baselines[keys].drop_duplicates().to_dict("records")
-        for source in read_table(results.root / row["file"])[1].get("need_images", [])
+        for source in read_description(results.root / row["file"]).get("need_images", [])
     ]
     return pd.DataFrame(rows, columns=[*keys, "source", "recipe", "runs"])
 
@@ -144,7 +144,7 @@ def _penalties(results: Results) -> str:
     chosen = [
         penalty
         for file in results.baselines["file"].unique()
-        for entry in read_table(results.root / file)[1].get("penalties", [])
+        for entry in read_description(results.root / file).get("penalties", [])
         if entry["source"] == RIVAL
         for penalty in entry["by_split"].values()
     ]
@@ -155,7 +155,7 @@ def _left_out(results: Results, titles: dict[str, str]) -> list[str]:
     """A note per source on where it has no number."""
     found: dict[str, dict[str, list[str]]] = {}
     for file, benchmark in results.baselines[["file", "benchmark"]].drop_duplicates().itertuples(index=False):
-        for entry in read_table(results.root / file)[1].get("left_out", []):
+        for entry in read_description(results.root / file).get("left_out", []):
             where = found.setdefault(entry["source"], {}).setdefault(entry["protocol"], [])
             where += [titles[benchmark]] if titles[benchmark] not in where else []
     return [

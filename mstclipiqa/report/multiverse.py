@@ -4,6 +4,8 @@ A specification is one choice of recipe, protocol, split, seed, selection and me
 more of them an effect needs, the less it is one.
 """
 
+from functools import lru_cache
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -27,6 +29,7 @@ PAIR = ["question", "benchmark", "target", "variant", "against"]
 ASKED = (*QUESTIONS, Question("Is MST-CLIPIQA* better?", STAR, (MODEL,)))
 
 
+@lru_cache(2)  # a table and its figure, real and drawn
 def specifications(results: Results) -> pd.DataFrame:
     """A row per pair of variants and specification: PAIR, SPECIFICATION, metric, and `gain`, what the first variant has
     beyond the other on the same split and seed. Real benchmarks alone."""

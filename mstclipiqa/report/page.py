@@ -105,7 +105,7 @@ def make_tables(results: Results) -> dict[str, Table]:
         *(training_tables.encoders, training_tables.timings, training_tables.recipes, training_tables.parameters),
         *(entered.entered_methods, results_tables.all_metrics, data_tables.protocols, atlas.atlas, *packs.TABLES),
     )
-    of_real = (
+    of_real: Iterable[Callable] = (
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
         *(data_tables.leakage, largest_errors, efficiency.efficiency, unseen_generators),
         *(contrasts.contrasts, multiverse.multiverse, variance.variance, *controls.TABLES, *statistics.TABLES),

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import read_table
+from mstclipiqa.base.files import read_description
 from mstclipiqa.base.layout import (
     BASELINES,
     COMPARISONS,
@@ -53,9 +54,9 @@ class Probe:
     metadata: dict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
-    """The results of one suite.
+    """The results of one suite; equal to itself alone, so that what is computed of it can be kept.
 
     `cards` and `splits` are keyed by present benchmark, `runs` (the metadata of each runs file) by the file's path
     relative to `root`. `metrics` has a row per run and selection, sorted by RUN_ORDER; names stand in the order of the
@@ -88,6 +89,10 @@ class Results:
     def parted(self) -> tuple["Results", "Results | None"]:
         """The results on real benchmarks, and those on drawn stand-ins; all of them, and None, where a suite has no
         two kinds."""
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> tuple["Results", "Results | None"]:
         drawn = self.synthetic
         if len(drawn) in (0, len(self.cards)):
             return self, None
@@ -240,15 +245,15 @@ def read_results(
     """
     manifest = _read_manifest(MANIFEST.at(root))
     present = [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)]
-    cards = {name: read_table(SAMPLES.at(root, benchmark=name))[1] for name in present}
+    cards = {name: read_description(SAMPLES.at(root, benchmark=name)) for name in present}
     metrics = _read_metrics(METRICS.at(root), manifest)
     return Results(
         root=root,
         manifest=manifest,
         cards=cards,
-        splits={name: read_table(SPLITS.at(root, benchmark=name))[1] for name in present},
+        splits={name: read_description(SPLITS.at(root, benchmark=name)) for name in present},
         metrics=metrics,
-        runs={file: read_table(root / file)[1] for file in metrics["file"].unique()},
+        runs={file: read_description(root / file) for file in metrics["file"].unique()},
         timings=_read_timings(root, cards),
         baselines=_read_baselines(root, present),
         probes={name: _read_probe(root, name) for name in _probed(root, manifest)},

@@ -1,5 +1,7 @@
 """What a model's SRCC varies by: the images tested, the split, the seed, the epoch that is reported, the recipe."""
 
+from functools import lru_cache
+
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
@@ -21,6 +23,7 @@ SOURCES = {
 PLACE = ["benchmark", "target", "variant", "protocol"]
 
 
+@lru_cache(2)  # a table and its figure, real and drawn
 def components(results: Results) -> pd.DataFrame:
     """The SD of SRCC by source, a column each: a row per model and protocol of a real benchmark, the mean over recipes,
     by the main selection where that does not vary. NaN where a source has one value."""

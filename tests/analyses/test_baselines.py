@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from mstclipiqa import analyses
 from mstclipiqa.analyses.baselines import SOURCES, all_predictors, ridge_predictors, score_predictors
 from mstclipiqa.analyses.ridge import PENALTIES, choose_penalty, ridge
 from mstclipiqa.analyses.zero_shot import ANTONYMS, LEVEL_TEXTS, ZERO_SHOT_TEXTS
@@ -114,6 +115,19 @@ def test_scores_are_those_of_scipy_and_images_without_a_role_are_not_used(benchm
     assert train.sum() == N - 15 - 2  # one for validation, as for heads
     assert row["srcc"] == pytest.approx(stats.spearmanr(predicted, mos[test]).statistic)
     assert row["plcc"] == pytest.approx(stats.pearsonr(predicted, mos[test]).statistic)
+
+
+def test_targets_share_what_is_decomposed_and_change_nothing_for_each_other(benchmark, features, monkeypatch):
+    samples, splits = benchmark
+    samples["authenticity"] = features @ np.arange(D)[::-1] + np.random.default_rng(9).normal(size=N)
+    given, made = stores(samples, fine=features), []
+    of_one = score_ridge(samples, splits, given, ["authenticity"])
+    monkeypatch.setattr(analyses.ridge, "Decomposed", lambda x, of=analyses.ridge.Decomposed: made.append(x) or of(x))
+    assert score_ridge(samples, splits, given, ["quality"]) is not None
+    alone = len(made)
+    both = score_ridge(samples, splits, given, ["quality", "authenticity"])
+    assert len(made) == 2 * alone > 0
+    assert both[both["target"] == "authenticity"].reset_index(drop=True).equals(of_one)
 
 
 def test_stores_of_other_images_are_named(benchmark):

@@ -1,6 +1,7 @@
 """The three tables of what the means are worth, against formulas written out and planted cases."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -10,6 +11,7 @@ from mstclipiqa.base.layout import COMPARISONS, INTERVALS
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
 from mstclipiqa.evaluation.paired_tests import BASE
+from mstclipiqa.evaluation.per_run import evaluate_runs
 
 
 def test_intervals_keep_the_three_sources_apart(suite):
@@ -102,6 +104,25 @@ def test_equal_inputs_give_equal_bytes(suite, tmp_path):
             entry.write(entry.at(tmp_path), table, {})
         digests.append([sha256(entry.at(tmp_path)) for entry in TABLES])
     assert digests[0] == digests[1]
+
+
+def test_of_two_variants_each_row_is_the_others_turned_round(suite):
+    results, scores = suite(mst_clipiqa=0.5, other=1.0)
+    _, table, _ = compare_runs(scores, results, replicates=50)
+    table = table[~table["against"].isin(AVERAGES)]
+    keys = ["protocol", "selection", "metric"]
+    own, other = (rows.set_index(keys) for _, rows in table.groupby("against"))
+    assert (own["variant"] == "other").all() and (own["difference"] == -other["difference"]).all()
+    assert own["low"].equals(-other["high"]) and own["high"].equals(-other["low"])
+    same = ["runs", "splits", "seeds", "prompts", "noise", "images_error", "standard_error", "freedom", "p"]
+    assert own[same].equals(other[same])
+
+
+def test_processes_change_nothing(suite):
+    results, scores = suite(mst_clipiqa=0.5, other=1.0)
+    files = sorted(results.rglob("runs/*/*/*.parquet"))
+    again = evaluate_runs(files, results, workers=2)[list(scores)]  # the processes have every metric, the fixture two
+    pd.testing.assert_frame_equal(again, scores, check_exact=True)
 
 
 def test_predictions_that_are_not_those_of_the_metrics_are_one_line(suite, samples):
