@@ -114,7 +114,7 @@ class Table:
 
 def _line(row: dict[str, Any]) -> str:
     value = row["value"]
-    shown = value if isinstance(value, str) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    shown = value if isinstance(value, str) else f"{value:,.6g}" if abs(value) < 1000 else f"{value:,.0f}"
     mark = {None: "", True: "held", False: "NOT HELD"}[row["held"]]
     return f"| {row['stage']} | {row['what']} | {shown} {row['unit']} | {row['aim']} | {mark} |"
 

@@ -25,7 +25,7 @@ PINNED = ("torch", "torchvision", "open_clip_torch")
 
 #: Keys of the configuration that need no word of explanation.
 #: What a configuration may leave out: encoders that only some recipes and variants need.
-OPTIONAL = {(): {"split_seeds", "packs"}, ("encoders",): {"retokenised", "twin"}}
+OPTIONAL = {(): {"split_seeds", "packs"}, ("encoders",): {"retokenised", "twin"}, ("extraction",): {"device"}}
 SELF_EVIDENT = {"title", "benchmarks", "variants", "encoders", "coarse", "fine", "extraction"}
 
 

@@ -25,6 +25,7 @@ from torch.nn.utils.rnn import pad_sequence
 from mstclipiqa.base.device import set_products
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.names import BEST_ON_TEST, TRAIN, VALIDATION
+from mstclipiqa.base.progress import say
 from mstclipiqa.evaluation.metrics import srcc
 from mstclipiqa.model.build import MSTCLIPIQA
 from mstclipiqa.model.heads import PromptHead
@@ -150,11 +151,24 @@ class Replayed:
             self.step()
         else:
             if self.graph is None:
-                graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph):
-                    self.step()
-                self.graph = graph
-            self.graph.replay()
+                self.graph = self._captured()
+            if self.graph is None:
+                self.capture = False
+                self.step()
+            else:
+                self.graph.replay()
+
+    def _captured(self) -> torch.cuda.CUDAGraph | None:
+        """A graph of one step, which is not run; None where it cannot be captured, as with a fusion of one's own that
+        waits for a value."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self.step()
+        except RuntimeError as error:
+            say(f"steps are called, not replayed, since one cannot be captured ({' '.join(str(error).split())[:200]})")
+            return None
+        return graph
 
 
 class Stack:

@@ -130,7 +130,7 @@ def test_a_step_and_its_judgement_wait_for_no_value(data, equal_runs, levels, va
             assert scores.shape == (len(equal_runs), EVALUATED) and merits.shape == (len(equal_runs),)
 
 
-def test_a_step_is_replayed_from_a_graph_that_is_captured_once(monkeypatch):
+def test_a_step_is_replayed_from_a_graph_that_is_captured_once(monkeypatch, capsys):
     log: list[str] = []
 
     class Graph:
@@ -148,6 +148,18 @@ def test_a_step_is_replayed_from_a_graph_that_is_captured_once(monkeypatch):
     for _ in range(WARM_UP + 3):
         replayed()
     assert log == [*["step"] * WARM_UP, "capture", "step", *["replay"] * 3]
+
+    def waiting() -> None:
+        log.append("step")
+        if log[-2:] == ["capture", "step"]:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    log.clear()
+    replayed = Replayed(waiting, torch.device("cuda"), capture=True)
+    for _ in range(WARM_UP + 2):
+        replayed()
+    assert log == [*["step"] * WARM_UP, "capture", "step", "step", "step"], "it is called where it cannot be captured"
+    assert "cannot be captured (operation not permitted" in capsys.readouterr().err
     for device, capture in (("cuda", False), ("cpu", True)):
         log.clear()
         plain = Replayed(lambda: log.append("step"), torch.device(device), capture)
