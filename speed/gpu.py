@@ -1,13 +1,13 @@
 """What the GPU path gives and costs, in one unattended run: equal first, then fast.
 
-    python speed/gpu.py --out measured/gpu                         every stage
-    python speed/gpu.py --out measured/gpu --stage training        one of them; the others' rows in --out are kept
-    python speed/gpu.py --carry speed/carried                      before: copy what a bare machine lacks beside this file
+    python speed/gpu.py --carry                              before: copy what a bare machine lacks beside this file
+    python speed/gpu.py --out measured                       every stage
+    python speed/gpu.py --out measured --stage training      one of them; the others' rows in --out are kept
 
 It needs a checkout, torch, and no network: images, weights and features are drawn from seeds, and the project need not
 be installed. A stage that times checks equality before; what fails is a row of the table, and the exit status is 1.
-Each row is printed as it is measured, and kept in `gpu.json` and `gpu.md`. Without a GPU all stages run on the CPU, with
-little data: that proves this file, and its times say nothing.
+Each row is printed as it is measured, and kept in `gpu.json` and `gpu.md`. Without a GPU all stages run on the CPU,
+with little data: that proves this file, and its times say nothing.
 """
 
 import json
@@ -18,7 +18,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -52,11 +54,11 @@ prepare_imports()
 from training import make_runs, make_trainer, plain_loop  # noqa: E402
 
 from mstclipiqa.base.device import choose_device, describe_gpu, set_products  # noqa: E402
-from mstclipiqa.base.names import AUTO, BFLOAT16, FLOAT32, TF32  # noqa: E402
+from mstclipiqa.base.names import AUTO, BFLOAT16, FLOAT32, MODELS, TF32  # noqa: E402
 from mstclipiqa.evaluation.metrics import srcc  # noqa: E402
 from mstclipiqa.model.recipes import load_recipe  # noqa: E402
 from mstclipiqa.training.run import Run, Trainer  # noqa: E402
-from mstclipiqa.training.stacked import EVALUATED, Stack, train_stacked  # noqa: E402
+from mstclipiqa.training.stacked import EVALUATED, Stack, own_stream, train_stacked  # noqa: E402
 
 RECIPES = HERE.parent / "config" / "recipes"
 
@@ -112,7 +114,7 @@ class Table:
 
 def _line(row: dict[str, Any]) -> str:
     value = row["value"]
-    shown = value if isinstance(value, str) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    shown = value if isinstance(value, str) else f"{value:,.6g}" if abs(value) < 1000 else f"{value:,.0f}"
     mark = {None: "", True: "held", False: "NOT HELD"}[row["held"]]
     return f"| {row['stage']} | {row['what']} | {shown} {row['unit']} | {row['aim']} | {mark} |"
 
@@ -200,7 +202,7 @@ def features(table: Table) -> None:
             prepared = torch.stack([reference.preprocess(image) for image in images])
             plain = open_clip.create_model(reference.identity["model"]).eval().requires_grad_(False)
             plain.load_state_dict(reference.model.state_dict())
-            transform = open_clip.image_transform_v2(
+            transform = open_clip.transform.image_transform_v2(
                 open_clip.transform.PreprocessCfg(**reference.identity["preprocessing"]), is_train=False
             )
             with torch.inference_mode():
@@ -246,9 +248,7 @@ def extraction(table: Table) -> None:
                 for count, shown in ((SIZE.batch, False), (len(some), True)):  # the first sets up what the second finds
                     folder = Path(name) / f"{pair}-{precision}-{count}-{shown}"
                     stores = {folder / str(number): encoder for number, encoder in enumerate(encoders)}
-                    taken = seconds(
-                        lambda s=stores, c=count: extract_features(s, some[:c], root, SIZE.batch, THREADS)  # noqa: B023
-                    )
+                    taken = seconds(partial(extract_features, stores, some[:count], root, SIZE.batch, THREADS))
                     if shown:
                         wanted = GPU and precision == BFLOAT16
                         table.add(
@@ -275,20 +275,18 @@ def trainer_of(variant: str, recipe: str, epochs: int) -> Trainer:
 def some_runs(count: int) -> list[Run]:
     """Runs of the study; without a GPU of few images."""
     runs = make_runs(count)
-    if GPU:
-        return runs
+    return runs if GPU else shorten(runs)
+
+
+def shorten(runs: list[Run]) -> list[Run]:
+    """The runs with some of their images."""
     for run in runs:
-        for role, kept in (("train", 64), ("test", 32)):
+        for role, kept in (("train", 64), ("val", 32), ("test", 32)):
             run.roles[np.flatnonzero(run.roles == role)[kept:]] = None
     return runs
 
 
-CASES = (
-    ("mst-clipiqa", "released_code"),
-    ("mst-clipiqa-star", "released_code"),
-    ("mst-clipiqa", "appendix"),
-    ("mst-clipiqa-star", "appendix"),
-)
+CASES = [(variant, recipe) for recipe in ("released_code", "appendix") for variant in MODELS]
 
 
 def equality(table: Table) -> None:
@@ -325,20 +323,21 @@ def step_seconds(trainer: Trainer, runs: list[Run], capture: bool) -> tuple[floa
         **{name: value.to(DEVICE) for name, value in vars(trainer.data).items() if isinstance(value, torch.Tensor)},
     )
     set_products(False)
-    stack = Stack(trainer.build, data, runs, trainer.recipe, DEVICE, capture)
+    with own_stream(DEVICE)():
+        stack = Stack(trainer.build, data, runs, trainer.recipe, DEVICE, capture)
 
-    def epoch() -> None:
-        stack.next.zero_()
-        for _ in range(stack.steps):
-            stack.replayed()
+        def epoch() -> None:
+            stack.next.zero_()
+            for _ in range(stack.steps):
+                stack.replayed()
 
-    stack.rate.fill_(1e-6)
-    stack.objective.train()
-    epoch()  # captures
-    step = seconds(epoch, 3) / stack.steps
-    stack.objective.eval()
-    judging = [one for one in stack.judged.values() if one.count]
-    return step, seconds(lambda: [one.judge() for one in judging], 3)
+        stack.rate.fill_(1e-6)
+        stack.objective.train()
+        epoch()  # captures
+        step = seconds(epoch, 3) / stack.steps
+        stack.objective.eval()
+        judging = [one for one in stack.judged.values() if one.count]
+        return step, seconds(lambda: [one.judge() for one in judging], 3)
 
 
 def training(table: Table) -> None:
@@ -383,7 +382,7 @@ def study(table: Table) -> None:
             read = [torch.from_numpy(load_features(output).features) for output in outputs]
             data = replace(trainer.data, f_c=read[0], f_f=read[1]) if len(read[0]) == len(trainer.data.f_c) else None
             own = replace(trainer, data=data or trainer.data)
-            list(train_stacked(own.build, own.data, some_runs(SIZE.heads), own.recipe, DEVICE))
+            train_all(own, some_runs(SIZE.heads))
 
         first, second = seconds(extract), seconds(train)
     table.add("images to features", first, "s")
@@ -393,47 +392,53 @@ def study(table: Table) -> None:
 
 
 def projection(table: Table) -> None:
-    """`paper.yaml`'s training from packs, from the steps of its jobs and measured times of a step.
+    """`paper.yaml`'s training from packs: its jobs, at the time that one of AGIQA-3K takes for its start and an epoch.
 
-    Splits are AGIQA-3K's own, whose pack ships with the project; of another benchmark, as many in proportion.
+    Splits are AGIQA-3K's own, whose pack ships with the project. Another benchmark's epochs take time in proportion to
+    its images, and a variant as much as the paper's model with the same head, which none has more parameters than.
     """
     from mstclipiqa.base.documents import read_yaml
-    from mstclipiqa.base.names import TRAIN
     from mstclipiqa.data.benchmarks import get_benchmark
-    from mstclipiqa.data.packs import read_pack
     from mstclipiqa.data.pack_sources import pack_file
+    from mstclipiqa.data.packs import read_pack
     from mstclipiqa.data.protocols import split_samples
     from mstclipiqa.study.packing import samples_of
     from mstclipiqa.study.study import list_jobs, seeds_of
 
     config = read_yaml(HERE.parent / "config" / "paper.yaml")
     file = pack_file("agiqa-3k", "shipped")
+    assert file is not None, "it ships"
     frame, card = samples_of(file, read_pack(file), None)
     splits, _ = split_samples(frame, config["protocols"], card)
-    roles = splits.groupby(["protocol", "split"])["role"].value_counts().unstack(fill_value=0)
-    several = roles.groupby("protocol").size()
-    seeds = [len(seeds_of(config, several[protocol])) for protocol, _ in roles.index]
-    points = (1, 10, SIZE.heads) if GPU else (1, 2)
-    total = runs = 0.0
-    times: dict[tuple[str, str], list[float]] = {}
+    several = splits.groupby("protocol")["split"].nunique()
+    runs = [
+        Run(protocol, split, seed, group.set_index("image")["role"].reindex(frame["image"]).to_numpy(dtype=object))
+        for (protocol, split), group in splits.groupby(["protocol", "split"], sort=True)
+        for seed in seeds_of(config, several[protocol])
+    ]
+    chosen = runs if GPU else shorten(runs[:3])
+    starts, epochs, total = {}, {}, 0.0
     for job in list_jobs(config, config["benchmarks"]):
         recipe = load_recipe(RECIPES / f"{job.recipe}.yaml")
-        star = "star" in job.variant
-        # One size for the fusions: none has more parameters than the gated one.
-        case = "mst-clipiqa-star" if star else "mst-clipiqa", "appendix" if recipe.batch_size > 8 else "released_code"
-        if case not in times:
-            times[case] = [step_seconds(trainer_of(*case, 1), some_runs(count), True)[0] for count in points]
-            for count, one in zip(points, times[case], strict=True):
-                table.add(f"{case[0]}, {case[1]}: {count} heads, captured", 1e3 * one, "ms a step")
+        case = MODELS["star" in job.variant], "appendix" if recipe.batch_size > 8 else "released_code"
+        if case not in epochs:
+            one, three = (seconds(partial(train_all, trainer_of(*case, count), chosen)) for count in (1, 3))
+            epochs[case] = max(three - one, 0) / 2
+            starts[case] = max(one - epochs[case], 0)
+            what = f"{', '.join(case)}: a job of {len(chosen)} runs"
+            table.add(f"{what}: start", starts[case], "s")
+            table.add(f"{what}: an epoch", epochs[case], "s")
         share = (get_benchmark(job.benchmark).images or len(frame)) / len(frame)
-        stacks: dict[int, int] = {}
-        for trained, count in zip(roles[TRAIN], seeds, strict=True):
-            steps = -(-round(trained * share) // recipe.batch_size)
-            stacks[steps] = stacks.get(steps, 0) + count
-        total += sum(steps * recipe.epochs * np.interp(n, points, times[case]) for steps, n in stacks.items())
-        runs += sum(stacks.values())
-    table.add(f"paper.yaml: {runs:,.0f} runs, in stacks of equally many batches", total / 60, "min",
-              "at most 30, aim 15", total / 60 <= 30 if GPU else None)  # fmt: skip
+        total += starts[case] + epochs[case] * recipe.epochs * share
+    jobs = len(list_jobs(config, config["benchmarks"]))
+    table.add(f"paper.yaml: {jobs} jobs of {len(chosen)} runs", total / 60, "min", "at most 30, aim 15",
+              total / 60 <= 30 if GPU else None)  # fmt: skip
+
+
+def train_all(trainer: Trainer, runs: list[Run]) -> None:
+    """Train runs together, from the start to their tables."""
+    for _ in train_stacked(trainer.build, trainer.data, runs, trainer.recipe, DEVICE):
+        pass
 
 
 STAGES: dict[str, Callable[[Table], None]] = {
@@ -449,16 +454,24 @@ STAGES: dict[str, Callable[[Table], None]] = {
 ENCODING = ("features", "extraction", "study")
 
 
-def carry(folder: Path) -> None:
-    """Copy the distributions of CARRY from this environment into a folder."""
+def carry() -> None:
+    """Copy the distributions of CARRY from this environment to where `prepare_imports` looks."""
     for name in CARRY:
         found = distribution(name)
         for file in found.files or ():
             source = Path(str(found.locate_file(file)))
             if source.suffix != ".pyc" and not file.parts[0].startswith("..") and source.is_file():
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source, folder / file)
-    click.echo(f"{folder}: {', '.join(CARRY)}")
+                (CARRIED / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, CARRIED / file)
+    click.echo(f"{CARRIED}: {', '.join(CARRY)}")
+
+
+def has_open_clip() -> bool:
+    """Whether open_clip can be imported."""
+    try:
+        return find_spec("open_clip") is not None
+    except ImportError:
+        return False
 
 
 def describe() -> dict[str, str]:
@@ -482,11 +495,11 @@ def describe() -> dict[str, str]:
 @click.command(context_settings={"show_default": True})
 @click.option("--out", type=click.Path(path_type=Path), default=Path("gpu"), help="Folder for gpu.json and gpu.md.")
 @click.option("--stage", "stages", type=click.Choice(list(STAGES)), multiple=True, help="Repeatable; else all.")
-@click.option("--carry", "carried", type=click.Path(path_type=Path), help="Copy packages to this folder, and end.")
-def main(out: Path, stages: tuple[str, ...], carried: Path | None) -> None:
+@click.option("--carry", "carrying", is_flag=True, help="Copy what a bare machine lacks beside this file, and end.")
+def main(out: Path, stages: tuple[str, ...], carrying: bool) -> None:
     """Measure the GPU path on this machine."""
-    if carried:
-        return carry(carried)
+    if carrying:
+        return carry()
     table, known = Table(out), describe()
     for name, text in known.items():
         click.echo(f"* {name}: {text}")
@@ -494,7 +507,7 @@ def main(out: Path, stages: tuple[str, ...], carried: Path | None) -> None:
         table.begin(stage)
         start = time.perf_counter()
         try:
-            if stage in ENCODING and known["packages"].find("open_clip_torch none") >= 0:
+            if stage in ENCODING and not has_open_clip():
                 table.add("not measured: open_clip is not here", "carry it: see the head of gpu.py", held=False)
             else:
                 STAGES[stage](table)

@@ -898,6 +898,11 @@ BAD: list[Bad] = [
     ),
     Bad(
         LINE,
+        "tf32 on a CPU",
+        lambda here: [*here.extracting(), "--precision", "tf32", "--device", "cpu"],
+    ),
+    Bad(
+        LINE,
         "template without a place",
         lambda here: ["encode-texts", *ENCODER, "--template", "a photo", "--out", "out/a"],
     ),

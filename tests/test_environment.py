@@ -25,7 +25,11 @@ PINNED = ("torch", "torchvision", "open_clip_torch")
 
 #: Keys of the configuration that need no word of explanation.
 #: What a configuration may leave out: encoders that only some recipes and variants need.
-OPTIONAL = {(): {"split_seeds", "packs"}, ("encoders",): {"retokenised", "twin", "reader"}}
+OPTIONAL = {
+    (): {"split_seeds", "packs"},
+    ("encoders",): {"retokenised", "twin", "reader"},
+    ("extraction",): {"device"},
+}
 SELF_EVIDENT = {"title", "benchmarks", "variants", "encoders", "coarse", "fine", "extraction"}
 
 

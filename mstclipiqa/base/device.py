@@ -36,8 +36,9 @@ def choose_device(asked: str) -> torch.device:
     `cuda` without a GPU that can be used.
     """
     if asked in (AUTO, CUDA) and torch.cuda.is_available():
-        torch.cuda.set_device(_free_gpu())
-        return torch.device("cuda")
+        number = _free_gpu()
+        torch.cuda.set_device(number)  # of this thread; others know it by its number
+        return torch.device("cuda", number)
     if asked == CUDA:
         raise InputError(f"device cuda: {why_no_gpu()}; or choose the device cpu")
     if asked == AUTO and driver_version():

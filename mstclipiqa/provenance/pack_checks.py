@@ -13,6 +13,7 @@ import torch
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.layout import FEATURES, PROMPTS, SAMPLES
+from mstclipiqa.base.names import BFLOAT16, FLOAT32, TF32
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import pack_file
 from mstclipiqa.data.packs import ROUNDING, Pack, read_pack
@@ -27,7 +28,7 @@ from mstclipiqa.study.packing import samples_of
 SAMPLE = 32
 
 #: What other kernels and batches may change, in root mean squares of the features, by precision.
-DRIFT = {"float32": 1e-4, "bfloat16": 5e-2}
+DRIFT = {FLOAT32: 1e-4, TF32: 1e-2, BFLOAT16: 5e-2}
 
 #: Rows that are named; of the others, how many there are.
 NAMED = 20

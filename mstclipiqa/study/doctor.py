@@ -286,7 +286,8 @@ def _describe_gpu(config: Mapping) -> Finding:
     if strict and not torch.cuda.is_available():
         how = wrong or "take a machine with a GPU"
         how += f"; or set {' and '.join(f'{part}: device' for part in strict)} to {AUTO}"
-        return Finding("Machine", "GPU", MISSING, f"{text}; {' and '.join(strict)} ask for device {CUDA}", (how,))
+        text += f"; device {CUDA} is asked for by {' and '.join(strict)}"
+        return Finding("Machine", "GPU", MISSING, text, (how,))
     return Finding("Machine", "GPU", CHECK if wrong else OK, text, (wrong,) if wrong else ())
 
 

@@ -25,7 +25,6 @@ from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, assign_roles, read_dataset
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Run, Trainer
-from mstclipiqa.training.stacked import can_stack, train_stacked
 
 CPU = torch.device("cpu")
 
@@ -46,9 +45,13 @@ def train_runs(
     a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache. So
     do runs of a fusion of one's own with dropout, which cannot be stacked, wherever they are asked for.
     """
-    if device.type != "cpu" and can_stack(trainer.build(0)):
-        yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device, whole)
-    elif min(workers, len(runs)) <= 1:
+    if device.type != "cpu":
+        from mstclipiqa.training.stacked import can_stack, train_stacked  # torch.func takes long to load
+
+        if can_stack(trainer.build(0)):
+            yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device, whole)
+            return
+    if min(workers, len(runs)) <= 1:
         for run in runs:
             yield run, trainer.train(run)
     else:

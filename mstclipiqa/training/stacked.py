@@ -11,6 +11,7 @@ replayed, since starting its hundreds of small operations one by one takes far l
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch.nn.utils.rnn import pad_sequence
 from mstclipiqa.base.device import set_products
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.names import BEST_ON_TEST, TRAIN, VALIDATION
+from mstclipiqa.base.progress import say
 from mstclipiqa.evaluation.metrics import srcc
 from mstclipiqa.model.build import MSTCLIPIQA
 from mstclipiqa.model.heads import PromptHead
@@ -94,12 +96,36 @@ def train_stacked(
     by_steps = defaultdict(list)
     for run in runs:
         by_steps[count_steps(run, recipe)].append(run)
+    groups: list[tuple[list[Run], int]] = []
     for steps, equal in by_steps.items():
         size = min(STACK, sizes[steps])
-        for start in range(0, len(equal), size):
-            group = equal[start : start + size]
-            filled = [*group, *[group[0]] * (size - len(group))]
-            yield from zip(group, Stack(build, data, filled, recipe, device, capture).train(), strict=False)
+        groups += [(equal[start : start + size], size) for start in range(0, len(equal), size)]
+    while groups:
+        # Small stacks leave a GPU idle: as many as STACK has room for are trained at once, each on a stream of its own.
+        beside = 1
+        while beside < len(groups) and sum(size for _, size in groups[: beside + 1]) <= STACK:
+            beside += 1
+        stacks, streams = [], [own_stream(device) for _ in range(beside)]
+        for (group, size), stream in zip(groups, streams, strict=False):
+            with stream():
+                filled = [*group, *[group[0]] * (size - len(group))]
+                stacks.append(Stack(build, data, filled, recipe, device, capture))
+        for epoch in range(1, recipe.epochs + 1):
+            for part in (Stack.launch, Stack.draw_ahead, Stack.see):
+                for stack, stream in zip(stacks, streams, strict=True):
+                    with stream():
+                        part(stack, epoch)
+        for (group, _), stack in zip(groups, stacks, strict=False):
+            yield from zip(group, (own.table() for own in stack.selected), strict=False)
+        groups = groups[beside:]
+
+
+def own_stream(device: torch.device) -> Callable[[], AbstractContextManager]:
+    """A context in which a GPU's work goes to a stream beside others', as capturing a graph asks for, too."""
+    if device.type != "cuda":
+        return nullcontext
+    stream = torch.cuda.Stream()
+    return lambda: torch.cuda.stream(stream)
 
 
 def count_steps(run: Run, recipe: Recipe) -> int:
@@ -110,7 +136,7 @@ def count_steps(run: Run, recipe: Recipe) -> int:
 class Replayed:
     """A step that is called again and again; on a GPU by a CUDA graph, captured after WARM_UP calls.
 
-    The function reads and writes the same tensors each time, and waits for nothing.
+    The function reads and writes the same tensors each time, and waits for nothing. It is called on an `own_stream`.
     """
 
     def __init__(self, step: Callable[[], None], device: torch.device, capture: bool):
@@ -121,21 +147,28 @@ class Replayed:
     def __call__(self) -> None:
         """One step."""
         self.calls += 1
-        if not self.capture:
+        if not self.capture or self.calls <= WARM_UP:
             self.step()
-        elif self.calls <= WARM_UP:  # on a stream beside, as torch's documentation of CUDA graphs asks
-            beside = torch.cuda.Stream()
-            beside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(beside):
-                self.step()
-            torch.cuda.current_stream().wait_stream(beside)
         else:
             if self.graph is None:
-                graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph):
-                    self.step()
-                self.graph = graph
-            self.graph.replay()
+                self.graph = self._captured()
+            if self.graph is None:
+                self.capture = False
+                self.step()
+            else:
+                self.graph.replay()
+
+    def _captured(self) -> torch.cuda.CUDAGraph | None:
+        """A graph of one step, which is not run; None where it cannot be captured, as with a fusion of one's own that
+        waits for a value."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self.step()
+        except RuntimeError as error:
+            say(f"steps are called, not replayed, since one cannot be captured ({' '.join(str(error).split())[:200]})")
+            return None
+        return graph
 
 
 class Stack:
@@ -180,13 +213,15 @@ class Stack:
         self.longest = int(data.lengths.max()) if self.model.uses_prompt else 0
         counts = torch.tensor([len(own.train) for own in self.selected])
         places = torch.arange(self.steps * recipe.batch_size).view(self.steps, 1, -1)
-        self.tables = {name: table.to(device) for name, table in self.draw().items()}
+        self.drawn = self.draw()
+        self.tables = {name: table.to(device) for name, table in self.drawn.items()}
         self.tables["present"] = (places < counts[:, None]).to(device)
         self.next = torch.zeros(1, dtype=torch.long, device=device)
         # A GPU's fused Adam reads a rate in float32.
         self.rate = torch.zeros((), dtype=torch.float32 if device.type == "cuda" else torch.float64, device=device)
         self.losses = torch.zeros(len(runs), dtype=self.data.score.dtype, device=device)
         self.judged = {BEST_ON_TEST: Judged(self, "test"), VALIDATION: Judged(self, "val")}
+        self.found: dict[str, tuple[Tensor, Tensor]] = {}
         self.replayed = Replayed(self.step, device, capture)
 
     @property
@@ -234,26 +269,25 @@ class Stack:
         self.losses.copy_(losses.detach())
         self.next.add_(1)
 
-    def train(self) -> list[pd.DataFrame]:
-        """All epochs of all runs; what `train_run` returns, by run."""
-        drawn: dict[str, Tensor] | None = None
-        for epoch in range(1, self.recipe.epochs + 1):
-            if drawn:
-                for name, table in drawn.items():
-                    self.tables[name].copy_(table)
-            self.rate.fill_(learning_rate(self.recipe, epoch))
-            self.next.zero_()
-            self.objective.train()
-            for _ in range(self.steps):
-                self.replayed()
-            self.objective.eval()
-            judged = {selection: one.judge() for selection, one in self.judged.items() if one.count}
-            drawn = self.draw() if epoch < self.recipe.epochs else None  # while a GPU works
-            self._see(epoch, {name: (scores.cpu(), merits.cpu()) for name, (scores, merits) in judged.items()})
-        return [own.table() for own in self.selected]
+    def launch(self, epoch: int) -> None:
+        """Start an epoch and its judgement; a GPU goes on with them after this returns."""
+        for name, table in self.drawn.items():
+            self.tables[name].copy_(table)
+        self.rate.fill_(learning_rate(self.recipe, epoch))
+        self.next.zero_()
+        self.objective.train()
+        for _ in range(self.steps):
+            self.replayed()
+        self.objective.eval()
+        self.found = {selection: one.judge() for selection, one in self.judged.items() if one.count}
 
-    def _see(self, epoch: int, judged: dict[str, tuple[Tensor, Tensor]]) -> None:
-        """Let every run's selections look at an epoch: at scores (R, T) and SRCC (R,)."""
+    def draw_ahead(self, epoch: int) -> None:
+        """Draw the next epoch while a GPU works on this one."""
+        self.drawn = self.draw() if epoch < self.recipe.epochs else {}
+
+    def see(self, epoch: int) -> None:
+        """Let every run's selections look at an epoch, when it is done: at scores (R, T) and SRCC (R,)."""
+        judged = {name: (scores.cpu(), merits.cpu()) for name, (scores, merits) in self.found.items()}
         for number, (run, own, loss) in enumerate(zip(self.runs, self.selected, self.losses.tolist(), strict=True)):
             try:
                 check_loss(loss, epoch)

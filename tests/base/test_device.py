@@ -93,7 +93,7 @@ def test_auto_says_that_a_gpu_is_left_idle(monkeypatch, capsys):
 def test_a_process_takes_a_gpu_that_no_other_has_and_shares_the_emptiest_when_all_are_taken(gpus):
     for _ in range(3):
         choose_device.cache_clear()
-        assert choose_device("auto") == torch.device("cuda")
+        assert choose_device("auto").type == "cuda"
     assert gpus == [0, 1, 1], "the third shares the one with the most free memory"
     device.held.pop(0).close()  # a process has ended
     choose_device.cache_clear()
@@ -103,6 +103,7 @@ def test_a_process_takes_a_gpu_that_no_other_has_and_shares_the_emptiest_when_al
 
 def test_a_process_asks_once(gpus):
     assert choose_device("cuda") is choose_device("cuda")
+    assert choose_device("cuda") == torch.device("cuda", 0), "threads that it starts need the number"
     assert gpus == [0]
 
 

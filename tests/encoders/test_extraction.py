@@ -86,6 +86,20 @@ def test_features_are_those_of_a_plain_loop(encoder: Encoder, root: Path, tmp_pa
     assert store.images == samples["image"].tolist()
 
 
+def test_features_have_the_bits_of_open_clips_pixels_encoded_in_the_same_batches(
+    encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path
+):
+    """However the pixels get there: uint8 in a ring of buffers, normalised as a batch, on several threads."""
+    extract_features({tmp_path / "store": encoder}, samples, root, 4, threads=3)
+    preprocess = open_clip.image_transform(
+        224, is_train=False, mean=open_clip.OPENAI_DATASET_MEAN, std=open_clip.OPENAI_DATASET_STD
+    )
+    pixels = torch.stack([preprocess(read_image(root / path)) for path in samples["path"]])
+    with torch.inference_mode():
+        expected = torch.cat([encoder.model.encode_image(batch) for batch in pixels.split(4)])
+    assert np.array_equal(load_features(tmp_path / "store").features, expected.numpy())
+
+
 def test_store_says_what_decides_its_bytes(encoder: Encoder, samples: pd.DataFrame, root: Path, tmp_path: Path):
     extract_features({tmp_path / "store": encoder}, samples, root, BATCH)
     metadata = load_features(tmp_path / "store").metadata

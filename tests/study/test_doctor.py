@@ -6,10 +6,12 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner, Result
 from packed import make_pack
 
+from mstclipiqa.base import device
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.cli.main import main
 from mstclipiqa.data.acquisition import read_sources
@@ -251,3 +253,21 @@ def test_a_pack_that_is_not_there(tmp_path: Path):
 
 def test_a_benchmark_that_is_not_there_leads_with_a_pack(tmp_path: Path):
     assert of(findings(tmp_path), "agiqa-3k").how[0].startswith("without images: a feature pack")
+
+
+def test_a_gpu_that_is_asked_for_and_cannot_be_used_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert of(findings(tmp_path), "GPU").status == OK, "without one the CPU does the work"
+    strict = {"training": {"workers": 1, "device": "cuda"}}
+    found = of(findings(tmp_path, **strict), "GPU")
+    assert found.status == MISSING and found.text.endswith("device cuda is asked for by training")
+    assert "training: device to auto" in found.how[0]
+
+
+def test_a_gpu_that_torch_cannot_use_is_to_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19\n")
+    monkeypatch.setattr(device, "DRIVER", tmp_path / "version")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    found = of(findings(tmp_path), "GPU")
+    assert found.status == CHECK and "driver 535.104.05" in found.text and "a driver from 580" in found.how[0]

@@ -18,6 +18,7 @@ from mstclipiqa.base.files import read_table, sha256
 from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VALIDATION
 from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.training import job as jobs
+from mstclipiqa.training import stacked
 from mstclipiqa.training.dataset import level_embeddings
 from mstclipiqa.training.job import train_job, train_runs
 from mstclipiqa.training.run import Trainer, train_run
@@ -301,6 +302,6 @@ def test_a_run_that_fails_in_a_worker_is_named(job):
 def test_a_fusion_with_dropout_is_trained_run_by_run(data, runs, levels, monkeypatch):
     recipe = replace(RECIPE, epochs=1)
     trainer = Trainer(data, B, recipe, level_embeddings(levels, recipe))
-    monkeypatch.setattr(jobs, "can_stack", lambda model: False)
+    monkeypatch.setattr(stacked, "can_stack", lambda model: False)
     [(_, found)] = train_runs(trainer, runs[:1], device=torch.device("meta"))  # nothing can be trained there
     assert found.equals(trainer.train(runs[0]))

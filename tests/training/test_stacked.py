@@ -140,12 +140,8 @@ def test_a_step_and_its_judgement_wait_for_no_value(data, equal_runs, levels, va
             assert scores.shape == (len(equal_runs), EVALUATED) and merits.shape == (len(equal_runs),)
 
 
-def test_a_step_is_replayed_from_a_graph_that_is_captured_once(monkeypatch):
+def test_a_step_is_replayed_from_a_graph_that_is_captured_once(monkeypatch, capsys):
     log: list[str] = []
-
-    class Stream:
-        def wait_stream(self, other: "Stream") -> None:
-            log.append("wait")
 
     class Graph:
         def replay(self) -> None:
@@ -156,15 +152,24 @@ def test_a_step_is_replayed_from_a_graph_that_is_captured_once(monkeypatch):
         log.append(name)
         yield
 
-    monkeypatch.setattr(torch.cuda, "Stream", Stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    monkeypatch.setattr(torch.cuda, "stream", lambda stream: inside("beside"))
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", lambda graph: inside("capture"))
     replayed = Replayed(lambda: log.append("step"), torch.device("cuda"), capture=True)
     for _ in range(WARM_UP + 3):
         replayed()
-    assert log == [*["wait", "beside", "step", "wait"] * WARM_UP, "capture", "step", *["replay"] * 3]
+    assert log == [*["step"] * WARM_UP, "capture", "step", *["replay"] * 3]
+
+    def waiting() -> None:
+        log.append("step")
+        if log[-2:] == ["capture", "step"]:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    log.clear()
+    replayed = Replayed(waiting, torch.device("cuda"), capture=True)
+    for _ in range(WARM_UP + 2):
+        replayed()
+    assert log == [*["step"] * WARM_UP, "capture", "step", "step", "step"], "it is called where it cannot be captured"
+    assert "cannot be captured (operation not permitted" in capsys.readouterr().err
     for device, capture in (("cuda", False), ("cpu", True)):
         log.clear()
         plain = Replayed(lambda: log.append("step"), torch.device(device), capture)
@@ -179,7 +184,9 @@ def test_what_a_graph_replays_is_what_is_called(data, equal_runs, levels):
     stack = Stack(Trainer(data, B, recipe, level_embeddings(levels, recipe)).build, data, equal_runs, recipe, CPU)
     read = {"next": stack.next, "rate": stack.rate, "losses": stack.losses} | stack.tables | stack.leaves
     places = {name: tensor.data_ptr() for name, tensor in read.items()}
-    stack.train()
+    for epoch in (1, 2):
+        for part in (stack.launch, stack.draw_ahead, stack.see):
+            part(epoch)
     read = {"next": stack.next, "rate": stack.rate, "losses": stack.losses} | stack.tables | stack.leaves
     assert {name: tensor.data_ptr() for name, tensor in read.items()} == places
 

@@ -34,8 +34,10 @@ DATA = study.data_root
 RESULTS = f"results/{study.suite}"
 REPORTS = f"reports/{study.suite}"
 
-#: What the encoders run on. A job that may use a GPU asks for one (`gpu=1`).
+#: What the encoders run on. A job that may use a GPU asks for one (`gpu=1`), and for MB of its memory: guesses, of
+#: batches of 256 images and of 128 stacked runs. The profile says how many GPUs and MB there are.
 ENCODES_ON = config["extraction"].get("device", "auto")
+ENCODING_MB, TRAINING_MB = 8000, 24000
 
 
 wildcard_constraints:

@@ -13,6 +13,7 @@ rule efficiency:
         "../../environment.yml"
     resources:
         gpu=int(ENCODES_ON != "cpu"),
+        gpu_mb=ENCODING_MB * (ENCODES_ON != "cpu"),
     params:
         config=json.dumps(config, sort_keys=True),
         planned=study.recipes_digest,

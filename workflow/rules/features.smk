@@ -6,7 +6,9 @@ FEATURES_CODE = fingerprint("mstclipiqa.encoders.encode", data=["encoders/model_
 
 #: How all encoders of images run, as options of the command.
 EXTRACTION = (
-    "--batch-size {batch_size} --gpu-batch-size {gpu_batch_size} --precision {precision}".format_map(config["extraction"])
+    "--batch-size {batch_size} --gpu-batch-size {gpu_batch_size} --precision {precision}".format_map(
+        config["extraction"]
+    )
     + f" --device {ENCODES_ON}"
 )
 
@@ -30,6 +32,7 @@ rule extract:
     threads: config["extraction"]["threads"]
     resources:
         gpu=int(ENCODES_ON != "cpu"),
+        gpu_mb=ENCODING_MB * (ENCODES_ON != "cpu"),
     params:
         encoders=lambda wildcards: " ".join(
             [filling(layout.FEATURES, PAIR, benchmark=wildcards.benchmark), filling_prompts(wildcards.benchmark)]

@@ -15,6 +15,7 @@ rule train:
     threads: config["training"]["workers"]
     resources:
         gpu=int(config["training"]["device"] != "cpu"),
+        gpu_mb=TRAINING_MB * (config["training"]["device"] != "cpu"),
     params:
         files=training_options,
         recipe=lambda wildcards: planned_recipe(wildcards.recipe),

@@ -24,6 +24,7 @@ if study.probed:
             "../../environment.yml"
         resources:
             gpu=int(ENCODES_ON != "cpu"),
+            gpu_mb=ENCODING_MB * (ENCODES_ON != "cpu"),
         params:
             recipe=lambda wildcards: planned_recipe(wildcards.recipe),
             encoders=" ".join(encoder_options(name, f"{name}-") for name in PAIR),
