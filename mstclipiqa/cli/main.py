@@ -22,7 +22,7 @@ SENTENCE = 500
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Check": (checks.doctor, checks.verify, checks.check, checks.bless),
     "Run": (running.plan, running.acquire, packs.pack, running.bundle),
-    "Score": (scores.score, scores.train_head),
+    "Score": (scores.score, scores.train_head, scores.run_metric),
     "Extend": (extending.draw, extending.pretrain),
     "Steps of the workflow": (
         *(reading.samples, reading.split, packs.unpack),
