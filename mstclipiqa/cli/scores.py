@@ -39,6 +39,19 @@ def train_head(
     echo(str(train_head_from_results(out, results, benchmark, run, variant, recipe, target, selection)))
 
 
+@click.command("run-metric")
+@click.argument("metric")
+@options.samples
+@options.root
+@click.option("--weights", default="published", help="published, which IQA-PyTorch downloads, or random:SEED.")
+@click.option("--out", type=WRITE, required=True, help="Scores to write (CSV): image and prediction, more is better.")
+def run_metric(metric: str, samples: Path, root: Path, weights: str, out: Path) -> None:
+    """Score a benchmark's images by METRIC of IQA-PyTorch, such as niqe, musiq or clipiqa."""
+    from mstclipiqa.analyses.outside_metrics import run_metric as run
+
+    echo(run(out, metric, samples, root, weights))
+
+
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--head", "heads", type=READ, multiple=True, help="Head of one target (train-head). Repeatable.")

@@ -17,6 +17,11 @@ FOLDER = "local-dir:"
 OWN = Path(__file__).parent / "model_configs"
 
 
+def portable_name(model: str) -> str:
+    """A model's name as its features say it: without the place of its folder on this machine."""
+    return f"{FOLDER}{Path(model).name}" if model.startswith(FOLDER) else model
+
+
 def has_text_tower(model: str) -> bool:
     """Whether a model reads texts."""
     return not model.startswith(TIMM)

@@ -31,7 +31,7 @@ from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.names import AUTO, BFLOAT16, FLOAT32, TF32
 from mstclipiqa.encoders import timm_backbone
-from mstclipiqa.encoders.architectures import FOLDER, TIMM
+from mstclipiqa.encoders.architectures import FOLDER, TIMM, portable_name
 from mstclipiqa.encoders.compact_weights import EMBEDDED, embedded_file, is_compact, read_weights
 from mstclipiqa.encoders.images import without_normalising
 from mstclipiqa.encoders.open_clip_loader import open_clip
@@ -126,7 +126,7 @@ def check_encoder(full_name: str, weights: str) -> tuple[dict, dict | None, Path
     """
     name = full_name.partition("@")[0]
     config = _describe(full_name, name)
-    if _random_seed(name, weights) is not None:
+    if random_seed(f"encoder {name}", weights) is not None:
         return config, None, None
     backbone = name.startswith(TIMM)
     tag = timm_backbone.find_tag(name, weights) if backbone else _tags(name).get(weights)
@@ -225,7 +225,7 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
     device = device or choose_device(AUTO)
     config, tag, file = check_encoder(name, weights)
     full_name, (name, _, patch_size) = name, name.partition("@")
-    seed, own_file = _random_seed(name, weights), file if weights != EMBEDDED else None
+    seed, own_file = random_seed(f"encoder {name}", weights), file if weights != EMBEDDED else None
     with _loading(name, weights, seed or 0):
         digest = _hash_file(own_file) if own_file else None
         if name.startswith(TIMM):
@@ -252,7 +252,7 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
         texts = {"text_width": text_width(model), "context_length": tokenizer.context_length}
     pretrained = seed is None
     shown = own_file.name if own_file else weights  # not where the file lies on this machine
-    called = f"{FOLDER}{Path(full_name).name}" if name.startswith(FOLDER) else full_name
+    called = portable_name(full_name)
     identity = {
         "model": called,
         "weights": shown,
@@ -416,10 +416,11 @@ def hash_weights(model: torch.nn.Module) -> str:
     return state.hexdigest()
 
 
-def _random_seed(name: str, weights: str) -> int | None:
+def random_seed(name: str, weights: str) -> int | None:
+    """The seed of drawn weights; None of others. Raises InputError, which begins with `name`, where it is none."""
     if not weights.startswith(RANDOM):
         return None
     seed = weights.removeprefix(RANDOM)
     if not seed.isdecimal():
-        raise InputError(f"encoder {name}: weights {weights!r}: the seed after {RANDOM} is a whole number")
+        raise InputError(f"{name}: weights {weights!r}: the seed after {RANDOM} is a whole number")
     return int(seed)

@@ -9,6 +9,7 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import CURVES, GATES, MANIFEST, NOTES, READOUT, TRANSFER
 from mstclipiqa.data.benchmarks import BENCHMARKS, told_of
 from mstclipiqa.data.protocols import describe_protocol
+from mstclipiqa.encoders.architectures import portable_name
 from mstclipiqa.entries.entry import Entry
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.model.variants import get_variant
@@ -116,8 +117,9 @@ def _check_encoders(folder: Folder) -> None:
     for role, identity in [*folder.manifest["encoders"].items(), *described]:
         asked = config["encoders"].get(role, {"model": None, "weights": ""})
         said = {"model": identity.get("model"), "weights": identity.get("weights")}
-        # weights in a file are known by its name
-        if said not in (asked, asked | {"weights": Path(asked["weights"]).name}):
+        # weights in a file are known by its name, and so is a model in a folder
+        named = asked | {"model": asked["model"] and portable_name(asked["model"])}
+        if said not in (named, named | {"weights": Path(asked["weights"]).name}):
             find(MANIFEST.path, f"encoder {role} is {show(said)}; the configuration in it says {show(asked)}")
         if identity.get("name") != role:
             find(MANIFEST.path, f"encoder {role} calls itself {show(identity.get('name'))}")

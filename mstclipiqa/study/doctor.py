@@ -86,7 +86,7 @@ def diagnose(
     if study.texts_packed:
         findings.append(Finding("Encoders", "all", OK, "not needed: every benchmark comes from a feature pack"))
     else:
-        findings += _describe_encoders(config["encoders"], sources["encoders"], offline)
+        findings += _describe_encoders(config["encoders"], sources["encoders"], offline) + _describe_sizes(study)
     findings += [_describe_versions(), _describe_device(), _describe_gpu(config)]
     return findings + _describe_disk(study, states, sources, cache, [] if drawn else _from_images(study, packs))
 
@@ -241,6 +241,21 @@ def _describe_encoders(encoders: Mapping, listed: list[Mapping], offline: bool) 
         else:
             findings.append(Finding("Encoders", subject, OK, f"the activation fits; weights {found}{licence}"))
     return findings
+
+
+def _describe_sizes(study: Study) -> list[Finding]:
+    """A finding where the streams have not one embedding size, which the names of timm's backbones do not say."""
+    fine = [study.fine_encoder(job.recipe, job.variant) for job in study.jobs]
+    encoders = {role: study.config["encoders"][role] for role in ("coarse", *fine)}
+    try:
+        sizes = {role: check_encoder(one["model"], one["weights"])[0]["embed_dim"] for role, one in encoders.items()}
+    except InputError:
+        return []  # said of the encoder itself
+    if len(set(sizes.values())) == 1:
+        return []
+    listed = ", ".join(f"{role} {size}" for role, size in sizes.items())
+    how = ("choose encoders of one embedding size",)
+    return [Finding("Encoders", "streams", MISSING, f"they give other counts of numbers an image: {listed}", how)]
 
 
 def find_weights(tag: Mapping) -> Path | None:

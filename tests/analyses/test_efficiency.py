@@ -24,7 +24,10 @@ from mstclipiqa.study.study import Job
 DIM, WIDTH = 8, 6
 RELEASED = replace(RECIPE, gate_hidden=4, attention_heads=2)
 #: What looks at one stream alone.
-SINGLE = {"coarse-only": [True, False], "coarse-only-star": [True, False], "fine-only": [False, True]}
+SINGLE = {
+    **dict.fromkeys(("coarse-only", "coarse-only-star", "liqe-frozen"), [True, False]),
+    **dict.fromkeys(("fine-only", "clip-agiqa-frozen"), [False, True]),
+}
 
 
 def model_of(variant):

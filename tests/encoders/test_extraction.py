@@ -268,7 +268,7 @@ def test_every_encoder_sees_the_same_views_of_an_image(samples: pd.DataFrame, ro
 
     class Pixels:
         device = CPU
-        image_size = 32
+        image_size = 224
         identity = {"label": "pixels", "model": "pixels"}
 
         def preprocess(self, image: Image.Image) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 from encoding import APPENDIX, NOTHING
 from PIL import Image
 
-from mstclipiqa.encoders.images import augment
+from mstclipiqa.encoders.images import augment, draw_views
 
 
 def ramp(mode: str) -> Image.Image:
@@ -43,3 +43,14 @@ def test_half_of_the_views_are_flipped_and_brightness_varies():
     assert 0.4 < flipped < 0.6
     means = np.array([view.mean() for view in views])
     assert 125 * 0.85 < means.min() < 125 * 0.94 and 125 * 1.06 < means.max() < 125 * 1.15
+
+
+def test_views_of_any_size_are_the_same_crops():
+    rng = np.random.default_rng(3)
+    image = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize((90, 70), Image.Resampling.BICUBIC)
+    small, large = (draw_views(image, "0" * 64, APPENDIX, 3, size) for size in (32, 128))
+    for one, other in zip(small, large, strict=True):
+        assert (one.size, other.size) == ((32, 32), (128, 128))
+        shrunk = np.asarray(other.resize((32, 32), Image.Resampling.BOX), float)
+        assert np.abs(np.asarray(one, float) - shrunk).mean() < 3
+    assert np.abs(np.asarray(small[0], float) - np.asarray(small[1], float)).mean() > 3

@@ -32,6 +32,9 @@ SMALL = {
     "retokenised": {"model": "mst-small-32@16", "weights": "embedded"},
 }
 
+#: Beside a coarse encoder of 512 numbers an image.
+SAME_SIZE = {"fine": {"model": "ViT-B-16", "weights": "random:1"}}
+
 
 @pytest.fixture(autouse=True)
 def no_weights(tmp_path: Path, monkeypatch) -> Path:
@@ -158,7 +161,7 @@ def store_weights(hub: Path, content: bytes, name: str) -> Path:
 
 
 def test_weights_that_open_clip_will_download(drawn: Path):
-    encoders = SMALL | {"coarse": OPENAI}
+    encoders = SAME_SIZE | {"coarse": OPENAI}
     found = of(findings(drawn, encoders=encoders), "ViT-B-32-quickgelu")
     assert found.status == ABSENT and "605 MB" in found.text and "licence: MIT" in found.text
     assert "huggingface.co/timm/vit_base_patch32_clip_224.openai" in found.how[0]
@@ -172,20 +175,29 @@ def test_damaged_weights_are_found_where_open_clip_looks(drawn: Path, no_weights
     assert find_weights(tag) == link
     options = {"filename": link.name, "cache_dir": no_weights, "local_files_only": True}
     assert huggingface_hub.hf_hub_download(tag["hf_hub"].rstrip("/"), **options) == str(link)
-    found = of(findings(drawn, encoders=SMALL | {"coarse": OPENAI}), "ViT-B-32-quickgelu")
+    found = of(findings(drawn, encoders=SAME_SIZE | {"coarse": OPENAI}), "ViT-B-32-quickgelu")
     assert found.status == MISSING and "damaged" in found.text and name in found.how[0]
 
 
 def test_whole_weights_are_well(drawn: Path, no_weights: Path):
     store_weights(no_weights, b"weights", hashlib.sha256(b"weights").hexdigest())
-    found = of(findings(drawn, offline=True, encoders=SMALL | {"coarse": OPENAI}), "ViT-B-32-quickgelu")
+    found = of(findings(drawn, offline=True, encoders=SAME_SIZE | {"coarse": OPENAI}), "ViT-B-32-quickgelu")
     assert found.status == OK and "the activation fits" in found.text
 
 
 def test_wrong_activation_is_essential(drawn: Path):
-    encoders = SMALL | {"coarse": {"model": "ViT-B-32", "weights": "openai"}}
+    encoders = SAME_SIZE | {"coarse": {"model": "ViT-B-32", "weights": "openai"}}
     found = of(findings(drawn, encoders=encoders), "ViT-B-32, openai")
     assert found.status == MISSING and "use ViT-B-32-quickgelu" in found.text
+
+
+def test_streams_of_two_sizes_are_found_before_a_run(drawn: Path):
+    """Of timm's backbones no name says the size, so that a study is read without a word."""
+    pair = {"coarse": {"model": "timm:test_vit", "weights": "random:1"}, "fine": SMALL["fine"], "reader": SMALL["fine"]}
+    chosen = {"encoders": pair, "text_encoder": "reader", "recipes": ["released_code"], "variants": ["star-no-prompt"]}
+    streams = of(findings(drawn, **chosen), "streams")
+    assert streams.status == MISSING and streams.text.endswith("coarse 64, fine 256")
+    assert "streams" not in [finding.subject for finding in findings(drawn)]
 
 
 def test_a_full_disk_is_essential(tmp_path: Path, monkeypatch):

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from encoder_families import write_model
 from layouts import ALIGNED
 
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, write_json
 from mstclipiqa.data.benchmarks import BENCHMARKS, OF_PAPER
+from mstclipiqa.encoders.architectures import embedding_size
+from mstclipiqa.model.variants import VARIANTS
 from mstclipiqa.study.study import Job, Study, describe_folder
 
 REPOSITORY = Path(__file__).parents[2]
@@ -100,6 +103,62 @@ def test_what_feeds_the_second_stream_is_to_be_configured(recipe, variant, neede
     )
     chosen = study(recipes=[recipe], variants=[variant], encoders=encoders | {needed: encoders["fine"]})
     assert chosen.fine_encoder(recipe, variant) == needed
+
+
+# Encoders that are no pair of CLIPs
+
+TIMM, CLIP = "timm:resnet18", "ViT-B-32"
+
+
+def encoders(**models: str) -> dict[str, dict[str, str]]:
+    return {role: {"model": model, "weights": "random:1"} for role, model in models.items()}
+
+
+def test_a_text_encoder_has_a_text_tower():
+    said = refusal(encoders=encoders(coarse=TIMM, fine=CLIP))
+    assert "text_encoder: coarse is timm:resnet18, which has no text tower; describe an encoder `reader`" in said
+
+
+def test_streams_have_one_size_as_far_as_names_say_it():
+    said = refusal(encoders=encoders(coarse=CLIP, fine="mst-small-16"))
+    assert "coarse (ViT-B-32) gives 512 numbers an image and fine (mst-small-16) 256" in said
+    study(encoders=encoders(coarse=CLIP, fine=TIMM))
+
+
+def test_a_backbone_rules_out_what_reads_level_texts_and_what_follows_it():
+    pair = encoders(coarse=TIMM, fine=TIMM, reader=CLIP)
+    said = refusal(encoders=pair, text_encoder="reader", variants=["mlp", "mst-clipiqa-star", "mstfe-1"])
+    assert "variants: mlp, mstfe-1: the head compares with level texts, and coarse (timm:resnet18) has no" in said
+    rest = study(encoders=pair, text_encoder="reader", variants=["star-no-prompt", "mst-clipiqa-star", "ma-agiqa-gate"])
+    assert {name for name, variant in VARIANTS.items() if not variant.reads_levels} == set(VARIANTS) - set(
+        rest.ruled_out
+    )
+    assert rest.encoders("agiqa-3k") == ["coarse", "fine", "reader"], "the reader's images, for zero-shot scores"
+    assert (rest.probed, rest.curved, rest.transferred) == ([], None, [])
+
+
+def test_a_fine_backbone_rules_out_two_towers_alone():
+    pair = encoders(coarse=CLIP, fine=TIMM)
+    assert list(study(encoders=pair).ruled_out) == ["mstfe-1"]
+    assert "reads level texts by the text tower of fine, and timm:resnet18 has none" in refusal(
+        encoders=pair, variants=["mstfe-1"]
+    )
+
+
+def test_level_texts_are_of_the_streams_size():
+    pair = encoders(coarse="mst-small-32", fine="mst-small-16", reader=CLIP)
+    said = refusal(encoders=pair, text_encoder="reader")
+    assert "those of reader (ViT-B-32) have 512 numbers, the features of coarse (mst-small-32) 256" in said
+
+
+def test_a_folder_says_the_size_of_its_model(tmp_path):
+    folder = write_model(tmp_path / "siglip", "siglip")
+    assert embedding_size(folder) == 96
+    assert "gives 96 numbers an image" in refusal(encoders=encoders(coarse=folder, fine=CLIP))
+    assert embedding_size("no-such-model") is None
+    assert f"no model is described by {tmp_path / 'open_clip_config.json'}" in refusal(
+        encoders=encoders(coarse=f"local-dir:{tmp_path}", fine=CLIP)
+    )
 
 
 def test_jobs_are_the_product_of_what_is_selected():

@@ -20,6 +20,7 @@ try:
     # What people add is read when it is imported: benchmarks and fusions.
     from mstclipiqa.data.benchmarks import get_benchmark
     from mstclipiqa.data.pack_sources import pack_file
+    from mstclipiqa.encoders.architectures import FOLDER
     from mstclipiqa.model.variants import get_variant
     from mstclipiqa.study.study import PAIR, Study, describe_folder
 
@@ -77,9 +78,13 @@ def planned_views(name):
 
 
 def weights_file(name):
-    """The weights of an encoder where they are a file, so that other bytes in it extract anew."""
-    weights = config["encoders"][name]["weights"]
-    return [weights] if Path(weights).is_file() else []
+    """The weights of an encoder where they are a file, and the files of a folder that describes one, so that other bytes in
+    them extract anew."""
+    encoder = config["encoders"][name]
+    folder = encoder["model"].removeprefix(FOLDER)
+    described = [path for path in Path(folder).glob("*") if path.is_file()] if folder != encoder["model"] else []
+    weights = [encoder["weights"]] if Path(encoder["weights"]).is_file() else []
+    return list(dict.fromkeys([*weights, *sorted(map(str, described))]))
 
 
 def entered(wildcards):

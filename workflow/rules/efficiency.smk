@@ -18,7 +18,7 @@ rule efficiency:
         config=json.dumps(config, sort_keys=True),
         planned=study.recipes_digest,
         recipes=RECIPES,
-        code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.efficiency", data=["model/fusions"])],
+        code=[FEATURES_CODE, fingerprint("mstclipiqa.analyses.efficiency", data=["model/fusions", "model/rivals"])],
     shell:
         "python -m mstclipiqa efficiency --config {params.config:q} --recipes {params.recipes:q} --planned {params.planned}"
         " --out {output.counted:q} --timings {output.timed:q} 2>&1 | tee {log:q}"

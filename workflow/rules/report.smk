@@ -66,7 +66,7 @@ rule claims:
     params:
         recipes=RECIPES,
         results=lambda wildcards, output: Path(output[0]).parent,
-        code=fingerprint("mstclipiqa.claims.verdicts", data=["model/fusions", "base/schemas"]),
+        code=fingerprint("mstclipiqa.claims.verdicts", data=["model/fusions", "model/rivals", "base/schemas"]),
     shell:
         "python -m mstclipiqa claims --results {params.results:q} --claims {input.claims:q}"
         " --paper-tables {input.paper_tables:q} --prior-results {input.prior_results:q} --recipes {params.recipes:q}"
