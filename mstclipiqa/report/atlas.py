@@ -4,6 +4,7 @@ import pandas as pd
 
 from mstclipiqa.base.names import MODELS, TARGETS
 from mstclipiqa.data.prior_results import STANDINGS, of_target
+from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.paper import BEST_RIVAL
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of, span
@@ -17,7 +18,7 @@ def atlas(results: Results) -> Table | None:
     for target in TARGETS if len(paper.prior) and paper.claims else ():
         table, benchmarks = paper.table_of(target)
         names = paper.variants.get(table, {})
-        ours = {names[model]: results.title("variants", model) for model in MODELS if model in names}
+        ours = {names[model]: get_variant(model).title for model in MODELS if model in names}
         printed = paper.printed[(paper.printed["table"] == table) & (paper.printed["metric"] == "srcc")]
         for benchmark in benchmarks if ours else ():
             rows = printed[printed["benchmark"] == benchmark].set_index("method")["value"]
