@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import write_text
 from mstclipiqa.base.layout import SAMPLES
+from mstclipiqa.base.names import AUTO
 from mstclipiqa.base.progress import progress
-from mstclipiqa.encoders.clip import RANDOM, default_device, random_seed
+from mstclipiqa.encoders.clip import RANDOM, random_seed
 from mstclipiqa.encoders.images import read_image
 
 #: The weights that a metric's authors published, which pyiqa downloads from its own hub.
@@ -44,7 +46,7 @@ def load_metric(name: str, weights: str = PUBLISHED, device: torch.device | None
         try:
             torch.manual_seed(seed or 0)
             options = {} if seed is None else {"pretrained": False}
-            return pyiqa.create_metric(name, device=device or default_device(), **options)
+            return pyiqa.create_metric(name, device=device or choose_device(AUTO), **options)
         except Exception as error:  # of its networks and downloads, which have no narrower base class
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise InputError(f"metric {name}, weights {weights}: cannot be loaded ({reason})") from None

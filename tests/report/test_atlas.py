@@ -42,6 +42,14 @@ def test_later_ones_are_told_apart_and_doubted_ones_do_not_count(make_results):
     assert "AAPMT" not in str(counted["AGIQA-3K"]["Highest"])
 
 
+def test_a_suite_need_not_train_the_papers_models(make_results):
+    whole, other = (
+        atlas(read_results(make_results(**options), PAPER_TABLES, CLAIMS, PRIOR_RESULTS))
+        for options in ({}, {"variants": ["coarse-only"]})
+    )
+    assert whole.shown.equals(other.shown)
+
+
 def test_without_its_parts_there_is_no_atlas(make_results):
     root = make_results()
     for files in [(), (PAPER_TABLES, CLAIMS), (PAPER_TABLES, None, PRIOR_RESULTS), (None, CLAIMS, PRIOR_RESULTS)]:
