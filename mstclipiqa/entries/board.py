@@ -15,7 +15,7 @@ from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.protocols import describe_protocol, split_samples
 from mstclipiqa.entries.admission import admit, find_doubts
 from mstclipiqa.entries.contest import Contest, hold_contest, pairs_of, rank
-from mstclipiqa.entries.entry import Entry, images_digest, labels_digest
+from mstclipiqa.entries.entry import SCORES, Entry, images_digest, labels_digest, read_scores
 from mstclipiqa.evaluation.per_run import check_predictions
 from mstclipiqa.model.variants import VARIANTS
 from mstclipiqa.report.entered import CLAIMED
@@ -68,7 +68,7 @@ class Field:
     def complete(self, protocol: str) -> list[Contestant]:
         """The methods that have every split of a protocol: means over other splits are other quantities."""
         asked = set(self.splits.loc[self.splits["protocol"] == protocol, "split"])
-        return [method for method in self.contestants if self._splits_of(method, protocol) == asked]
+        return [method for method in self.contestants if asked and self._splits_of(method, protocol) == asked]
 
     def not_ranked(self, protocol: str) -> dict[str, str]:
         """By title, why a method has no rank under a protocol."""
@@ -121,12 +121,13 @@ def write_board(
                          "Methods": str(len(methods)), "Ranked first": first})  # fmt: skip
             said.append(f"{name}: {len(methods)} methods; ranked first: {first}")
     if not rows:
-        raise InputError(f"{out}: no method has every split of {', '.join(protocols)}; name its protocols")
+        raise InputError(f"{out}: no method has every split of {', '.join(protocols or PROTOCOLS)}; name its protocols")
     shown = frame_of(rows, ["Board", "Methods", "Ranked first"])
     index = Table(
         "boards", "The boards: methods ranked on one benchmark and target.", shown, shown, numeric=("Methods",)
     )
     pages["index.html"] = _page("Methods ranked on image quality benchmarks", [index])
+    _clear(out)
     for table in [*tables.values(), index]:
         for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
             write_text(out / "tables" / f"{table.name}.{suffix}", text)
@@ -135,16 +136,41 @@ def write_board(
     return said
 
 
+def _clear(out: Path) -> None:
+    """Remove the board that was written into a folder before: of a method that is gone, its pages would stay."""
+    if (out / "index.html").is_file() and (out / "tables" / "boards.csv").is_file():
+        for stale in [*out.glob("*.html"), *(out / "tables").iterdir()]:
+            stale.unlink()
+
+
 def check_entries(
     entries: Sequence[Entry], load: Callable[[str], tuple[pd.DataFrame, dict]], protocols: Sequence[str] = ()
 ) -> tuple[list[str], list[str]]:
-    """What entries are refused for, a line each, and what is doubtful of the others."""
+    """What entries are refused for, a line each, and what is doubtful of the others. Of a benchmark that cannot be
+    loaded, as no pack of it ships, card and file alone are checked, which is said."""
     refused: list[str] = []
     doubts: list[str] = []
-    for field in _fields(entries, [], load, protocols):
-        refused += field.refused.values()
-        doubts += [f"{method.title}: {doubt}" for method in field.contestants for doubt in method.doubts]
+    for benchmark in sorted({entry.benchmark for entry in entries}):
+        own = [entry for entry in entries if entry.benchmark == benchmark]
+        try:
+            loaded = load(benchmark)
+        except InputError as error:
+            doubts.append(f"{len(own)} entries of {benchmark} are not held against its images and labels: {error}")
+            refused += filter(None, map(_unreadable, own))
+            continue
+        for field in _fields(own, [], {benchmark: loaded}.__getitem__, protocols):
+            refused += field.refused.values()
+            doubts += [f"{method.title}: {doubt}" for method in field.contestants for doubt in method.doubts]
     return refused, doubts
+
+
+def _unreadable(entry: Entry) -> str | None:
+    """Why the scores of an entry cannot be read; None where they can."""
+    try:
+        read_scores(entry.folder / SCORES)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 # Who takes part
@@ -180,10 +206,8 @@ def _fields(
 
 
 def _is_trained(entry: Entry) -> bool:
-    try:
-        return "protocol" in entry.scores
-    except InputError:  # which is said where it is admitted
-        return False
+    """Whether an entry names protocols; one that cannot be read does not, which is said where it is admitted."""
+    return _unreadable(entry) is None and "protocol" in entry.scores
 
 
 def _files_of(results: Path) -> list[tuple[str, str, str]]:

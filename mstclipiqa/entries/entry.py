@@ -117,9 +117,11 @@ def find_entries(folder: Path) -> list[Entry]:
 
 
 def check_names(entries: list[Entry]) -> None:
-    """Raises InputError where two entries are of the same method, benchmark and target, or two methods share a name."""
+    """Raises InputError where two entries are of the same method, benchmark and target, or a method has two names or
+    two methods have one."""
     seen: dict[str, Entry] = {}
     methods: dict[str, Entry] = {}
+    names: dict[str, Entry] = {}
     for entry in entries:
         if other := seen.get(entry.path):
             raise InputError(
@@ -132,6 +134,12 @@ def check_names(entries: list[Entry]) -> None:
             raise InputError(
                 f"{entry.folder}: {entry.name} is called {entry.card['method']!r}, and {first.card['method']!r} in "
                 f"{first.folder}; give one method one name"
+            )
+        named = names.setdefault(entry.card["method"], entry)
+        if named.name != entry.name:
+            raise InputError(
+                f"{entry.folder}: the method {entry.card['method']!r} has the name {entry.name}, and {named.name} in "
+                f"{named.folder}; give one method one name"
             )
 
 

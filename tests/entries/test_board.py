@@ -64,11 +64,32 @@ def test_a_board_comes_out_the_same_to_the_byte(entries, benchmark, tmp_path):
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
+def test_a_method_that_is_gone_leaves_no_page(entries, benchmark, tmp_path):
+    build(entries, benchmark, tmp_path / "board")
+    load = {"agiqa-3k": (benchmark.samples, benchmark.card)}.__getitem__
+    write_board(tmp_path / "board", find_entries(entries), [], load, ["lab-seed1"])
+    pages = sorted(path.name for path in (tmp_path / "board").glob("*.html"))
+    assert pages == ["agiqa-3k-quality-lab-seed1.html", "index.html"]
+    assert not list((tmp_path / "board" / "tables").glob("*grouped3*"))
+
+
 def test_a_check_says_what_is_wrong_in_a_line(entries, benchmark):
     load = {"agiqa-3k": (benchmark.samples, benchmark.card)}.__getitem__
     refused, doubts = check_entries(find_entries(entries), load, PROTOCOLS)
     assert len(refused) == 1 and refused[0].startswith(f"{entries / 'other'}: was entered for other labels")
     assert doubts == []
+
+
+def test_entries_of_a_benchmark_that_is_not_at_hand_are_read_alone(entries):
+    def load(name: str):
+        raise InputError(f"{name}: nothing to load it from")
+
+    (entries / "good" / "scores.csv").write_text("image,prediction\na.png,word\n")
+    refused, doubts = check_entries(find_entries(entries), load, PROTOCOLS)
+    assert len(refused) == 1 and "prediction is 'word' in data row 1" in refused[0]
+    assert doubts == [
+        "4 entries of agiqa-3k are not held against its images and labels: agiqa-3k: nothing to load it from"
+    ]
 
 
 def test_a_board_of_nothing_is_refused(entries, benchmark, tmp_path):

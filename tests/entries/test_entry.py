@@ -70,6 +70,9 @@ def test_a_method_is_entered_once_under_one_name(benchmark, scores, tmp_path):
     write_entry(tmp_path / "two", card | {"target": "correspondence", "method": "Yours"}, scores)
     with pytest.raises(InputError, match="called 'Yours', and 'Mine'"):
         find_entries(tmp_path)
+    write_entry(tmp_path / "two", card | {"name": "other"}, scores)
+    with pytest.raises(InputError, match="the method 'Mine' has the name other, and mine in"):
+        find_entries(tmp_path)
 
 
 def test_names_and_digests(benchmark):
