@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 @click.option("--target", required=True)
 @click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
 @click.option("--split-seed", "split_seeds", type=SEED, multiple=True, help="Of protocols of several splits; else all.")
+@click.option("--protocol", "protocols", multiple=True, help="Of the splits table; all, if none is named. Repeatable.")
 @click.option("--workers", type=COUNT, default=1, help="Processes on a CPU; changes the speed only.")
 @click.option("--device", type=click.Choice(["cpu", "auto"]), default="cpu", help="auto: a GPU, where there is one.")
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
     coarse_views: Path | None, fine_views: Path | None, recipe: "Recipe", variant: str, target: str,
-    seeds: tuple[int, ...], split_seeds: tuple[int, ...], workers: int, device: str, out: Path,
+    seeds: tuple[int, ...], split_seeds: tuple[int, ...], protocols: tuple[str, ...], workers: int, device: str,
+    out: Path,
 ) -> None:  # fmt: skip
     """Train every split and seed of one target, recipe and variant. Resumes at the first unfinished run."""
     from mstclipiqa.training.dataset import DatasetFiles
@@ -41,7 +43,7 @@ def train(
     files = DatasetFiles(samples, coarse, fine, prompts, coarse_views, fine_views)
     train_from_files(
         out, files, splits, levels, recipe, variant, target, list(seeds), list(split_seeds or seeds), fine_levels,
-        workers, device,
+        workers, device, protocols,
     )  # fmt: skip
 
 

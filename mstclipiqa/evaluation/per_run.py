@@ -63,8 +63,9 @@ def check_predictions(
 ) -> None:
     """Hold the predictions in the file `path` against the samples and splits tables of their benchmark.
 
-    Every split is there with every seed and selection that its protocol has, each with all test images of the split
-    once, one epoch, and the samples' MOS. Raises InputError, which names the run, where one is not.
+    Every split of the protocols that were run is there with every seed and selection that its protocol has, each with
+    all test images of the split once, one epoch, and the samples' MOS. Raises InputError, which names the run, where
+    one is not.
     """
     todo = "train it again"
     if predictions.empty or predictions[RUN].isna().any(axis=None):
@@ -103,6 +104,8 @@ def check_predictions(
 def _check_complete(path: Path, predictions: pd.DataFrame, metadata: dict, splits: pd.DataFrame, todo: str) -> None:
     """No run of a split, seed or selection is missing, and there is none that the splits have not."""
     asked = splits[["protocol", "split"]].drop_duplicates()
+    if isinstance(named := metadata.get("protocols"), list):
+        asked = asked[asked["protocol"].isin(named)]
     validated = set(splits[splits["role"] == VAL][["protocol", "split"]].itertuples(index=False, name=None))
     kinds = predictions[["protocol", "seed", "selection"]].drop_duplicates()
     # Of a protocol without any prediction no seed or selection is known: its runs are missing under the name they have.

@@ -68,6 +68,18 @@ def list_jobs(config: Mapping, benchmarks: Collection[str]) -> list[Job]:
     return list(dict.fromkeys(jobs))
 
 
+def protocols_of(config: Mapping, job: Job) -> list[str]:
+    """The protocols that a job is run under: those of all grids that ask for it, in the configuration's order."""
+    asked = {
+        protocol
+        for grid in (config, *config["also"])
+        if job.benchmark in grid["benchmarks"] and job.target in grid.get("targets", TARGETS)
+        if job.recipe in grid["recipes"] and job.variant in grid["variants"]
+        for protocol in grid.get("protocols", config["protocols"])
+    }
+    return [name for name in config["protocols"] if name in asked]
+
+
 def seeds_of(config: Mapping, splits: int) -> list[int]:
     """The seeds that a protocol of so many splits is run with."""
     return config.get("split_seeds", config["seeds"]) if splits > 1 else config["seeds"]
@@ -119,6 +131,8 @@ class Study:
         for grid in config["also"]:
             for name in grid["benchmarks"]:
                 get_benchmark(name)
+            if strange := [name for name in grid.get("protocols", []) if name not in config["protocols"]]:
+                raise InputError(f"also: protocol {strange[0]!r} is none of the suite's; add it to its protocols")
         self.jobs = list_jobs(config, self.benchmarks)
         for job in self.jobs:
             if job.benchmark in self.packed and self.recipes[job.recipe].views:

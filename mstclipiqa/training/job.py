@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from mstclipiqa.base.errors import FailedRunError
+from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import Parts, alone, digest, read_table, write_table
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import RUNS, SPLITS
@@ -84,15 +84,23 @@ def train_from_files(
     fine_levels: Path | None = None,
     workers: int = 1,
     device: str = "cpu",
+    protocols: Sequence[str] = (),
 ) -> None:
-    """As `train_job`, from files. `device` is cpu, or auto for a GPU where there is one.
+    """As `train_job`, from files, under some `protocols` of the splits table, or all where none is named. `device` is
+    cpu, or auto for a GPU where there is one.
 
-    Raises InputError for an unknown variant, and for files that are not what they should be.
+    Raises InputError for an unknown variant, a protocol without a split, and for files that are not what they should
+    be.
     """
     data, card = read_dataset(files, target, recipe, get_variant(variant).prompts)
     metadata = {name: card[name] for name in ("benchmark", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target, "recipe": recipe.name, "recipe_values": recipe.values, "variant": variant}
     table, own_levels = SPLITS.read(splits)[0], load_texts(fine_levels) if fine_levels else None
+    if protocols:
+        metadata["protocols"] = list(protocols)
+        table = table[table["protocol"].isin(protocols)]
+        if table.empty:
+            raise InputError(f"{splits}: no split of {', '.join(protocols)}; split again, or name other protocols")
     chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
     train_job(
         output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers, chosen,

@@ -34,6 +34,7 @@ RELEASED_CODE = {
     "template": "a photo with {} quality",
     "learnable_levels": False,
     "temperature": 100.0,
+    "learnable_temperature": True,
     "attention_heads": 8,
     "attention_norm": False,
     "regression_hidden": None,

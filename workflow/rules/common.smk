@@ -21,7 +21,7 @@ try:
     from mstclipiqa.data.benchmarks import get_benchmark
     from mstclipiqa.data.pack_sources import pack_file
     from mstclipiqa.model.variants import get_variant
-    from mstclipiqa.study.study import PAIR, Study, describe_folder
+    from mstclipiqa.study.study import PAIR, Job, Study, describe_folder, protocols_of
 
     files = [os.path.relpath(path) for path in workflow.configfiles]
     for file in files:
