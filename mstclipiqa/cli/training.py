@@ -149,6 +149,25 @@ def probe(
 
 
 @click.command()
+@options.samples
+@options.splits
+@options.stores
+@options.levels
+@options.recipe
+@options.seed
+@click.option("--out", type=WRITE, required=True, help="Folder for the four tables.")
+def dissect(
+    samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, recipe: "Recipe", seed: int,
+    out: Path,
+) -> None:  # fmt: skip
+    """Take trained models apart: replace the gate, read the streams from z, leave the fine encoder out."""
+    from mstclipiqa.analyses.dissection import dissect_from_files
+    from mstclipiqa.training.dataset import DatasetFiles
+
+    dissect_from_files(out, DatasetFiles(samples, coarse, fine, prompts), splits, levels, recipe, seed)
+
+
+@click.command()
 @options.json_configuration
 @click.option("--out", type=WRITE, required=True, help="Table (Parquet) of what is counted.")
 @click.option("--timings", type=WRITE, required=True, help="Table (Parquet) of what is timed, other every time.")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.names import GROUP
-from mstclipiqa.evaluation.averages import AVERAGES
+from mstclipiqa.evaluation.averages import AVERAGES, PLACEBOS
 from mstclipiqa.evaluation.noise import IMAGES, Replicates, noise_of_mean
 from mstclipiqa.evaluation.resamples import Resamples
 
@@ -19,7 +19,7 @@ FAMILY = ["recipe", "protocol", "selection", "metric", "against"]
 
 def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
     """Every variant against every other, and against every average, by each metric, on the runs (split, seed) that both
-    have.
+    have. A placebo is held against its own variant alone.
 
     `resamples` are of the rows of `runs`. A difference of too few runs to tell what training varies has no error,
     interval or p.
@@ -29,7 +29,8 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
     for key, group in runs.groupby(names):
         by_variant = dict(iter(group.reset_index(names="place").groupby("variant")))
         for variant, against in permutations(by_variant, 2):
-            if variant in AVERAGES:
+            placebo = against in AVERAGES and AVERAGES[against].placebo
+            if variant in AVERAGES or (placebo and PLACEBOS.get(variant) != against):
                 continue
             both = by_variant[variant].merge(by_variant[against], on=["split", "seed"], suffixes=("", "_against"))
             if both.empty:

@@ -1,7 +1,7 @@
 """The results folder of one suite, read once and checked."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -179,6 +179,16 @@ class Results:
         metrics = metrics[self.is_main(metrics)]
         first = metrics[["protocol", "recipe"]].eq(metrics[["protocol", "recipe"]].head(1).squeeze()).all(axis=1)
         return metrics[first].drop_duplicates(["benchmark", "variant"])
+
+    def each_run(self, metrics: pd.DataFrame) -> Iterator[tuple[Hashable, pd.DataFrame]]:
+        """The index of each row of `metrics` with its predictions, as `predictions` gives them; every file is read
+        once."""
+        keys = ["protocol", "split", "seed", "selection"]
+        for file, rows in metrics.groupby("file", sort=False):
+            frame = RUNS.read(self.root / str(file))[0]
+            by_run = dict(iter(frame.groupby(keys)))
+            for index, key in zip(rows.index, rows[keys].itertuples(index=False, name=None), strict=True):
+                yield index, by_run[key]
 
     def predictions(self, run: pd.Series) -> pd.DataFrame:
         """The predictions of one row of `metrics`: a row per test image, with prediction and mos."""

@@ -11,6 +11,7 @@ from mstclipiqa.base.layout import (
     BENCHMARK_TABLES,
     CLAIMS,
     CURVES,
+    DISSECTION,
     EFFICIENCY,
     FEATURES,
     FINE_LEVELS,
@@ -133,6 +134,7 @@ class Study:
                 get_benchmark(name)
             if strange := [name for name in grid.get("protocols", []) if name not in config["protocols"]]:
                 raise InputError(f"also: protocol {strange[0]!r} is none of the suite's; add it to its protocols")
+        self._refuse_dissection()
         self.jobs = list_jobs(config, self.benchmarks)
         for job in self.jobs:
             if job.benchmark in self.packed and self.recipes[job.recipe].views:
@@ -143,6 +145,16 @@ class Study:
             needed = self.fine_encoder(job.recipe, job.variant)
             if needed not in config["encoders"]:
                 raise InputError(f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it")
+
+    def _refuse_dissection(self) -> None:
+        """Raises InputError for a recipe that no model can be taken apart under, and without a protocol by prompt."""
+        for name in self.config.get("dissect", []):
+            if name not in self.recipes:
+                raise InputError(f"dissect: recipe {name!r} is none of the suite's; add it to its recipes")
+            if self.recipes[name].fine_stream != "fine" or self.recipes[name].views:
+                raise InputError(f"dissect: {name} trains on other features than those of the pair; leave it out")
+            if not any(protocol.startswith("grouped") for protocol in self.config["protocols"]):
+                raise InputError("dissect: needs a protocol groupedN; add one to the protocols")
 
     @property
     def packs(self) -> Mapping[str, str]:
@@ -232,6 +244,11 @@ class Study:
         return training_files(benchmark, recipe, fine, views, get_variant(variant).head == TWO_TOWERS)
 
     @property
+    def dissected(self) -> list[tuple[str, str]]:
+        """The (benchmark, recipe) whose trained models are taken apart."""
+        return [(name, recipe) for name in self.rated for recipe in self.config.get("dissect", [])]
+
+    @property
     def curved(self) -> tuple[str, list[str]] | None:
         """The benchmark whose learning curves are drawn, and the recipes to draw them under.
 
@@ -273,6 +290,9 @@ class Study:
         files += [LEVELS.path.format(recipe=recipe) for recipe in self.recipes]
         files += [FINE_LEVELS.path.format(recipe=recipe) for recipe in self.with_two_towers]
         files += [job.path for job in self.jobs]
+        files += [
+            entry.path.format(benchmark=name, recipe=recipe) for name, recipe in self.dissected for entry in DISSECTION
+        ]
         return files + [entry.path.format(recipe=recipe) for recipe in self.probed for entry in (READOUT, GATES)]
 
     @property

@@ -10,7 +10,7 @@ from mstclipiqa.base import layout
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.fingerprint import fingerprint
-from mstclipiqa.base.names import MODELS
+from mstclipiqa.base.names import DISSECTED, MODELS
 from mstclipiqa.base.text import printable
 
 # Jobs run this interpreter's `python`, also where its environment is not activated.
