@@ -38,7 +38,7 @@ def dissected(results: Results, entry: ResultsFile) -> pd.DataFrame:
             if path.is_file():
                 table, metadata = entry.read(path)
                 tables.append(table.assign(benchmark=benchmark, protocol=metadata["protocol"]))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*PLACE, *entry.columns])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(dict.fromkeys([*PLACE, *entry.columns])))
 
 
 def differences(results: Results, table: pd.DataFrame, keys: list[str], value: str, less: pd.Series) -> pd.DataFrame:
@@ -59,6 +59,8 @@ def differences(results: Results, table: pd.DataFrame, keys: list[str], value: s
 
 def _of_first(table: pd.DataFrame, keys: list[str], value: str, first: pd.Series) -> pd.Series:
     """For each row of a table the value of the row where `first` holds, with the same PLACE, split and `keys`."""
+    if table.empty:
+        return pd.Series(dtype=float)
     index = [*PLACE, "split", *keys]
     of_first = table[first].set_index(index)[value]
     return pd.Series(of_first.reindex(pd.MultiIndex.from_frame(table[index])).to_numpy(), table.index)

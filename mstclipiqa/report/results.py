@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from mstclipiqa.base.layout import (
 )
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
 from mstclipiqa.evaluation.averages import AVERAGES
+from mstclipiqa.evaluation.metrics import METRICS as METRICS_OF
 from mstclipiqa.report.paper import CONTROLS, Paper, read_paper
 
 METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "krcc": "KRCC", "rmse": "RMSE"}
@@ -195,6 +197,23 @@ class Results:
         frame = RUNS.read(self.root / run["file"])[0]
         keys = ["protocol", "split", "seed", "selection"]
         return frame[frame[keys].eq(run[keys]).all(axis=1)]
+
+    @cached_property
+    def metrics_without_doubles(self) -> pd.DataFrame:
+        """The metrics of real benchmarks without the test images whose bytes are another image's too; no row for a run
+        that tests none."""
+        doubled = {}
+        for name in (name for name in self.cards if name not in self.synthetic):
+            samples = SAMPLES.read(SAMPLES.at(self.root, benchmark=name))[0]
+            doubled[name] = set(samples["image"][samples["sha256"].duplicated(keep=False)])
+        runs = self.metrics[self.metrics["benchmark"].isin([name for name in doubled if doubled[name]])]
+        rows = []
+        for index, predictions in self.each_run(runs):
+            kept = predictions[~predictions["image"].isin(doubled[runs.loc[index, "benchmark"]])]
+            if 1 < len(kept) < len(predictions):
+                values = {name: metric(kept["prediction"], kept["mos"]) for name, metric in METRICS_OF.items()}
+                rows.append({**runs.loc[index], "n": len(kept), **values})
+        return pd.DataFrame(rows, columns=list(self.metrics))
 
     @property
     def synthetic(self) -> list[str]:
