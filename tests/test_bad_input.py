@@ -313,6 +313,9 @@ def cut_short(file: str, command: Callable[[Place], Words]) -> Make:
     return of_study(lambda study: halve(study.results / file), command)
 
 
+GRID = {"benchmarks": ["agiqa-3k"], "recipes": ["converged"], "variants": ["mlp"]}
+
+
 def config(**changes: object) -> Make:
     return lambda here: here.configured(**changes)
 
@@ -554,6 +557,10 @@ BAD: list[Bad] = [
     Bad(CONFIGS, "unknown protocol", config(protocols=["random-walk"])),
     Bad(CONFIGS, "unknown recipe", config(recipes=["blog_post"])),
     Bad(CONFIGS, "unknown variant", config(variants=["clip"])),
+    Bad(CONFIGS, "protocol of a grid alone", config(also=[GRID | {"protocols": ["random1"]}])),
+    Bad(CONFIGS, "dissection of an unknown recipe", config(dissect=["appendix"], also=[])),
+    Bad(CONFIGS, "dissection of other features", config(dissect=["appendix"])),
+    Bad(CONFIGS, "dissection without groups", config(dissect=["converged"], protocols=["lab-seed1"])),
     Bad(CONFIGS, "unknown encoder", config(text_encoder="middle")),
     Bad(CONFIGS, "shard beyond the last", lambda here: [*here.extracting(), "--shard", 3, 2]),
     Bad(CONFIGS, "unknown open_clip model", lambda here: here.extracting("ViT-Z", "openai")),

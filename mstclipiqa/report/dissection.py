@@ -38,7 +38,11 @@ def dissected(results: Results, entry: ResultsFile) -> pd.DataFrame:
             if path.is_file():
                 table, metadata = entry.read(path)
                 tables.append(table.assign(benchmark=benchmark, protocol=metadata["protocol"]))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(dict.fromkeys([*PLACE, *entry.columns])))
+    return (
+        pd.concat(tables, ignore_index=True)
+        if tables
+        else pd.DataFrame(columns=list(dict.fromkeys([*PLACE, *entry.columns])))
+    )
 
 
 def differences(results: Results, table: pd.DataFrame, keys: list[str], value: str, less: pd.Series) -> pd.DataFrame:

@@ -98,8 +98,8 @@ def multiverse(results: Results) -> Table | None:
         notes=[
             f"{len(table):,} specifications together. They share images and runs, so their number is no evidence by "
             "itself: 50 % is what chance gives, and the paired tests weigh it.",
-            "Doubles: test images whose bytes are another image’s too, under another prompt, counted (in) or not (out); "
-            "out is given where a test set has any.",
+            "Doubles: test images whose bytes are another image’s too, under another prompt, counted (in) or not "
+            "(out), where a test set has any.",
         ],
     )
 
