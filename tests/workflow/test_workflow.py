@@ -54,8 +54,10 @@ def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
 
 def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
     data_root = ("--config", f"data_root={shared_data}")
-    # two targets, three recipes, two models; on quality the appendix's recipe, and the two text towers
-    assert checkout.planned("--configfile", "config/agiqa-3k.yaml", *data_root)["train"] == 2 * 3 * 2 + 2 + 1
+    # two targets, three recipes, two models
+    assert checkout.planned("--configfile", "config/agiqa-3k.yaml", *data_root)["train"] == 2 * 3 * 2
+    # one model on two targets, the appendix's two, two text towers under two recipes
+    assert checkout.planned("--configfile", "config/agiqa-3k-images.yaml", *data_root)["train"] == 2 + 2 + 2
 
 
 def test_the_study_of_agiqa_3k_needs_no_images(checkout: Checkout):
