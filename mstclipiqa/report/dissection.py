@@ -8,8 +8,9 @@ from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import DECODING, EFFICIENCY, INTERVENTIONS, MOVEMENT, SKIPPING, ResultsFile
 from mstclipiqa.base.names import COARSE, FROZEN, MODELS
 from mstclipiqa.evaluation.noise import noise_over_splits
+from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.contrasts import limits
-from mstclipiqa.report.recipe_effects import tested_to_rest
+from mstclipiqa.report.recipe_effects import ratio_tested
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import Cell, Table, frame_of
 
@@ -53,7 +54,7 @@ def differences(results: Results, table: pd.DataFrame, keys: list[str], value: s
     for key, group in table.groupby([*PLACE, *keys], sort=False):
         named = dict(zip([*PLACE, *keys], key, strict=True))
         noise = noise_over_splits(
-            group["gain"].to_numpy(), tested_to_rest(results, named["benchmark"], named["protocol"])
+            group["gain"].to_numpy(), ratio_tested(results, named["benchmark"], named["protocol"])
         )
         low, high = noise.interval(group["gain"].mean())
         means = {value: group[value].mean(), "difference": group["gain"].mean(), "low": low, "high": high}
@@ -194,7 +195,7 @@ def decoding(results: Results) -> Table | None:
     shown = []
     for row in order.itertuples():
         found_of = wide.loc[(row.benchmark, row.recipe, row.protocol, row.features)]
-        cells: dict[str, str | Cell] = {"Read from": _features(results, row.features)}
+        cells: dict[str, str | Cell] = {"Read from": _features(row.features)}
         for stream in ("coarse", "fine"):
             one = found_of.xs(stream, level="stream")
             cells[f"Of f_{stream[0]}"] = f"{one['r2']:.3f}"
@@ -217,9 +218,9 @@ def decoding(results: Results) -> Table | None:
     )
 
 
-def _features(results: Results, name: str) -> str:
+def _features(name: str) -> str:
     variant, _, state = name.removeprefix("z of ").partition(", ")
-    return f"z of {results.title('variants', variant)}, {state}" if state else name
+    return f"z of {get_variant(variant).title}, {state}" if state else name
 
 
 # The fine stream
@@ -321,7 +322,7 @@ def found_by_dissection(results: Results) -> list[str]:
         )
     kept = decoded(results)
     parts = [
-        f"{_features(results, row.features)}, {results.title('recipes', row.recipe)}: {row.r2:.2f} of "
+        f"{_features(row.features)}, {results.title('recipes', row.recipe)}: {row.r2:.2f} of "
         f"f_{row.stream[0]} ({row.difference:+.3f} {limits(row)} against a frozen gate)"
         for row in kept[kept["features"] == f"z of {MODELS[0]}, trained"].itertuples()
     ]

@@ -9,7 +9,7 @@ from mstclipiqa.report.controls import RIVAL
 from mstclipiqa.report.dissection import found_by_dissection
 from mstclipiqa.report.leakage_effect import found_of_leakage
 from mstclipiqa.report.multiverse import found_in_specifications
-from mstclipiqa.report.recipe_effects import found_of_recipes, tested_to_rest
+from mstclipiqa.report.recipe_effects import found_of_recipes, ratio_tested
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.saturation import found_of_saturation
 from mstclipiqa.report.unseen_generators import unseen_generators
@@ -51,7 +51,7 @@ def found_against_ridge(results: Results) -> list[str]:
             continue
         gains = (rows.groupby("split")["srcc"].mean() - rivals[benchmark, target, protocol]).dropna()
         if len(gains) >= FEWEST_SPLITS:
-            noise = noise_over_splits(gains.to_numpy(), tested_to_rest(results, benchmark, protocol))
+            noise = noise_over_splits(gains.to_numpy(), ratio_tested(results, benchmark, protocol))
             row = _of(gains.mean(), noise.interval(gains.mean()))
             parts.append(
                 f"{results.title('variants', variant)}, {target}, {protocol}, {results.title('recipes', recipe)}: "

@@ -5,7 +5,7 @@ import pandas as pd
 from mstclipiqa.base.names import SELECTIONS
 from mstclipiqa.evaluation.noise import noise_over_splits
 from mstclipiqa.report.contrasts import found, limits
-from mstclipiqa.report.recipe_effects import tested_to_rest
+from mstclipiqa.report.recipe_effects import ratio_tested
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import Cell, Table, frame_of
 
@@ -31,8 +31,8 @@ def leaked(results: Results) -> pd.DataFrame:
             place = dict(zip(PLACE, key, strict=True))
             one, two = (values[name].dropna().to_numpy() for name in (other, protocol))
             if len(one) and len(two):
-                noise = noise_over_splits(one, tested_to_rest(results, place["benchmark"], other))
-                noise += noise_over_splits(two, tested_to_rest(results, place["benchmark"], protocol)).times(-1)
+                noise = noise_over_splits(one, ratio_tested(results, place["benchmark"], other))
+                noise += noise_over_splits(two, ratio_tested(results, place["benchmark"], protocol)).times(-1)
                 difference = one.mean() - two.mean()
                 low, high = noise.interval(difference)
                 rows.append(

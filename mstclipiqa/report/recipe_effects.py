@@ -34,7 +34,7 @@ def single_changes(results: Results) -> list[Change]:
     return made
 
 
-def tested_to_rest(results: Results, benchmark: str, protocol: str) -> float:
+def ratio_tested(results: Results, benchmark: str, protocol: str) -> float:
     """How many images a protocol tests for one that it does not, over its splits."""
     counts = results.splits[benchmark]["protocols"][protocol]
     return sum(split[TEST] for split in counts) / sum(split[TRAIN] + split[VAL] for split in counts)
@@ -44,7 +44,7 @@ def gain_noise(results: Results, place: dict, gains: pd.Series) -> Noise:
     """Of the mean of gains by (split, seed): over splits where there are enough of them, else over seeds."""
     by_split = gains.groupby("split").mean().to_numpy()
     if len(by_split) >= FEWEST_SPLITS:
-        return noise_over_splits(by_split, tested_to_rest(results, place["benchmark"], place["protocol"]))
+        return noise_over_splits(by_split, ratio_tested(results, place["benchmark"], place["protocol"]))
     return noise_between_seeds(gains)
 
 

@@ -42,7 +42,7 @@ def crowded(results: Results) -> pd.DataFrame:
     for index, predictions in results.each_run(runs):
         run = runs.loc[index]
         scores = predictions["prediction"].to_numpy()
-        if results.manifest["recipes"][run["recipe"]]["values"]["trained_scale"] != MOS_SCALE:
+        if results.manifest["recipes"][run["recipe"]]["values"].get("trained_scale") != MOS_SCALE:
             low, high = results.cards[run["benchmark"]]["ranges"][run["target"]]
             scores = 1 + 4 * (scores - low) / (high - low)
         rows[index] = crowding(scores)
