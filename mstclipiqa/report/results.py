@@ -201,7 +201,7 @@ class Results:
     @cached_property
     def metrics_without_doubles(self) -> pd.DataFrame:
         """The metrics of real benchmarks without the test images whose bytes are another image's too; no row for a run
-        that tests none."""
+        that tests none, or too few others."""
         doubled = {}
         for name in (name for name in self.cards if name not in self.synthetic):
             samples = SAMPLES.read(SAMPLES.at(self.root, benchmark=name))[0]
@@ -210,7 +210,8 @@ class Results:
         rows = []
         for index, predictions in self.each_run(runs):
             kept = predictions[~predictions["image"].isin(doubled[runs.loc[index, "benchmark"]])]
-            if 1 < len(kept) < len(predictions):
+            varied = kept[["prediction", "mos"]].nunique().min() > 1  # else no correlation is defined
+            if 2 < len(kept) < len(predictions) and varied:
                 values = {name: metric(kept["prediction"], kept["mos"]) for name, metric in METRICS_OF.items()}
                 rows.append({**runs.loc[index], "n": len(kept), **values})
         return pd.DataFrame(rows, columns=list(self.metrics))
