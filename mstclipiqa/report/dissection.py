@@ -20,12 +20,15 @@ RULES = {
     GATE: "the gate’s mean weight on the coarse stream",
     "sure": "how sure the head is of a level",
     "chance": "chance (placebo)",
-    "hindsight": "hindsight (a bound)",
+    "hindsight": "hindsight: how little f_f will change the model’s score",
 }
 SCORERS = {ITSELF: "the model on predicted fine features", COARSE: "the coarse stream trained alone"}
 
 #: The target of skipping: so much of the fine encodings, at so much loss of SRCC at most.
 TARGET_SKIPPED, TARGET_LOSS = 0.5, 0.005
+
+#: A stream of which so much is read from the fused feature is kept.
+NEARLY_ALL = 0.9
 
 PLACE = ["benchmark", "recipe", "protocol"]
 
@@ -287,8 +290,7 @@ def skipping(results: Results) -> Table | None:
         grouped_by=GROUPED_BY,
         notes=[
             f"{_what_skipping_shows(full)} Operations are those of an image’s two encoders, relative to running both.",
-            "Hindsight skips where the fine features will change the score least: no rule can know that before it runs "
-            "the encoder.",
+            "Hindsight shows what such a rule could reach at best: no rule can know it before it runs the encoder.",
         ],
     )
 
@@ -302,6 +304,22 @@ def _what_skipping_shows(full: pd.DataFrame) -> str:
 
 
 # In words
+
+
+def _what_gates_show(rows: pd.DataFrame) -> str:
+    """What follows from the intervals of another gate's change, one model's rows."""
+    others = rows[rows["intervention"] != AS_TRAINED]
+    if (others["high"] < 0).all():
+        return "The trained model relies on its gate; whether one gains by it is for training without one to show."
+    return "Not every loss is shown, so that it is open whether the trained model relies on its gate."
+
+
+def _what_is_kept(kept: pd.DataFrame) -> str:
+    """What follows from the shares that the trained model's fused feature keeps."""
+    own = kept[kept["features"] == f"z of {MODELS[0]}, trained"]
+    if (own["r2"] >= NEARLY_ALL).all():
+        return "Nearly all of both streams is still there: nothing is filtered out that a bottleneck would."
+    return "Part of a stream is gone."
 
 
 def found_by_dissection(results: Results) -> list[str]:
@@ -318,7 +336,7 @@ def found_by_dissection(results: Results) -> list[str]:
         ]
         said.append(
             f"Does a trained model use its gate? SRCC of {results.title('variants', str(variant))} with another gate "
-            f"at test time, less that as trained: {'; '.join(parts)}."
+            f"at test time, less that as trained: {'; '.join(parts)}. {_what_gates_show(rows)}"
         )
     kept = decoded(results)
     parts = [
@@ -326,7 +344,10 @@ def found_by_dissection(results: Results) -> list[str]:
         f"f_{row.stream[0]} ({row.difference:+.3f} {limits(row)} against a frozen gate)"
         for row in kept[kept["features"] == f"z of {MODELS[0]}, trained"].itertuples()
     ]
-    said.append(f"Is the gate a bottleneck? Share of a stream that is read from the fused feature: {'; '.join(parts)}.")
+    said.append(
+        f"Is the gate a bottleneck? Share of a stream that is read from the fused feature: {'; '.join(parts)}. "
+        + _what_is_kept(kept)
+    )
     for row in chosen(results).query("rule == @GATE and recipe == @first").itertuples():
         said.append(
             f"How much of the fine stream is needed? The gate decides, {SCORERS[row.scorer]} scores: "

@@ -58,7 +58,7 @@ def skipping_curve(results: Results) -> Figure | None:
                 line = line.sort_values("operations")
                 ax.plot(100 * line["operations"], line["srcc"], color=colours[str(rule)], linewidth=1.2)
             ax.axhline(_whole(rows), color=INK, linewidth=0.7, linestyle=DOTTED)
-            ax.set(title=f"Without f_f scores {title}", xlabel="operations, % of running both encoders")
+            ax.set(title=f"Scored without f_f by {title}", xlabel="operations, % of running both encoders")
             sns.despine(ax=ax)
         axes[0].set_ylabel("SRCC")
         lines = [Line2D([], [], color=colour) for colour in colours.values()]

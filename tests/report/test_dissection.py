@@ -99,9 +99,16 @@ def test_the_target_holds_where_little_is_lost(results):
 def test_the_sentences_give_figures_and_what_follows(results):
     said = dissection.found_by_dissection(results)
     assert sum(line.startswith("Does a trained model use its gate?") for line in said) == 2
-    assert "at 0.5 -0.200 [" in said[0]
+    assert "at 0.5 -0.200 [" in said[0] and said[0].endswith("it is open whether the trained model relies on its gate.")
+    assert said[2].endswith("Part of a stream is gone.")
     assert "0.80 of f_c (-0.100 [-0.100, -0.100] against a frozen gate)" in said[2]
     assert "50% of fine encodings are skipped at -0.200 [" in said[3] and said[3].endswith("does not hold here.")
+
+
+def test_what_follows_is_read_off_the_intervals(results):
+    rows = dissection.gate_changes(results)
+    assert "relies on its gate; whether" in dissection._what_gates_show(rows.assign(high=-0.01))
+    assert "nothing is filtered out" in dissection._what_is_kept(dissection.decoded(results).assign(r2=0.9))
 
 
 def test_the_figures_say_what_they_show(results):
