@@ -43,6 +43,7 @@ include: "workflow/rules/baselines.smk"
 include: "workflow/rules/curves.smk"
 include: "workflow/rules/efficiency.smk"
 include: "workflow/rules/probe.smk"
+include: "workflow/rules/dissection.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -22,7 +22,8 @@ FINGERPRINT = "c0ffee"
 
 def manifest(recipes: Path) -> dict:
     """Of AGIQA-3K alone, with the recipes of a folder."""
-    config = read_yaml(CONFIG / "agiqa-3k.yaml") | {"suite": "planted", "title": "Planted", "recipes": ["slow"]}
+    config = read_yaml(CONFIG / "agiqa-3k.yaml") | {"suite": "planted", "title": "Planted"}
+    config |= {"recipes": ["slow"], "also": []}
     described = {
         "suite": "planted",
         "title": "Planted",

@@ -105,6 +105,7 @@ def build(folder: Path) -> SmallStudy:
         levels, path = results / "levels" / "slow.safetensors", study.config / "recipes" / "slow.yaml"
         of_recipe = (*common, *of_stores, "--fine", stores["fine"], "--levels", levels, "--recipe", path, "--seed", 0)
         run("probe", *of_recipe, *models, "--out", results / "probe" / "slow")
+        run("dissect", *of_recipe, "--out", benchmark / "dissection" / "slow")
     cases = []
     for recipe, stated in RECIPES.items():
         fine = stores[stated.get("fine_stream", "fine")]
@@ -148,4 +149,5 @@ def _configure(study: SmallStudy) -> dict:
         "variants": VARIANTS,
         "also": [],
         "protocols": PROTOCOLS,
+        "dissect": ["slow"],
     }

@@ -369,6 +369,9 @@ def cut_short(file: str, command: Callable[[Place], Words]) -> Make:
     return of_study(lambda study: halve(study.results / file), command)
 
 
+GRID = {"benchmarks": ["agiqa-3k"], "recipes": ["converged"], "variants": ["mlp"]}
+
+
 def config(**changes: object) -> Make:
     return lambda here: here.configured(**changes)
 
@@ -633,6 +636,10 @@ BAD: list[Bad] = [
     Bad(CONFIGS, "unknown protocol", config(protocols=["random-walk"])),
     Bad(CONFIGS, "unknown recipe", config(recipes=["blog_post"])),
     Bad(CONFIGS, "unknown variant", config(variants=["clip"])),
+    Bad(CONFIGS, "protocol of a grid alone", config(also=[GRID | {"protocols": ["random1"]}])),
+    Bad(CONFIGS, "dissection of an unknown recipe", config(dissect=["appendix"])),
+    Bad(CONFIGS, "dissection of other features", config(dissect=["appendix"], recipes=["appendix"])),
+    Bad(CONFIGS, "dissection without groups", config(dissect=["converged"], protocols=["lab-seed1"])),
     Bad(CONFIGS, "unknown encoder", config(text_encoder="middle")),
     Bad(CONFIGS, "texts by a backbone", config(encoders=encoders(coarse="timm:resnet18"))),
     Bad(CONFIGS, "streams of two sizes", config(encoders=encoders(coarse="ViT-B-32"))),

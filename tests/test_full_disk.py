@@ -117,6 +117,7 @@ STAGES: dict[str, Stage] = {
         "--out", out / "a.parquet",
     ],
     "probe": lambda study, out: ["probe", *TRAINED(study), "--seed", 0, *MODELS, "--out", out],
+    "dissect": lambda study, out: ["dissect", *TRAINED(study), "--seed", 0, "--out", out],
     "curves": lambda study, out: [
         "curves", *of_benchmark("samples", "splits", "prompts")(study),
         "--case", *of_benchmark("recipe", "coarse", "fine", "levels")(study)[1::2], "--out", out / "a.parquet",
@@ -148,7 +149,7 @@ STAGES: dict[str, Stage] = {
 }  # fmt: skip
 
 
-SLOW = {"probe", "curves", "transfer", "report", "bundle"}
+SLOW = {"probe", "dissect", "curves", "transfer", "report", "bundle"}
 
 
 def contents(folder: Path) -> dict[str, bytes]:

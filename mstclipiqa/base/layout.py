@@ -126,6 +126,35 @@ BASELINES = ResultsFile(
     {"source": TEXT, "target": TEXT, "protocol": TEXT, "split": WHOLE, "n": WHOLE} | _numbers("srcc", "plcc"),
     ("source", "target", "protocol", "split"),
 )
+INTERVENTIONS = ResultsFile(
+    "{benchmark}/dissection/{recipe}/interventions.parquet",
+    "dissect",
+    "a row per model, split and what takes its gate's place at test time: its SRCC and PLCC",
+    {"recipe": TEXT, "variant": TEXT, "intervention": TEXT, "split": WHOLE, "n": WHOLE} | _numbers("srcc", "plcc"),
+    ("variant", "intervention", "split"),
+)
+MOVEMENT = ResultsFile(
+    "{benchmark}/dissection/{recipe}/movement.parquet",
+    "dissect",
+    "a row per model, split, generator (or all) and dimension: mean and SD of the gate over the test images",
+    {"recipe": TEXT, "variant": TEXT, "generator": TEXT, "dimension": WHOLE, "split": WHOLE} | _numbers("mean", "sd"),
+    ("variant", "generator", "dimension", "split"),
+)
+DECODING = ResultsFile(
+    "{benchmark}/dissection/{recipe}/decoding.parquet",
+    "dissect",
+    "a row per features, stream and split: the share of the stream's variance that is read from the features",
+    {"recipe": TEXT, "features": TEXT, "stream": TEXT, "split": WHOLE, "r2": NUMBER},
+    ("features", "stream", "split"),
+)
+SKIPPING = ResultsFile(
+    "{benchmark}/dissection/{recipe}/skipping.parquet",
+    "dissect",
+    "a row per rule, scorer, split and share of fine encodings to skip: SRCC; whether validation chose it",
+    {"recipe": TEXT, "rule": TEXT, "scorer": TEXT, "split": WHOLE, "chosen": FLAG}
+    | _numbers("aimed", "skipped", "srcc_val", "srcc"),
+    ("rule", "scorer", "aimed", "split"),
+)
 
 # Of the suite
 
@@ -245,6 +274,9 @@ NOTES = ("logs", "timings", "data")
 #: What every benchmark that takes part has, and what the suite has; further files depend on what is run.
 BENCHMARK_TABLES = (SAMPLES, SPLITS, BASELINES)
 SUITE_TABLES = (METRICS, INTERVALS, COMPARISONS, GENERATORS)
+
+#: What a dissection writes.
+DISSECTION = (INTERVENTIONS, MOVEMENT, DECODING, SKIPPING)
 
 #: Every entry by its name here, in the order of the document that shows them.
 LAYOUT: dict[str, ResultsFile] = {name: entry for name, entry in globals().items() if isinstance(entry, ResultsFile)}

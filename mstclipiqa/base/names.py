@@ -25,6 +25,11 @@ SELECTIONS = {
 #: The paper's two models.
 MODELS = ("mst-clipiqa", "mst-clipiqa-star")
 
+#: The variants that are trained to be taken apart: the paper's models, whose gate is replaced; a frozen gate, whose
+#: fused feature is read beside theirs; and the coarse stream alone, which scores where the fine encoder is skipped.
+FROZEN, COARSE = "fixed-gate", "coarse-only"
+DISSECTED = (*MODELS, FROZEN, COARSE)
+
 #: What names a training job, and what names a run and selection within one.
 JOB = ["benchmark", "target", "recipe", "variant"]
 RUN = ["protocol", "split", "seed", "selection"]

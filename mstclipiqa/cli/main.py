@@ -28,8 +28,9 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Steps of the workflow": (
         *(reading.samples, reading.split, packs.unpack),
         *(encoding.extract, encoding.encode_texts, encoding.measure),
-        *(training.train, training.baselines, training.curves, training.transfer, training.probe, training.efficiency),
-        *(entries.admit, verdicts.evaluate, verdicts.compare, verdicts.claims, verdicts.manifest, verdicts.report),
+        *(training.train, training.baselines, training.curves, training.transfer, training.probe, training.dissect),
+        *(training.efficiency, entries.admit),
+        *(verdicts.evaluate, verdicts.compare, verdicts.claims, verdicts.manifest, verdicts.report),
     ),
 }
 

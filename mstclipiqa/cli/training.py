@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--target", required=True)
 @click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
 @click.option("--split-seed", "split_seeds", type=SEED, multiple=True, help="Of protocols of several splits; else all.")
+@click.option("--protocol", "protocols", multiple=True, help="Of the splits table; all, if none is named. Repeatable.")
 @options.workers
 @click.option(
     "--device", type=click.Choice(DEVICES), default=CPU,
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
     coarse_views: Path | None, fine_views: Path | None, recipe: "Recipe", variant: str, target: str,
-    seeds: tuple[int, ...], split_seeds: tuple[int, ...], workers: int, device: str, out: Path,
+    seeds: tuple[int, ...], split_seeds: tuple[int, ...], protocols: tuple[str, ...], workers: int, device: str,
+    out: Path,
 ) -> None:  # fmt: skip
     """Train every split and seed of one target, recipe and variant. Resumes at the first unfinished run."""
     from mstclipiqa.training.dataset import DatasetFiles
@@ -45,7 +47,7 @@ def train(
     files = DatasetFiles(samples, coarse, fine, prompts, coarse_views, fine_views)
     train_from_files(
         out, files, splits, levels, recipe, variant, target, list(seeds), list(split_seeds or seeds), fine_levels,
-        workers, device,
+        workers, device, protocols,
     )  # fmt: skip
 
 
@@ -153,6 +155,25 @@ def probe(
     files = DatasetFiles(samples, coarse, fine, prompts)
     encoders = {"coarse": (coarse_model, coarse_weights), "fine": (fine_model, fine_weights)}
     probe_from_files(out, files, splits, levels, recipe, seed, encoders, device)
+
+
+@click.command()
+@options.samples
+@options.splits
+@options.stores
+@options.levels
+@options.recipe
+@options.seed
+@click.option("--out", type=WRITE, required=True, help="Folder for the four tables.")
+def dissect(
+    samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, recipe: "Recipe", seed: int,
+    out: Path,
+) -> None:  # fmt: skip
+    """Take trained models apart: replace the gate, read the streams from z, leave the fine encoder out."""
+    from mstclipiqa.analyses.dissection import dissect_from_files
+    from mstclipiqa.training.dataset import DatasetFiles
+
+    dissect_from_files(out, DatasetFiles(samples, coarse, fine, prompts), splits, levels, recipe, seed)
 
 
 @click.command()

@@ -20,7 +20,7 @@ from mstclipiqa.data.label_files import MOST_ROWS, first_row, read_delimited
 from mstclipiqa.data.leakage import SAME_TEST, Likeness, count_once
 
 #: Seeds the grouped and the random splits, so that split k is the same whatever their number; and those by generator.
-GROUPED_SEED, RANDOM_SEED, GENERATOR_SEED = 16799, 2606, 1999
+GROUPED_SEED, RANDOM_SEED, GENERATOR_SEED, UNGROUPED_SEED = 16799, 2606, 1999, 799
 
 #: Images that a generator or kind needs to be tested by itself: half of them are.
 FEWEST_OF_GENERATOR = 20
@@ -131,6 +131,13 @@ def _take(sizes: pd.Series, wanted: float, leave: int) -> list[int]:
             taken.append(cluster)
             images += size
     return taken or [sizes.idxmin()]
+
+
+def ungrouped_splits(samples: pd.DataFrame, count: int, card: Mapping[str, Any]) -> Iterator[Roles]:
+    """`count` random splits by image, each with as many images in each role as the split of `grouped_splits` of its
+    number: what differs is leakage alone."""
+    for split, grouped in enumerate(grouped_splits(samples, count, card)):
+        yield np.random.default_rng([UNGROUPED_SEED, split]).permutation(grouped)
 
 
 def random_splits(samples: pd.DataFrame, count: int, _: Mapping[str, Any]) -> Iterator[Roles]:
@@ -284,6 +291,14 @@ PROTOCOLS = (
         "{n} random splits by prompt (about 64/16/20 % of the images train/validation/test): no test prompt, no nearly "
         "identical one and no test image's bytes are seen in training; the epoch is chosen on the validation prompts",
         grouped_splits,
+    ),
+    Protocol(
+        "ungrouped{n}",
+        range(1, 1000),
+        "validation",
+        "{n} random splits by image, as many images in each role as in grouped{n}, the epoch chosen on validation too; "
+        "so that what numbers differ by is what it is worth to have seen the prompts",
+        ungrouped_splits,
     ),
     Protocol(
         "released",

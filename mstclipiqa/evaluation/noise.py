@@ -165,12 +165,20 @@ def noise_of_mean(values: pd.Series, replicates: Replicates) -> Noise:
     if not replicates.tested.by_prompt:
         trained = max(0.0, between - replicates.variance_of_one())
         return images + Noise(((SPLITS, trained / splits, freedom),))
-    corrected = (1 / splits + replicates.tested.tested_to_rest) * between
+    over_splits = noise_over_splits(by_split, replicates.tested.tested_to_rest)
     if np.isnan(images.variance):
-        return Noise(((SPLITS, corrected, freedom),))
+        return over_splits
+    corrected = over_splits.variance
     weight = IMAGES_WEIGHT * images.freedom
     pooled = (freedom * corrected + weight * images.variance) / (freedom + weight)
     return Noise(((IMAGES_AND_SPLITS, pooled, freedom + weight),))
+
+
+def noise_over_splits(values: np.ndarray, tested_to_rest: float) -> Noise:
+    """Of the mean of one value for each of J splits (J,): the variance that Nadeau and Bengio correct for what splits
+    share. `tested_to_rest` is how many images are tested for one that is not. Unknown of fewer than two splits."""
+    between, splits = float(np.var(values, ddof=1)) if len(values) > 1 else np.nan, len(values)
+    return Noise(((SPLITS, (1 / splits + tested_to_rest) * between, max(splits - 1, 1)),))
 
 
 def noise_between_seeds(values: pd.Series) -> Noise:

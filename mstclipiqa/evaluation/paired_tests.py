@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.names import ENTERED, GROUP, UNTRAINED
-from mstclipiqa.evaluation.averages import AVERAGES
+from mstclipiqa.evaluation.averages import AVERAGES, PLACEBOS
 from mstclipiqa.evaluation.noise import IMAGES, Replicates, noise_of_mean
 from mstclipiqa.evaluation.resamples import Resamples
 
@@ -20,7 +20,7 @@ FAMILY = ["recipe", "protocol", "selection", "metric", "against"]
 
 def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
     """Every variant against every other, and against every average, by each metric, on the runs (split, seed) that both
-    have.
+    have. A placebo is held against its own variant alone.
 
     Entered scores stand beside the variants of every recipe, whose name the row has, and among themselves once, under
     their own. Scores that no training made are the same for every seed of the other variant, and so is the noise of
@@ -36,7 +36,8 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
         tested = {
             (one, other): _compare(by_variant[one], by_variant[other], resamples)
             for one, other in combinations(by_variant, 2)
-            if among_entered or not (_is_entered(by_variant[one]) and _is_entered(by_variant[other]))
+            if _can_be_compared(one, other)
+            and (among_entered or not (_is_entered(by_variant[one]) and _is_entered(by_variant[other])))
         }
         for variant, against in permutations(by_variant, 2):
             if variant in AVERAGES:
@@ -47,6 +48,14 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
             else:
                 rows += [named | _turned(row) for row in tested.get((against, variant), [])]
     return rows
+
+
+def _can_be_compared(one: str, other: str) -> bool:
+    """Averages are held against variants, and placebos against their own."""
+    placebos = [name for name in (one, other) if name in AVERAGES and AVERAGES[name].placebo]
+    if placebos:
+        return PLACEBOS.get(other if placebos[0] == one else one) == placebos[0]
+    return not (one in AVERAGES and other in AVERAGES)
 
 
 def _beside_entered(runs: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:

@@ -77,9 +77,9 @@ def check_predictions(
 ) -> None:
     """Hold the predictions in the file `path` against the samples and splits tables of their benchmark.
 
-    Every split is there with every seed and selection that its protocol has, each with all test images of the split
-    once, one epoch, and the samples' MOS; of entered scores, the splits that were entered. Raises InputError, which
-    names the run, where one is not.
+    Every split of the protocols that were run is there with every seed and selection that its protocol has, each with
+    all test images of the split once, one epoch, and the samples' MOS; of entered scores, the splits that were entered.
+    Raises InputError, which names the run, where one is not.
     """
     todo = "enter it again" if metadata["recipe"] == ENTERED else "train it again"
     if predictions.empty or predictions[RUN].isna().any(axis=None):
@@ -120,6 +120,8 @@ def _check_complete(path: Path, predictions: pd.DataFrame, metadata: dict, split
     asked = splits[["protocol", "split"]].drop_duplicates()
     if metadata["recipe"] == ENTERED:  # whose authors may have trained on some splits alone
         asked = asked.merge(predictions[["protocol", "split"]].drop_duplicates())
+    if isinstance(named := metadata.get("protocols"), list):
+        asked = asked[asked["protocol"].isin(named)]
     validated = set(splits[splits["role"] == VAL][["protocol", "split"]].itertuples(index=False, name=None))
     kinds = predictions[["protocol", "seed", "selection"]].drop_duplicates()
     # Of a protocol without any prediction no seed or selection is known: its runs are missing under the name they have.

@@ -27,7 +27,7 @@ class TemplateHead(nn.Module):
                 f"the level embeddings are {tuple(levels.shape)}, not {(len(LEVELS), dim)}; encode them again"
             )
         self.levels = nn.Parameter(levels.clone(), requires_grad=recipe.learnable_levels)
-        self.temperature = nn.Parameter(torch.tensor(recipe.temperature))
+        self.temperature = nn.Parameter(torch.tensor(recipe.temperature), requires_grad=recipe.learnable_temperature)
         self.register_buffer("scores", torch.arange(1.0, len(LEVELS) + 1))
 
     def similarity(self, z: Tensor) -> Tensor:

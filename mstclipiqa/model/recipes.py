@@ -39,6 +39,7 @@ class Recipe:
     template: str
     learnable_levels: bool
     temperature: float
+    learnable_temperature: bool
     attention_heads: int
     attention_norm: bool
     regression_hidden: int | None

@@ -75,7 +75,7 @@ def check_controls(folder: Folder, controls: Controls | None) -> None:
             _check_probe(folder, folder.study, recipe)
 
 
-def _read(folder: Folder, file: str, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
+def read_table_of(folder: Folder, file: str, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
     """A table with one row for each key and no correlation beyond 1; None, with a finding, where it is none."""
     read = folder.read(file, entry.columns) if file in folder.manifest["outputs"] else None
     if read is None:
@@ -93,7 +93,7 @@ def _read(folder: Folder, file: str, entry: ResultsFile) -> tuple[pd.DataFrame, 
     return read
 
 
-def _hold(folder: Folder, file: str, held: dict, expected: dict) -> bool:
+def hold(folder: Folder, file: str, held: dict, expected: dict) -> bool:
     """Whether what a file says of itself is what is expected of it; a finding where it is not."""
     differing = [key for key, value in expected.items() if held.get(key) != value]
     for key in differing:
@@ -106,13 +106,13 @@ def _hold(folder: Folder, file: str, held: dict, expected: dict) -> bool:
 
 def _check_baselines(folder: Folder, benchmark: str, controls: Controls | None) -> None:
     file = BASELINES.path.format(benchmark=benchmark)
-    read = _read(folder, file, BASELINES)
+    read = read_table_of(folder, file, BASELINES)
     if read is None:
         return
     table, metadata = read
     names = {"benchmark": benchmark}
     expected = {"benchmark": benchmark, "synthetic": folder.samples[benchmark][1].get("synthetic")}
-    if not _hold(folder, file, metadata, expected) or not _is_whole(folder, file, benchmark, table, metadata):
+    if not hold(folder, file, metadata, expected) or not _is_whole(folder, file, benchmark, table, metadata):
         return
     stores = {role: FEATURES.path.format(encoder=role, **names) for role in ("coarse", "fine")}
     stores["paired"] = FEATURES.path.format(encoder=folder.config["text_encoder"], **names)
@@ -161,7 +161,7 @@ def _is_whole(folder: Folder, file: str, benchmark: str, table: pd.DataFrame, me
 
 
 def _check_efficiency(folder: Folder, study: Study, controls: Controls | None) -> None:
-    read = _read(folder, EFFICIENCY.path, EFFICIENCY)
+    read = read_table_of(folder, EFFICIENCY.path, EFFICIENCY)
     if read is None:
         return
     models = dict.fromkeys((job.recipe, job.variant) for job in study.jobs)
@@ -190,7 +190,7 @@ def _check_efficiency(folder: Folder, study: Study, controls: Controls | None) -
 
 
 def _check_curves(folder: Folder, study: Study, runs: pd.DataFrame) -> None:
-    read = _read(folder, CURVES.path, CURVES)
+    read = read_table_of(folder, CURVES.path, CURVES)
     if read is None or not study.curved:
         return
     table, metadata = read
@@ -205,7 +205,7 @@ def _check_curves(folder: Folder, study: Study, runs: pd.DataFrame) -> None:
         "benchmark": benchmark, "target": QUALITY, "protocol": protocol, "split": split,
         "seed": folder.config["seeds"][0], "learning_rates": rates, "test_images": int(tested.get(TEST, 0)),
     }  # fmt: skip
-    if not _hold(folder, CURVES.path, metadata, expected):
+    if not hold(folder, CURVES.path, metadata, expected):
         return
     stopped = metadata.get("stopped")
     if not isinstance(stopped, list) or not all(isinstance(entry, dict) for entry in stopped):
@@ -238,7 +238,7 @@ def _check_curves(folder: Folder, study: Study, runs: pd.DataFrame) -> None:
 
 
 def _check_transfer(folder: Folder, study: Study, runs: pd.DataFrame) -> None:
-    read = _read(folder, TRANSFER.path, TRANSFER)
+    read = read_table_of(folder, TRANSFER.path, TRANSFER)
     if read is None or not study.transferred:
         return
     table, metadata = read
@@ -247,7 +247,7 @@ def _check_transfer(folder: Folder, study: Study, runs: pd.DataFrame) -> None:
     expected = {
         "target": QUALITY, "recipe": carried, "seed": folder.config["seeds"][0], "protocols": protocols,
     }  # fmt: skip
-    if not _hold(folder, TRANSFER.path, metadata, expected):
+    if not hold(folder, TRANSFER.path, metadata, expected):
         return
     rows = []
     for name in names:
@@ -294,7 +294,7 @@ def _agree(folder: Folder, held: pd.Series, value: float) -> bool:
 
 def _check_probe(folder: Folder, study: Study, recipe: str) -> None:
     files = [(entry.path.format(recipe=recipe), entry) for entry in (READOUT, GATES)]
-    read, read_gates = (_read(folder, file, entry) for file, entry in files)
+    read, read_gates = (read_table_of(folder, file, entry) for file, entry in files)
     if read is None or read_gates is None:
         return
     (readout, metadata), (gates, other) = read, read_gates
@@ -307,7 +307,7 @@ def _check_probe(folder: Folder, study: Study, recipe: str) -> None:
         "split": int(splits.loc[splits["protocol"] == protocol, "split"].min()), "seed": folder.config["seeds"][0],
     }  # fmt: skip
     for (file, _), said in zip(files, (metadata, other), strict=True):
-        if not _hold(folder, file, said, expected | {"gates": metadata.get("gates")}):
+        if not hold(folder, file, said, expected | {"gates": metadata.get("gates")}):
             return
         weights = {role: identity.get("weights_sha256") for role, identity in folder.manifest["encoders"].items()}
         probed = said.get("encoders")

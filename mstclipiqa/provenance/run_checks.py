@@ -21,7 +21,7 @@ from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import find_difference, kinds, show
 from mstclipiqa.provenance.folder import AGAIN, PAPER_FILES, RESTORE, Folder
-from mstclipiqa.study.study import Job, seeds_of
+from mstclipiqa.study.study import Job, protocols_of, seeds_of
 
 
 def check_runs(folder: Folder) -> None:
@@ -132,6 +132,7 @@ def _is_of(folder: Folder, job: Job, metadata: dict) -> bool:
 def _tests(folder: Folder, job: Job, table: pd.DataFrame) -> bool:
     """Whether predictions are of all the images that the splits test, for every seed, and beside their MOS."""
     splits, (samples, _) = folder.splits[job.benchmark], folder.samples[job.benchmark]
+    splits = splits[splits["protocol"].isin(protocols_of(folder.config, job))]
     validated = splits[splits["role"] == VAL][["protocol", "split"]].drop_duplicates()
     tested = splits[splits["role"] == TEST][["protocol", "split", "image"]]
     if tested.empty:

@@ -5,13 +5,13 @@ the data folder does not give, or whose prompts are grouped otherwise; splits th
 features of other images, of another shape or not finite; predictions of another job, recipe, encoder, seed or code, of
 other images than those the split tests, or beside other MOS; entered scores that are not their entry's; metrics,
 intervals, paired tests, tables by generator, verdicts, rivals, parameters and operations that come out otherwise;
-features that are not their pack's, or not what its encoders give of images that are at hand; curves and transfer that a
-run of the suite contradicts; titles, descriptions and readings that are not this version's.
+features that are not their pack's, or not what its encoders give of images that are at hand; curves, transfer and
+dissections that a run of the suite contradicts; titles, descriptions and readings that are not this version's.
 
 Not found out: whoever writes every file anew, consistently and with a new manifest, cannot be told from one who ran the
 study; that takes running it again, or a signature (provenance/signatures). Held to their hashes alone, so to the
-manifest's word: the values of features and predictions, the other points of curves and transfer, the probe, hardware,
-the data folder's name, and without a data folder the labels.
+manifest's word: the values of features and predictions, the other points of curves, transfer and dissections, the
+probe, hardware, the data folder's name, and without a data folder the labels.
 """
 
 from collections.abc import Callable
@@ -53,6 +53,7 @@ def verify_folder(folder: Folder, controls: Controls | None = None) -> Verdict:
         ("the predictions", lambda: check_runs(folder)),
         ("the metrics", lambda: check_metrics(folder)),
         ("rivals, curves, transfer and costs", lambda: check_controls(folder, controls)),
+        ("dissections", lambda: check_dissections(folder)),
         ("intervals and paired tests", lambda: check_statistics(folder)),
         ("the verdicts", lambda: check_claims(folder)),
     ]

@@ -1,6 +1,9 @@
 """The paper's ablations (Tables II, III, VI, VII) and our controls of the model, as tables of runs."""
 
+import pandas as pd
+
 from mstclipiqa.base.names import MODELS
+from mstclipiqa.evaluation.averages import AVERAGES, PLACEBOS, seed_partners
 from mstclipiqa.report.paper import CONTROLS, PAPER
 from mstclipiqa.report.results import METRIC_TITLES, Results
 from mstclipiqa.report.results_tables import number, summarise
@@ -10,6 +13,12 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 SUBJECTS = {"VII": "streams and prompt"}
 #: What varies in our own table.
 OURS = "controls and fusions that the paper lacks"
+
+#: What the tables say of their placebo.
+PLACEBO = (
+    "A placebo is the model itself by every second seed: a difference that is no larger than the placebo’s is none. "
+    "The tests hold it against the other seeds."
+)
 
 
 def tables(results: Results) -> dict[str, Table]:
@@ -33,9 +42,10 @@ def _ablation(results: Results, table: str, subject: str, variants: dict[str, st
     # The two models of the paper alone are compared by the tables of results.
     further = metrics["variant"].map(lambda name: name not in MODELS)
     compared = further.groupby([metrics[key] for key in ("benchmark", "target", "recipe")]).transform("any")
-    summary = summarise(metrics[compared])
-    if summary.empty:
+    if not compared.any():
         return None
+    summary = summarise(pd.concat([metrics[compared], *_placebos(metrics[compared])], ignore_index=True))
+    variants = {name: printed for own, known in variants.items() for name, printed in _with_placebo(own, known)}
     places = list(summary[["benchmark", "target"]].drop_duplicates().itertuples(index=False, name=None))
     titles = {place: f"{results.title('benchmarks', place[0])}, {place[1]}" for place in places}
     shown, groups = [], []
@@ -61,9 +71,10 @@ def _ablation(results: Results, table: str, subject: str, variants: dict[str, st
     readings = [
         f"{results.title('variants', name)}: {results.manifest['variants'][name]['description']}."
         for name in variants
-        if name in set(summary["variant"])
+        if name in set(summary["variant"]) and name not in AVERAGES
     ]
-    missing = [name for name in variants if name not in set(summary["variant"])]
+    readings += [PLACEBO for _ in set(PLACEBOS.values()) & set(summary["variant"])][:1]
+    missing = [name for name in variants if name not in set(summary["variant"]) and name not in AVERAGES]
     return Table(
         f"ablation_{table.lower()}",
         f"{number_of}: {subject}. Mean ± sample SD over splits and seeds, by each protocol's main selection.",
@@ -74,6 +85,19 @@ def _ablation(results: Results, table: str, subject: str, variants: dict[str, st
         groups=groups,
         notes=readings + [f"Not run in this suite: {', '.join(missing)}." for _ in missing[:1]],
     )
+
+
+def _placebos(metrics: pd.DataFrame) -> list[pd.DataFrame]:
+    """The runs of each placebo: those of its model by every second seed, where one split has several."""
+    several = metrics.groupby(["benchmark", "target", "recipe", "protocol", "variant", "split"])["seed"]
+    paired = metrics[several.transform("nunique") > 1]
+    seconds = paired["seed"].isin(seed_partners(paired["seed"]))
+    return [paired[seconds & (paired["variant"] == variant)].assign(variant=name) for variant, name in PLACEBOS.items()]
+
+
+def _with_placebo(variant: str, printed: str) -> list[tuple[str, str]]:
+    """A variant with its name in the paper, and its placebo, which the paper lacks."""
+    return [(variant, printed), *[(PLACEBOS[variant], "") for _ in [variant] if variant in PLACEBOS]]
 
 
 def _printed(results: Results, table: str, method: str, titles: dict[tuple[str, str], str]) -> dict:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
 from mstclipiqa.base.names import MODELS, SELECTIONS
-from mstclipiqa.evaluation.averages import AVERAGES
+from mstclipiqa.evaluation.averages import PLACEBOS
 from mstclipiqa.evaluation.noise import Noise
 from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.paper import OTHER_PROMPTS
@@ -31,10 +31,13 @@ class Question(NamedTuple):
 
 
 QUESTIONS = (
-    Question("Does a second scale help?", MODEL, ("coarse-only", "fine-only", "twin", *AVERAGES)),
+    Question(
+        "Does a second scale help?", MODEL, ("coarse-only", "fine-only", "twin", "averaged-streams", "averaged-seeds")
+    ),
     Question("Does the gate help?", MODEL, ("fixed-gate", "mlp")),
     Question("Does the prompt help?", STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),
     Question("Does the other head help?", "star-no-prompt", (MODEL,)),
+    *(Question("Does a placebo help?", variant, (placebo,)) for variant, placebo in PLACEBOS.items()),
 )
 
 
@@ -56,13 +59,13 @@ def contrasts(results: Results) -> Table | None:
     if full.empty:
         return None
     full["shown_from"] = [_detectable(row) for row in full.itertuples()]
-    full["found"] = [_found(row) for row in full.itertuples()]
+    full["found"] = [found(row) for row in full.itertuples()]
     shown = [
         {
             "With": results.title("variants", row.variant),
             "Instead": results.title("variants", row.against),
             "Recipe": results.title("recipes", row.recipe),
-            "Gain of SRCC": Cell(f"{row.difference:+.4f}", _limits(row)),
+            "Gain of SRCC": Cell(f"{row.difference:+.4f}", limits(row)),
             "Shown from": f"{row.shown_from:.3f}" if pd.notna(row.shown_from) else DASH,
             "Found": row.found,
         }
@@ -171,11 +174,13 @@ def _verdict(row: Any) -> str:
     return f"{row.found}; {row.shown_from:.3f} would have been" if row.found == NOT_SHOWN else row.found
 
 
-def _limits(row: Any) -> str:
+def limits(row: Any) -> str:
+    """The interval of a row with `low` and `high`, in words."""
     return NO_INTERVAL if pd.isna(row.low) else f"[{row.low:+.3f}, {row.high:+.3f}]"
 
 
-def _found(row: Any) -> str:
+def found(row: Any) -> str:
+    """What the interval of a gain amounts to."""
     if pd.isna(row.low):
         return NO_INTERVAL
     return HELPS if row.low > 0 else HURTS if row.high < 0 else NOT_SHOWN

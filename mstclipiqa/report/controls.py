@@ -9,6 +9,7 @@ from mstclipiqa.base.files import read_description
 from mstclipiqa.base.layout import CURVES, TRANSFER, ResultsFile
 from mstclipiqa.base.names import ENTERED, MODELS, SELECTIONS, TARGETS
 from mstclipiqa.base.words import spread
+from mstclipiqa.evaluation.averages import PLACEBOS
 from mstclipiqa.model.variants import VARIANTS, get_variant
 from mstclipiqa.report.paper import OTHER_PROMPTS, PAPER
 from mstclipiqa.report.results import Results, cautions, ordered
@@ -225,15 +226,17 @@ def prompts(results: Results) -> Table | None:
     gains = gains[(gains["variant"] == MODELS[1]) & (gains["metric"] == "srcc")]
     gains = gains[[*place, "against", "difference", "low", "high"]].rename(columns={"against": "other"})
     full = means.rename(columns={"variant": "other"}).merge(gains, how="left", on=[*place, "other"])
+    placebo = gains[gains["other"] == PLACEBOS[MODELS[1]]].merge(full[place].drop_duplicates())
+    full = pd.concat([full, placebo], ignore_index=True)
     full = full[[*place, "other", "runs", "srcc", "difference", "low", "high"]].rename(columns={"other": "variant"})
     titles = {name: results.title("benchmarks", name) for name in results.among("benchmark", full)}
     shown, groups = [], []
     for (target, protocol, selection, recipe), rows in full.groupby(place[:-1], sort=False):
-        for variant in (name for name in named if name in set(rows["variant"])):
+        for variant in (name for name in (*named, PLACEBOS[MODELS[1]]) if name in set(rows["variant"])):
             cells: dict[tuple[str, str], str | Cell] = {("", "Model and prompt"): results.title("variants", variant)}
             for row in rows[rows["variant"] == variant].to_dict("records"):
                 title = titles[row["benchmark"]]
-                cells[title, "SRCC"] = f"{row['srcc']:.4f}"
+                cells[title, "SRCC"] = f"{row['srcc']:.4f}" if pd.notna(row["srcc"]) else DASH
                 if variant != MODELS[1] and pd.notna(row["difference"]):
                     limits = f"[{row['low']:+.4f}, {row['high']:+.4f}]" if pd.notna(row["low"]) else "no interval"
                     cells[title, "Gain of the true prompt"] = Cell(f"{row['difference']:+.4f}", limits)

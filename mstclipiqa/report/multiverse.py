@@ -1,7 +1,8 @@
 """In how many of how many ways of evaluating does an effect hold? One specification curve for each question.
 
-A specification is one choice of recipe, protocol, split, seed, selection and metric. All were chosen by somebody: the
-more of them an effect needs, the less it is one.
+A specification is one choice of recipe, protocol, split, seed, selection, metric, and whether test images count whose
+bytes are another image's too, under another prompt. All were chosen by somebody: the more of them an effect needs, the
+less it is one.
 """
 
 from functools import lru_cache
@@ -22,7 +23,11 @@ from mstclipiqa.report.table import Cell, Table, frame_of
 #: The metrics of which more is better.
 METRICS = [name for name in METRIC_TITLES if name != "rmse"]
 CHOICES = {"recipe": "Recipe", "protocol": "Protocol", "selection": "Selection", "metric": "Metric"}
+CHOICES |= {"doubles": "Doubles"}
 SPECIFICATION = ["recipe", "protocol", "split", "seed", "selection"]
+
+#: Images with the bytes of another image, under another name and prompt: counted or left out.
+IN, OUT = "in", "out"
 PAIR = ["question", "benchmark", "target", "variant", "against"]
 
 #: The paper's own comparison of its two models, beside those of single parts.
@@ -31,10 +36,12 @@ ASKED = (*QUESTIONS, Question("Is MST-CLIPIQA* better?", STAR, (MODEL,)))
 
 @lru_cache(2)  # a table and its figure, real and drawn
 def specifications(results: Results) -> pd.DataFrame:
-    """A row per pair of variants and specification: PAIR, SPECIFICATION, metric, and `gain`, what the first variant has
-    beyond the other on the same split and seed. Real benchmarks alone."""
-    runs = results.on_real(results.metrics)
-    place = ["benchmark", "target", *SPECIFICATION]
+    """A row per pair of variants and specification: PAIR, SPECIFICATION, doubles, metric, and `gain`, what the first
+    variant has beyond the other on the same split and seed. Real benchmarks alone."""
+    runs = results.on_real(results.metrics).assign(doubles=IN)
+    if len(without := results.metrics_without_doubles):
+        runs = pd.concat([runs, without.assign(doubles=OUT)], ignore_index=True)
+    place = ["benchmark", "target", *SPECIFICATION, "doubles"]
     long = runs.melt([*place, "variant"], METRICS, "metric").dropna(subset=["value"])
     of = dict(iter(long.groupby("variant")))
     made = [
@@ -46,9 +53,9 @@ def specifications(results: Results) -> pd.DataFrame:
         if question.variant in of and against in of
     ]
     if not made:
-        return pd.DataFrame(columns=[*PAIR, *SPECIFICATION, "metric", "gain"])
+        return pd.DataFrame(columns=[*PAIR, *place[2:], "metric", "gain"])
     table = pd.concat(made, ignore_index=True)
-    return table.assign(gain=table["value"] - table["value_against"])[[*PAIR, *SPECIFICATION, "metric", "gain"]]
+    return table.assign(gain=table["value"] - table["value_against"])[[*PAIR, *place[2:], "metric", "gain"]]
 
 
 def multiverse(results: Results) -> Table | None:
@@ -84,7 +91,8 @@ def multiverse(results: Results) -> Table | None:
     return Table(
         "multiverse",
         "In how many specifications does it hold? The share in which the first variant is better on the same split and "
-        "seed, over recipes, protocols, splits, seeds, selections and metrics; the median gain, and the middle 90 %.",
+        "seed, over recipes, protocols, splits, seeds, selections, metrics and doubles; the median gain, and the "
+        "middle 90 %.",
         pd.DataFrame(full),
         frame_of(shown, list(shown[0])),
         numeric=("Holds in", "Median gain"),
@@ -93,8 +101,24 @@ def multiverse(results: Results) -> Table | None:
         notes=[
             f"{len(table):,} specifications together. They share images and runs, so their number is no evidence by "
             "itself: 50 % is what chance gives, and the paired tests weigh it.",
+            "Doubles: test images whose bytes are another image’s too, under another prompt, counted (in) or not "
+            "(out), where a test set has any.",
         ],
     )
+
+
+def found_in_specifications(results: Results) -> list[str]:
+    """One sentence: in what share of how many specifications each pair holds."""
+    table = specifications(results)
+    if table.empty:
+        return []
+    parts = [
+        f"{results.title('variants', key[3])} over {results.title('variants', key[4])}, {key[2]}: "
+        f"{(rows['gain'] > 0).mean():.0%} (middle 90 % of gains {rows['gain'].quantile(0.05):+.3f} to "
+        f"{rows['gain'].quantile(0.95):+.3f})"
+        for key, rows in table.groupby(PAIR, sort=False)
+    ]
+    return [f"In how many of {len(table):,} specifications does it hold? {'; '.join(parts)}. Chance gives 50 %."]
 
 
 def _named(results: Results, choice: str, name: str) -> str:

@@ -19,15 +19,21 @@ from mstclipiqa.report import (
     contrasts,
     controls,
     data_tables,
+    dissection,
+    dissection_figures,
     efficiency,
     entered,
     figures,
+    findings,
     headline,
+    leakage_effect,
     mechanisms,
     multiverse,
     packs,
     probe_tables,
+    recipe_effects,
     results_tables,
+    saturation,
     statistics,
     training_tables,
     variance,
@@ -109,6 +115,8 @@ def make_tables(results: Results) -> dict[str, Table]:
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
         *(data_tables.leakage, largest_errors, efficiency.efficiency, unseen_generators),
         *(contrasts.contrasts, multiverse.multiverse, variance.variance, *controls.TABLES, *statistics.TABLES),
+        *(recipe_effects.recipe_effects, saturation.saturation, leakage_effect.leakage_effect),
+        *(dissection.gate_interventions, dissection.gate_movements, dissection.decoding, dissection.skipping),
     )
     made = _measured(real, of_real) | _make(results, of_all) | ablations.tables(real)
     if drawn:
@@ -138,6 +146,7 @@ def make_figures(results: Results) -> dict[str, Figure]:
     made += [figures.costs(results), overview.forest(results), overview.ablation_dots(results)]
     made += [overview.leakage_bars(results), contrasts.contrast_dots(results)]
     made += [multiverse.specification_curves(results), variance.variance_bars(results)]
+    made += [dissection_figures.gate_histogram(results), dissection_figures.skipping_curve(results)]
     return {figure.name: figure for figure in made if figure is not None}
 
 
@@ -167,6 +176,7 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
             cards=headline.cards(results),
             findings=headline.findings(results),
             measured=contrasts.found_on_real_benchmarks(real),
+            further=findings.further(real),
             main={target: all_tables[target].only(shown) for target, shown in main.items()},
             rest={target: all_tables[target].only(~shown) for target, shown in main.items()},
             warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),

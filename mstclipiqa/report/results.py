@@ -1,7 +1,7 @@
 """The results folder of one suite, read once and checked."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from mstclipiqa.base.layout import (
 )
 from mstclipiqa.base.names import ENTERED, MODELS, SELECTIONS, TARGETS
 from mstclipiqa.evaluation.averages import AVERAGES
+from mstclipiqa.evaluation.metrics import METRICS as METRICS_OF
 from mstclipiqa.report.paper import CONTROLS, Paper, read_paper
 
 #: What stands in the place of a recipe's title beside entered scores.
@@ -203,11 +204,39 @@ class Results:
         first = metrics[["protocol", "recipe"]].eq(metrics[["protocol", "recipe"]].head(1).squeeze()).all(axis=1)
         return metrics[first].drop_duplicates(["benchmark", "variant"])
 
+    def each_run(self, metrics: pd.DataFrame) -> Iterator[tuple[Hashable, pd.DataFrame]]:
+        """The index of each row of `metrics` with its predictions, as `predictions` gives them; every file is read
+        once."""
+        keys = ["protocol", "split", "seed", "selection"]
+        for file, rows in metrics.groupby("file", sort=False):
+            frame = RUNS.read(self.root / str(file))[0]
+            by_run = dict(iter(frame.groupby(keys)))
+            for index, key in zip(rows.index, rows[keys].itertuples(index=False, name=None), strict=True):
+                yield index, by_run[key]
+
     def predictions(self, run: pd.Series) -> pd.DataFrame:
         """The predictions of one row of `metrics`: a row per test image, with prediction and mos."""
         frame = RUNS.read(self.root / run["file"])[0]
         keys = ["protocol", "split", "seed", "selection"]
         return frame[frame[keys].eq(run[keys]).all(axis=1)]
+
+    @cached_property
+    def metrics_without_doubles(self) -> pd.DataFrame:
+        """The metrics of real benchmarks without the test images whose bytes are another image's too; no row for a run
+        that tests none, or too few others."""
+        doubled = {}
+        for name in (name for name in self.cards if name not in self.synthetic):
+            samples = SAMPLES.read(SAMPLES.at(self.root, benchmark=name))[0]
+            doubled[name] = set(samples["image"][samples["sha256"].duplicated(keep=False)])
+        runs = self.metrics[self.metrics["benchmark"].isin([name for name in doubled if doubled[name]])]
+        rows = []
+        for index, predictions in self.each_run(runs):
+            kept = predictions[~predictions["image"].isin(doubled[runs.loc[index, "benchmark"]])]
+            varied = kept[["prediction", "mos"]].nunique().min() > 1  # else no correlation is defined
+            if 2 < len(kept) < len(predictions) and varied:
+                values = {name: metric(kept["prediction"], kept["mos"]) for name, metric in METRICS_OF.items()}
+                rows.append({**runs.loc[index], "n": len(kept), **values})
+        return pd.DataFrame(rows, columns=list(self.metrics))
 
     @property
     def synthetic(self) -> list[str]:

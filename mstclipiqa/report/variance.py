@@ -1,4 +1,4 @@
-"""What a model's SRCC varies by: the images tested, the split, the seed, the epoch that is reported, the recipe."""
+"""What a model's SRCC varies by: the images tested, the split, the seed, the epoch, the recipe, the scale of MOS."""
 
 from functools import lru_cache
 
@@ -7,8 +7,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure as Canvas
 
-from mstclipiqa.base.names import ENTERED
+from mstclipiqa.base.names import ENTERED, MODELS, QUALITY
 from mstclipiqa.report.canvas import STYLE, Figure, finish
+from mstclipiqa.report.recipe_effects import single_changes
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -18,7 +19,8 @@ SOURCES = {
     "split": "other splits of a protocol, each the mean over its seeds",
     "seed": "other seeds on the same split",
     "epoch": "the epoch that is reported, of those that a protocol offers",
-    "recipe": "the recipe, each the mean over its runs",
+    "recipe": "the recipe of a source, each the mean over its runs",
+    "scale": "the scale that is learned, the MOS as they are or mapped to the levels: recipes that differ in it alone",
 }
 PLACE = ["benchmark", "target", "variant", "protocol"]
 
@@ -26,11 +28,16 @@ PLACE = ["benchmark", "target", "variant", "protocol"]
 @lru_cache(2)  # a table and its figure, real and drawn
 def components(results: Results) -> pd.DataFrame:
     """The SD of SRCC by source, a column each: a row per model and protocol of a real benchmark, the mean over recipes,
-    by the main selection where that does not vary. NaN where a source has one value."""
+    by the main selection where that does not vary. NaN where a source has one value. A recipe that changes one value of
+    another is none of a source's."""
     if not results.statistics:
         return pd.DataFrame(columns=[*PLACE, *SOURCES])
     runs = results.on_real(results.metrics)
     runs = runs[runs["variant"].isin(results.models) & (runs["recipe"] != ENTERED)]
+    changes = single_changes(results)
+    scaled = [{change.base, change.changed} for change in changes if change.key == "trained_scale"]
+    of_scale = runs[results.is_main(runs) & runs["recipe"].isin(set().union(*scaled))]
+    runs = runs[~runs["recipe"].isin([change.changed for change in changes])]
     main, intervals = runs[results.is_main(runs)], results.statistics["intervals"]
     intervals = intervals[results.is_main(intervals) & (intervals["splits"] == 1)]
     by_recipe = main.groupby([*PLACE, "recipe"], sort=False)["srcc"]
@@ -42,6 +49,7 @@ def components(results: Results) -> pd.DataFrame:
         "seed": by_split.std().groupby(PLACE, sort=False).mean(),
         "epoch": reported.groupby([*PLACE, "recipe"], sort=False).std().groupby(PLACE, sort=False).mean(),
         "recipe": by_recipe.mean().groupby(PLACE, sort=False).std(),
+        "scale": of_scale.groupby([*PLACE, "recipe"], sort=False)["srcc"].mean().groupby(PLACE, sort=False).std(),
     }
     rows = main[PLACE].drop_duplicates().set_index(PLACE)
     return rows.assign(**{name: values.reindex(rows.index) for name, values in found.items()}).reset_index()
@@ -77,6 +85,21 @@ def variance(results: Results) -> Table | None:
             "A dash: this suite has one value of it. “Gain claimed” is what the paper states over its best rival.",
         ],
     )
+
+
+def found_in_variance(results: Results) -> list[str]:
+    """One sentence on the first model's quality: the SD by source, beside the gain that the paper states."""
+    full = components(results)
+    full = full[(full["variant"] == MODELS[0]) & (full["target"] == QUALITY)]
+    means = full[list(SOURCES)].mean().dropna()
+    if means.empty:
+        return []
+    parts = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
+    gain = results.paper.gains.get((QUALITY, MODELS[0]))
+    beside = f" The gain that the paper states is {gain / 100:.3f}" if gain else ""
+    above = [str(name) for name, value in means.items() if gain and value >= gain / 100]
+    ends = f"; {', '.join(above)} alone move SRCC as far." if above else "." if gain else ""
+    return [f"What does SRCC of {results.title('variants', MODELS[0])} vary by (SD)? {parts}.{beside}{ends}"]
 
 
 def variance_bars(results: Results) -> Figure | None:

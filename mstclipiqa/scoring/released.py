@@ -28,8 +28,8 @@ RECIPE = Recipe(
     fine_stream="fine", optimiser="adam", learning_rate=5e-6, weight_decay=1e-3, batch_size=8, epochs=20,
     schedule="constant", warm_up_epochs=0, final_learning_rate=0, ranking_weight=1.0, ranking_margin=0.1,
     gate_sparsity=0, gate_hidden=128, projection_bias=True, template="a photo with {} quality", learnable_levels=False,
-    temperature=100.0, attention_heads=8, attention_norm=False, regression_hidden=None, regression_skip=True,
-    regression_dropout=0, augmentation=None, views=0, trained_scale="mos",
+    temperature=100.0, learnable_temperature=True, attention_heads=8, attention_norm=False, regression_hidden=None,
+    regression_skip=True, regression_dropout=0, augmentation=None, views=0, trained_scale="mos",
 )  # fmt: skip
 
 #: Beginnings of its fusion's and head's names -> ours.

@@ -24,7 +24,7 @@ from mstclipiqa.encoders.clip import expected_sizes, load_encoder
 from mstclipiqa.model.build import build_model
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.study.packing import samples_of
-from mstclipiqa.study.study import Study, seeds_of
+from mstclipiqa.study.study import Study, protocols_of, seeds_of
 from mstclipiqa.training.dataset import Dataset
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import train_run
@@ -66,9 +66,10 @@ def count_steps(study: Study, samples: dict[str, tuple[pd.DataFrame, dict]]) -> 
         splits, _ = split_samples(frame, study.config["protocols"], card)
         counts = splits.groupby(["protocol", "split"])["role"].value_counts().unstack(fill_value=0)
         splits_of = counts.groupby("protocol").size()
-        seeds = [len(seeds_of(study.config, splits_of[protocol])) for protocol, _ in counts.index]
+        every = [len(seeds_of(study.config, splits_of[protocol])) for protocol, _ in counts.index]
         for job in (job for job in study.jobs if job.benchmark == name):
-            recipe = study.recipes[job.recipe]
+            recipe, asked = study.recipes[job.recipe], protocols_of(study.config, job)
+            seeds = [count if place[0] in asked else 0 for place, count in zip(counts.index, every, strict=True)]
             batches = [math.ceil(n / recipe.batch_size) for n in counts[TRAIN]]
             steps = int(np.dot(batches, seeds)) * recipe.epochs
             tested = int((counts[TEST] * seeds).sum()) * recipe.epochs

@@ -11,6 +11,7 @@ from mstclipiqa.base.layout import (
     BENCHMARK_TABLES,
     CLAIMS,
     CURVES,
+    DISSECTION,
     EFFICIENCY,
     FEATURES,
     FINE_LEVELS,
@@ -70,6 +71,18 @@ def list_jobs(config: Mapping, benchmarks: Collection[str]) -> list[Job]:
     return list(dict.fromkeys(jobs))
 
 
+def protocols_of(config: Mapping, job: Job) -> list[str]:
+    """The protocols that a job is run under: those of all grids that ask for it, in the configuration's order."""
+    asked = {
+        protocol
+        for grid in (config, *config["also"])
+        if job.benchmark in grid["benchmarks"] and job.target in grid.get("targets", TARGETS)
+        if job.recipe in grid["recipes"] and job.variant in grid["variants"]
+        for protocol in grid.get("protocols", config["protocols"])
+    }
+    return [name for name in config["protocols"] if name in asked]
+
+
 def seeds_of(config: Mapping, splits: int) -> list[int]:
     """The seeds that a protocol of so many splits is run with."""
     return config.get("split_seeds", config["seeds"]) if splits > 1 else config["seeds"]
@@ -122,6 +135,9 @@ class Study:
         for grid in config["also"]:
             for name in grid["benchmarks"]:
                 get_benchmark(name)
+            if strange := [name for name in grid.get("protocols", []) if name not in config["protocols"]]:
+                raise InputError(f"also: protocol {strange[0]!r} is none of the suite's; add it to its protocols")
+        self._refuse_dissection()
         self.jobs = list_jobs(config, self.benchmarks)
         self.entries = self._read_entries()
         for job in self.jobs:
@@ -193,6 +209,16 @@ class Study:
                     "leave the entry out"
                 )
         return [entry for entry in entries if entry.benchmark in self.benchmarks]
+
+    def _refuse_dissection(self) -> None:
+        """Raises InputError for a recipe that no model can be taken apart under, and without a protocol by prompt."""
+        for name in self.config.get("dissect", []):
+            if name not in self.recipes:
+                raise InputError(f"dissect: recipe {name!r} is none of the suite's; add it to its recipes")
+            if self.recipes[name].fine_stream != "fine" or self.recipes[name].views:
+                raise InputError(f"dissect: {name} trains on other features than those of the pair; leave it out")
+            if not any(protocol.startswith("grouped") for protocol in self.config["protocols"]):
+                raise InputError("dissect: needs a protocol groupedN; add one to the protocols")
 
     @property
     def packs(self) -> Mapping[str, str]:
@@ -285,6 +311,11 @@ class Study:
         return training_files(benchmark, recipe, fine, views, get_variant(variant).head == TWO_TOWERS)
 
     @property
+    def dissected(self) -> list[tuple[str, str]]:
+        """The (benchmark, recipe) whose trained models are taken apart."""
+        return [(name, recipe) for name in self.rated for recipe in self.config.get("dissect", [])]
+
+    @property
     def curved(self) -> tuple[str, list[str]] | None:
         """The benchmark whose learning curves are drawn, and the recipes to draw them under.
 
@@ -327,6 +358,9 @@ class Study:
         files += [LEVELS.path.format(recipe=recipe) for recipe in self.recipes]
         files += [FINE_LEVELS.path.format(recipe=recipe) for recipe in self.with_two_towers]
         files += [job.path for job in self.jobs] + [entry.path for entry in self.entries]
+        files += [
+            entry.path.format(benchmark=name, recipe=recipe) for name, recipe in self.dissected for entry in DISSECTION
+        ]
         return files + [entry.path.format(recipe=recipe) for recipe in self.probed for entry in (READOUT, GATES)]
 
     @property

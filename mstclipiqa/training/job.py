@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from mstclipiqa.base.device import choose_device
-from mstclipiqa.base.errors import FailedRunError
+from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.files import Parts, alone, digest, read_table, write_table
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import RUNS, SPLITS
@@ -91,15 +91,23 @@ def train_from_files(
     fine_levels: Path | None = None,
     workers: int = 1,
     device: str = "cpu",
+    protocols: Sequence[str] = (),
 ) -> None:
-    """As `train_job`, from files. `device` is cpu, auto or cuda (see `choose_device`).
+    """As `train_job`, from files, under some `protocols` of the splits table, or all where none is named. `device` is
+    cpu, auto or cuda (see `choose_device`).
 
-    Raises InputError for an unknown variant, for files that are not what they should be, and for cuda without a GPU.
+    Raises InputError for an unknown variant, a protocol without a split, for files that are not what they should be,
+    and for cuda without a GPU.
     """
     data, card = read_dataset(files, target, recipe, get_variant(variant).prompts)
     metadata = {name: card[name] for name in ("benchmark", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target, "recipe": recipe.name, "recipe_values": recipe.values, "variant": variant}
     table, own_levels = SPLITS.read(splits)[0], load_texts(fine_levels) if fine_levels else None
+    if protocols:
+        metadata["protocols"] = list(protocols)
+        table = table[table["protocol"].isin(protocols)]
+        if table.empty:
+            raise InputError(f"{splits}: no split of {', '.join(protocols)}; split again, or name other protocols")
     train_job(
         output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers,
         choose_device(device),        split_seeds,

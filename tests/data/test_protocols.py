@@ -269,6 +269,19 @@ def test_random_splits_differ_and_do_not_depend_on_how_many_there_are():
     assert (split_of(samples, "random3") == TRAIN).sum() == 82
 
 
+@pytest.mark.parametrize("count", [40, 300])
+def test_ungrouped_splits_are_grouped_splits_of_images_at_random(count):
+    """As many images in each role, other ones, and prompts in all of them."""
+    samples = make_samples(count, count // 4)
+    for split in range(3):
+        grouped, ungrouped = (split_of(samples, name, split) for name in ("grouped3", "ungrouped3"))
+        assert ungrouped.value_counts().to_dict() == grouped.value_counts().to_dict()
+        assert not ungrouped.equals(grouped)
+        assert ungrouped.equals(split_of(samples, "ungrouped10", split))
+    prompts = samples.set_index("image")["prompt_group"].groupby(ungrouped).unique()
+    assert set(prompts[TRAIN]) & set(prompts[TEST]) and set(prompts[TRAIN]) & set(prompts[VAL])
+
+
 # Published splits
 
 ROLES = (TRAIN, TRAIN, VAL, TEST)

@@ -24,12 +24,15 @@ def test_streams_are_averaged_seed_by_seed_and_seeds_in_pairs():
     rows = [row(name, seed) for name in ("mst-clipiqa", "coarse-only", "fine-only") for seed in range(5)]
     predictions = [prediction(number) for number in range(len(rows))]
     runs, averaged = average_runs(pd.DataFrame(rows), predictions)
-    assert runs.index.tolist() == list(range(len(averaged))) and len(runs) == 15 + 5 + 2
+    assert runs.index.tolist() == list(range(len(averaged))) and len(runs) == 15 + 5 + 2 + 2
     pd.testing.assert_frame_equal(runs[:15], pd.DataFrame(rows))
     expected = {("averaged-streams", seed): (5 + seed, 10 + seed) for seed in range(5)}
     expected |= {("averaged-seeds", 0): (0, 1), ("averaged-seeds", 2): (2, 3)}  # the fifth has no partner
+    placebo = {("other-seeds", 0): 1, ("other-seeds", 2): 3}  # the second of each pair, in place of the first
     found = {(run.variant, run.seed): place for place, run in runs[15:].iterrows()}
-    assert found.keys() == expected.keys()
+    assert found.keys() == expected.keys() | placebo.keys()
+    for key, other in placebo.items():
+        np.testing.assert_array_equal(averaged[found[key]]["prediction"], predictions[other]["prediction"])
     for key, (one, other) in expected.items():
         mean = (predictions[one]["prediction"] + predictions[other]["prediction"]) / 2
         made = averaged[found[key]]
@@ -48,7 +51,9 @@ def test_models_are_compared_with_averages_which_are_compared_with_nothing(suite
     results, scores = suite(mst_clipiqa=0.5, coarse_only=0.3, fine_only=1.5)
     intervals, comparisons, _ = compare_runs(scores, results, replicates=50)
     assert not set(AVERAGES) & (set(intervals["variant"]) | set(comparisons["variant"]))
-    assert set(comparisons["against"]) == {"mst-clipiqa", "coarse-only", "fine-only", *AVERAGES}
+    assert set(comparisons["against"]) == {"mst-clipiqa", "coarse-only", "fine-only", *AVERAGES} - {"other-seeds-star"}
+    placebo = comparisons[comparisons["against"] == "other-seeds"]
+    assert set(placebo["variant"]) == {"mst-clipiqa"}  # it is held against its own model alone
     own = comparisons[comparisons["variant"].eq("coarse-only") & comparisons["metric"].eq("srcc")]
     own = own[own["protocol"].eq("grouped3") & own["selection"].eq("last")].set_index("against")["difference"]
     # The suite's errors are alike but for their size: the mean of a good and a bad opinion lies between them.

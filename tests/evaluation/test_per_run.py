@@ -182,6 +182,15 @@ def test_predictions_that_are_not_the_splits_are_refused_and_the_run_is_named(re
         assert word in message
 
 
+def test_a_job_of_some_protocols_lacks_the_others_and_no_split_of_its_own(results, paths):
+    rows = make_predictions()
+    own, said = rows[rows["protocol"] == "grouped2"], JOB | {"protocols": ["grouped2"]}
+    write_table(paths[0], own, said)
+    assert set(evaluate_runs([paths[0]], results)["protocol"]) == {"grouped2"}
+    write_table(paths[0], own[own["split"] != 1], said)
+    assert "the run grouped2, 1, 0, " in refused(paths, results)
+
+
 def test_predictions_without_samples_are_one_line(results, paths):
     (results / "agiqa-3k" / "samples.parquet").unlink()
     assert refused(paths, results).startswith(f"{results}/agiqa-3k/samples.parquet: no such file")

@@ -49,6 +49,13 @@ def test_template_head_is_the_expected_level(temperature):
     np.testing.assert_allclose(array(head(z)), score, atol=1e-10)
 
 
+@pytest.mark.parametrize("learnable", [True, False])
+def test_the_temperature_is_trained_where_the_recipe_says_so(learnable):
+    head = TemplateHead(DIM, replace(SMALL, learnable_temperature=learnable), features(len(LEVELS))[0]).double()
+    head(features()[1].requires_grad_()).sum().backward()
+    assert head.temperature.requires_grad is learnable and (head.temperature.grad is not None) is learnable
+
+
 def test_levels_run_from_bad_to_perfect():
     assert LEVELS == ("bad", "poor", "fair", "good", "perfect")
     head = TemplateHead(DIM, replace(SMALL, temperature=1e4), torch.eye(DIM)[: len(LEVELS)])

@@ -34,6 +34,7 @@ RELEASED_CODE = {
     "template": "a photo with {} quality",
     "learnable_levels": False,
     "temperature": 100.0,
+    "learnable_temperature": True,
     "attention_heads": 8,
     "attention_norm": False,
     "regression_hidden": None,
@@ -224,14 +225,18 @@ def test_a_recipe_edited_since_it_was_planned_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "base", "weight"),
+    ("name", "base", "changed"),
     [
-        ("converged_ranking_0", "converged", 0),
-        ("converged_ranking_tenth", "converged", 0.1),
-        ("converged_ranking_ten", "converged", 10),
-        ("released_code_ranking_0", "released_code", 0),
+        ("converged_ranking_0", "converged", {"ranking_weight": 0}),
+        ("converged_ranking_tenth", "converged", {"ranking_weight": 0.1}),
+        ("converged_ranking_ten", "converged", {"ranking_weight": 10}),
+        ("released_code_ranking_0", "released_code", {"ranking_weight": 0}),
+        ("converged_temperature_frozen", "converged", {"learnable_temperature": False}),
+        ("converged_temperature_ten", "converged", {"temperature": 10.0}),
+        ("converged_gate_sparsity", "converged", {"gate_sparsity": 1.0}),
+        ("converged_mos_scale", "converged", {"trained_scale": "mos"}),
     ],
 )
-def test_a_recipe_of_the_ranking_loss_differs_in_its_weight_alone(name, base, weight):
+def test_a_recipe_that_asks_after_one_value_differs_in_it_alone(name, base, changed):
     own, other = load_recipe(FOLDER / f"{name}.yaml").values, load_recipe(FOLDER / f"{base}.yaml").values
-    assert own == other | {"ranking_weight": weight} != other
+    assert own == other | changed != other

@@ -40,6 +40,7 @@ def test_untouched_results_hold(small_study: SmallStudy, same_code: None):
         assert verdict.counts[f"rows of {name}"] == len(read_table(table)[0]) > 0
     assert verdict.counts["points of curves"] == len(read_table(small_study.results / "curves.parquet")[0])
     assert verdict.counts["rows of the probe"] > 100
+    assert verdict.counts["rows of dissections"] > 1000
     assert verdict.counts["verdicts"] == len(json.loads((small_study.results / "claims.json").read_text())["claims"])
 
 

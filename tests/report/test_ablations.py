@@ -49,6 +49,20 @@ def test_a_suite_of_the_two_models_has_no_ablations(make_results):
     assert tables(read_results(make_results(), PAPER_TABLES, CLAIMS)) == {}
 
 
+def test_a_placebo_is_the_model_by_every_second_seed(results):
+    further = [results.metrics.assign(seed=seed, srcc=results.metrics["srcc"] + 0.01 * seed) for seed in (1, 2)]
+    several = replace(results, metrics=pd.concat([results.metrics, *further], ignore_index=True))
+    full = tables(several)["ablation_ii"].full
+    means = full[full["metric"] == "srcc"].set_index(["protocol", "recipe", "variant"])["mean"]
+    for protocol in ("lab-seed1", "grouped3"):  # of 0, 1 and 2 the second seed is 1, as the mean of all is
+        own, placebo = (means[protocol, "released_code", name] for name in ("mst-clipiqa", "other-seeds"))
+        assert placebo == pytest.approx(own)
+    runs = full[full["variant"] == "other-seeds"]["runs"]
+    assert runs.tolist() == [count // 3 for count in full[full["variant"] == "mst-clipiqa"]["runs"]]
+    assert "A placebo is the model itself" in tables(several)["ablation_controls"].notes[-2]
+    assert "other-seeds" not in set(tables(results)["ablation_ii"].full["variant"])  # one seed
+
+
 def test_variants_and_printed_rows_stand_in_the_papers_order(results):
     table = tables(results)["ablation_ii"]
     assert table.caption.startswith("Table II: fusion.")

@@ -1,8 +1,18 @@
 """Specification curves, against the gains written out run by run."""
 
 import pytest
+from scipy import stats
 
-from mstclipiqa.report.multiverse import METRICS, PAIR, multiverse, specification_curves, specifications
+from mstclipiqa.base.files import read_table, write_table
+from mstclipiqa.base.layout import SAMPLES
+from mstclipiqa.report.multiverse import (
+    METRICS,
+    PAIR,
+    found_in_specifications,
+    multiverse,
+    specification_curves,
+    specifications,
+)
 from mstclipiqa.report.results import read_results
 
 VARIANTS = ("mst-clipiqa", "mst-clipiqa-star", "coarse-only", "fixed-gate")
@@ -25,6 +35,28 @@ def test_a_specification_is_one_choice_of_everything(results):
     runs = len(results.metrics) // len(VARIANTS)
     # against the coarse stream, a frozen gate, and of the star against the first model, by each metric
     assert len(table) == 3 * runs * len(METRICS)
+
+
+def test_doubles_are_counted_and_left_out(make_results):
+    """Four images have the bytes of another one. Without those that a run tests, its metrics are others."""
+    root = make_results(variants=VARIANTS)
+    path = SAMPLES.at(root, benchmark="agiqa-3k")
+    samples, card = read_table(path)
+    hashes = [f"{row // 2 if row < 4 else row:064x}" for row in range(len(samples))]
+    write_table(path, samples.assign(sha256=hashes), card)
+    results = read_results(root)
+    doubled = set(samples["image"][:4])
+    without = results.metrics_without_doubles
+    assert len(without) and set(without["benchmark"]) == {"agiqa-3k"}
+    row = without.iloc[0]
+    predictions = results.predictions(row)
+    kept = predictions[~predictions["image"].isin(doubled)]
+    assert row["n"] == len(kept) < len(predictions)
+    assert row["srcc"] == pytest.approx(stats.spearmanr(kept["prediction"], kept["mos"]).statistic)
+    table = specifications(results)
+    assert set(table["doubles"]) == {"in", "out"}
+    assert "out " in multiverse(results).shown["By doubles"].iloc[0]
+    assert f"In how many of {len(table):,} specifications" in found_in_specifications(results)[0]
 
 
 def test_the_share_is_that_of_specifications_in_which_it_is_better(results):

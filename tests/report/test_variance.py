@@ -8,7 +8,7 @@ from results_beside import write_statistics
 
 from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.report.results import read_results
-from mstclipiqa.report.variance import SOURCES, components, variance, variance_bars
+from mstclipiqa.report.variance import SOURCES, components, found_in_variance, variance, variance_bars
 
 
 @pytest.fixture
@@ -42,6 +42,18 @@ def test_the_gain_claimed_stands_beside_it(results):
     assert row["Gain claimed"] == "+0.0089" and row["Images"] == "0.0300" and row["Split"] == "—"
     assert [note.partition(":")[0].lower() for note in table.notes[: len(SOURCES)]] == list(SOURCES)
     assert "MST-CLIPIQA, quality, images: 0.0300" in variance_bars(results).alt
+
+
+def test_the_scale_is_a_source_of_its_own(results):
+    """A recipe that learns the MOS as they are and differs from another in that alone."""
+    for name, recipe in results.manifest["recipes"].items():
+        recipe["values"] = {"trained_scale": "mos" if name == "main_text" else "levels"}
+    row = components(results).set_index(["target", "variant", "protocol"]).loc[("quality", "mst-clipiqa", "grouped3")]
+    runs = results.metrics.query("target == 'quality' and variant == 'mst-clipiqa' and selection == 'validation'")
+    assert row["scale"] == pytest.approx(runs.groupby("recipe")["srcc"].mean().std())
+    assert pd.isna(row["recipe"])  # the other is no source's
+    (sentence,) = found_in_variance(results)
+    assert "scale 0." in sentence and "The gain that the paper states is 0.009" in sentence
 
 
 def test_nothing_is_said_of_drawn_benchmarks(make_results):

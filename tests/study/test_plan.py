@@ -32,7 +32,14 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         data_root=tmp_path / "data",
         jobs=[Job("agiqa-3k", "quality", "slow", "mst-clipiqa")],
         recipes={"slow": SimpleNamespace(batch_size=1, epochs=1)},
-        config={"protocols": ["lab-seed1", "released", "grouped2"], "seeds": [0]},
+        config={
+            "protocols": ["lab-seed1", "released", "grouped2"],
+            "seeds": [0],
+            "also": [],
+            "benchmarks": ["agiqa-3k"],
+            "recipes": ["slow"],
+            "variants": ["mst-clipiqa"],
+        },
     )
 
 

@@ -15,7 +15,7 @@ from mstclipiqa.base.files import list_files, write_json
 from mstclipiqa.data.benchmarks import BENCHMARKS, OF_PAPER
 from mstclipiqa.encoders.architectures import embedding_size
 from mstclipiqa.model.variants import VARIANTS
-from mstclipiqa.study.study import Job, Study, describe_folder
+from mstclipiqa.study.study import Job, Study, describe_folder, protocols_of
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = REPOSITORY / "config"
@@ -84,6 +84,27 @@ def test_a_grid_may_be_of_some_targets():
     assert [job for job in chosen.jobs if job.variant == "mlp"] == [
         Job("agiqa-3k", "correspondence", "converged", "mlp")
     ]
+
+
+def test_a_grid_may_be_of_some_protocols():
+    """A job that several grids ask for is run under the protocols of all of them, in the configuration's order."""
+    grid = {"benchmarks": ["agiqa-3k"], "targets": ["quality"], "recipes": ["converged"]}
+    first = grid | {"variants": ["mlp", "fine-only"], "protocols": ["grouped2"]}
+    second = grid | {"variants": ["mlp"], "protocols": ["random1"]}
+    chosen = study(also=[first, second], recipes=["converged"], protocols=["random1", "lab-seed1", "grouped2"])
+    asked = {job.variant: protocols_of(chosen.config, job) for job in chosen.jobs if job.benchmark == "agiqa-3k"}
+    assert asked == {
+        "mst-clipiqa": ["random1", "lab-seed1", "grouped2"], "mst-clipiqa-star": ["random1", "lab-seed1", "grouped2"],
+        "mlp": ["random1", "grouped2"], "fine-only": ["grouped2"],
+    }  # fmt: skip
+    assert "protocol 'released' is none of the suite's" in refusal(also=[first | {"protocols": ["released"]}])
+
+
+def test_models_are_taken_apart_on_every_benchmark_that_rates_quality():
+    chosen = study(benchmarks=["agiqa-3k", "agiqa-1k"], recipes=["converged"], dissect=["converged"])
+    assert chosen.dissected == [("agiqa-3k", "converged"), ("agiqa-1k", "converged")]
+    assert "agiqa-1k/dissection/converged/skipping.parquet" in chosen.outputs
+    assert study().dissected == []
 
 
 def test_a_grid_of_unselected_benchmarks_adds_nothing_and_of_unknown_ones_is_refused():

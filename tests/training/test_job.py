@@ -11,11 +11,13 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from click.testing import CliRunner
 from small_benchmark import COUNT, DIM, HIGH, LOW, RECIPE, WIDTH, A, B, model_of
 
 from mstclipiqa.base.errors import FailedRunError, InputError, MstclipiqaError
 from mstclipiqa.base.files import read_table, sha256
 from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VALIDATION
+from mstclipiqa.cli.main import main
 from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.training import job as jobs
 from mstclipiqa.training import stacked
@@ -305,3 +307,19 @@ def test_a_fusion_with_dropout_is_trained_run_by_run(data, runs, levels, monkeyp
     monkeypatch.setattr(stacked, "can_stack", lambda model: False)
     [(_, found)] = train_runs(trainer, runs[:1], device=torch.device("meta"))  # nothing can be trained there
     assert found.equals(trainer.train(runs[0]))
+
+
+def test_a_job_may_be_of_some_protocols(small_study, tmp_path):
+    """By the verb, as the workflow runs it: the runs are those of the whole job, and the file says which they are."""
+    features, recipe = small_study.results / "agiqa-3k" / "features", small_study.config / "recipes" / "slow.yaml"
+    files = [f"--{name}={features / name}.safetensors" for name in ("coarse", "fine", "prompts")]
+    files += [f"--{name}={small_study.results / 'agiqa-3k' / name}.parquet" for name in ("samples", "splits")]
+    files += [f"--levels={small_study.results / 'levels' / 'slow.safetensors'}", f"--recipe={recipe}", "--seed=0"]
+    words = ["train", *files, "--variant=mst-clipiqa", "--target=quality", f"--out={tmp_path / 'some.parquet'}"]
+    assert CliRunner().invoke(main, [*words, "--protocol=grouped1"]).exit_code == 0
+    some, metadata = read_table(tmp_path / "some.parquet")
+    whole, _ = read_table(small_study.runs())
+    assert metadata["protocols"] == ["grouped1"] and metadata["runs"] == 1
+    pd.testing.assert_frame_equal(some, whole[whole["protocol"] == "grouped1"].reset_index(drop=True))
+    refused = CliRunner().invoke(main, [*words, "--protocol=random3"])
+    assert refused.exit_code == 1 and "no split of random3; split again, or name other protocols" in refused.output

@@ -46,7 +46,9 @@ def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
     jobs = checkout.planned("--configfile", "config/paper.yaml")
     # targets x 4 recipes: 2 variants, the 2 of Table VII, and 9 of the other tables but for correspondence
     # and under 2 recipes the 5 with other prompts
-    assert jobs["train"] == 4 * ((2 + 3) * 4 + (1 + 2) * 9) + 2 * (2 + 3) * 5
+    # and on quality the first model under 6 that change one value
+    assert jobs["train"] == 4 * ((2 + 3) * 4 + (1 + 2) * 9) + 2 * (2 + 3) * 5 + 2 * 6
+    assert jobs["dissect"] == 2 * 2
     assert "draw" not in jobs
 
 
@@ -54,10 +56,16 @@ def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
     data_root = ("--config", f"data_root={shared_data}")
     # two targets, three recipes, two models
     assert checkout.planned("--configfile", "config/agiqa-3k.yaml", *data_root)["train"] == 2 * 3 * 2
-    # two recipes on both targets, two on quality (one of them without the prompt), the ablations
-    study = checkout.planned("--configfile", "config/agiqa-3k-study.yaml", *data_root)
-    # the 5 with other prompts on both targets, 2 models under 4 other weights of the ranking loss
-    assert study["train"] == 2 * 2 * 2 + (1 + 2) + (8 + 2 * 2) + 2 * 5 + 4 * 2
+    # one model on two targets, the appendix's two, two text towers under two recipes
+    assert checkout.planned("--configfile", "config/agiqa-3k-images.yaml", *data_root)["train"] == 2 + 2 + 2
+
+
+def test_the_study_of_agiqa_3k_needs_no_images(checkout: Checkout):
+    study = checkout.planned("--configfile", "config/agiqa-3k-study.yaml")
+    # two models on both targets, two recipes of sources, 9 ablations, 7 others on correspondence, 7 other values, 2 on
+    # the other scale
+    assert study["train"] == 2 * 2 + (2 + 1) + 9 + 7 + 7 + 2
+    assert study["dissect"] == 2 and not {"draw", "samples", "extract", "probe"} & set(study)
 
 
 def test_heads_are_planned_only_when_asked_for(checkout: Checkout):

@@ -10,7 +10,7 @@ from mstclipiqa.base import layout
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.fingerprint import fingerprint
-from mstclipiqa.base.names import ENTERED, MODELS
+from mstclipiqa.base.names import DISSECTED, ENTERED, MODELS
 from mstclipiqa.base.text import printable
 
 # Jobs run this interpreter's `python`, also where its environment is not activated.
@@ -22,7 +22,7 @@ try:
     from mstclipiqa.data.pack_sources import pack_file
     from mstclipiqa.encoders.architectures import FOLDER
     from mstclipiqa.model.variants import get_variant
-    from mstclipiqa.study.study import PAIR, Study, describe_folder
+    from mstclipiqa.study.study import PAIR, Job, Study, describe_folder, protocols_of
 
     files = [os.path.relpath(path) for path in workflow.configfiles]
     for file in files:

@@ -23,11 +23,12 @@ rule train:
             [f"--seed {seed}" for seed in config["seeds"]]
             + [f"--split-seed {seed}" for seed in config.get("split_seeds", [])]
         ),
+        protocols=protocol_options,
         device=config["training"]["device"],
         code=lambda wildcards: code_of_variant("mstclipiqa.training.job", wildcards.variant),
     shell:
         "python -m mstclipiqa train {params.files} --recipe {params.recipe:q} --variant {wildcards.variant}"
-        " --target {wildcards.target} {params.seeds} --workers {threads} --device {params.device} --out {output:q}"
+        " --target {wildcards.target} {params.seeds} {params.protocols} --workers {threads} --device {params.device} --out {output:q}"
         " 2>&1 | tee {log:q}"
 
 

@@ -26,6 +26,18 @@ def training_options(wildcards):
     return " ".join(f"--{option} {path}" for option, path in files.items())
 
 
+def dissection_options(wildcards):
+    """What the models that are taken apart are trained from, as options of the command."""
+    files = training_files(wildcards.benchmark, wildcards.recipe, FOLLOWED)
+    return " ".join(f"--{option} {path}" for option, path in files.items())
+
+
+def protocol_options(wildcards):
+    """The protocols of a job, where they are not all of the suite's."""
+    asked = protocols_of(config, Job(**wildcards))
+    return " ".join(f"--protocol {name}" for name in asked) if asked != config["protocols"] else ""
+
+
 def encoder_named(name):
     """An encoder of the configuration as MODEL WEIGHTS, for options that take both at once."""
     return f"{config['encoders'][name]['model']} {quote(config['encoders'][name]['weights'])}"
