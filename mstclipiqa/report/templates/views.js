@@ -78,7 +78,7 @@ async function draw(name, label) {
   return drawn.view;
 }
 
-function table_of(entry, run) {
+function predictionsOf(entry, run) {
   const images = entry.data.images[run.benchmark];
   const mos = entry.data.mos[`${run.test}/${run.target}`];
   return entry.data.tests[run.test].map((image, k) => ({
@@ -89,12 +89,13 @@ function table_of(entry, run) {
   }));
 }
 
-async function draw_predictions() {
+async function drawPredictions() {
   const entry = views.predictions;
   if (!entry?.data.runs.length) return () => {};
   const figure = document.querySelector('figure[data-view="predictions"]');
   const choice = document.createElement("select");
-  const groups = Map.groupBy ? Map.groupBy(entry.data.runs, (run) => run.group) : entry.data.runs.reduce((map, run) => map.set(run.group, [...(map.get(run.group) ?? []), run]), new Map());
+  const groups = new Map();
+  for (const run of entry.data.runs) groups.set(run.group, [...(groups.get(run.group) ?? []), run]);
   for (const [label, runs] of groups) {
     const group = Object.assign(document.createElement("optgroup"), { label });
     for (const run of runs) group.append(new Option(run.name, run.row));
@@ -106,7 +107,7 @@ async function draw_predictions() {
   const bar = Object.assign(document.createElement("p"), { className: "choices" });
   const chosen = () => entry.data.runs.find((run) => run.row === Number(choice.value));
   const write = () => {
-    const rows = table_of(entry, chosen()).map((row) => Object.values(row));
+    const rows = predictionsOf(entry, chosen()).map((row) => Object.values(row));
     save("predictions.csv", csv([["image", "generator", "mos", "prediction"], ...rows]), "text/csv");
   };
   bar.append(label, " ", told, " ", saver("CSV", "Save the predictions of this run as CSV", write));
@@ -114,12 +115,12 @@ async function draw_predictions() {
   figure.prepend(bar);
   const show = () => {
     const run = chosen();
-    const rows = table_of(entry, run);
+    const rows = predictionsOf(entry, run);
     const values = rows.flatMap((row) => [row.mos, row.prediction]);
     const ends = [Math.min(...values), Math.max(...values)].map((x) => ({ x }));
-    const of_run = views.runs.data.runs[run.row];
+    const ofRun = views.runs.data.runs[run.row];
     const number = (value) => (value === null ? "undefined" : value.toFixed(4));
-    told.textContent = `${run.group}. SRCC ${number(of_run.srcc)}, PLCC ${number(of_run.plcc)}, ${rows.length} test images.`;
+    told.textContent = `${run.group}. SRCC ${number(ofRun.srcc)}, PLCC ${number(ofRun.plcc)}, ${rows.length} test images.`;
     view.data("points", rows).data("identity", ends).runAsync();
   };
   choice.addEventListener("change", show);
@@ -136,10 +137,10 @@ async function draw_predictions() {
 (async () => {
   await draw("claims", "Dot plot of claims against what is found");
   const runs = await draw("runs", "Dots of every run with means and intervals");
-  const open_run = await draw_predictions();
+  const openRun = await drawPredictions();
   if (!runs) return;
   runs.addEventListener("click", (event, item) => {
-    if (item?.datum?.row !== undefined) open_run(item.datum.row);
+    if (item?.datum?.row !== undefined) openRun(item.datum.row);
   });
   const held = new Map();
   for (const run of views.predictions.data.runs) {
@@ -151,7 +152,7 @@ async function draw_predictions() {
       event.preventDefault();
       const first = views.runs.data.runs[held.get(link.dataset.run)];
       runs.signal("place", first.place).signal("condition", first.condition).runAsync();
-      open_run(held.get(link.dataset.run));
+      openRun(held.get(link.dataset.run));
     });
   }
 })();
