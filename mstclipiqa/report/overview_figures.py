@@ -103,6 +103,7 @@ def name_claim(results: Results, row: Mapping[str, Any]) -> str:
     if gain := gains.get(name):
         words = [results.paper.claims["tables"][gain["table"]]["title"], gain["ours"]]
     words = [results.title("benchmarks", word) if word in results.benchmarks else word for word in words]
+    words = [f"Table {word}" if word in results.paper.claims.get("tables", ()) else word for word in words]
     return ", ".join([*(words or [name]), *filter(None, [row["metric"].upper()])])
 
 

@@ -121,7 +121,7 @@ async function drawPredictions() {
     const ofRun = views.runs.data.runs[run.row];
     const number = (value) => (value === null ? "undefined" : value.toFixed(4));
     told.textContent = `${run.group}. SRCC ${number(ofRun.srcc)}, PLCC ${number(ofRun.plcc)}, ${rows.length} test images.`;
-    view.data("points", rows).data("identity", ends).runAsync();
+    view.data("points", rows).data("identity", ends).resize().runAsync();
   };
   choice.addEventListener("change", show);
   show();
