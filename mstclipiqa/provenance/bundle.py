@@ -33,7 +33,7 @@ CRATE = "ro-crate-metadata.json"
 LOCK = "requirements-lock.txt"
 
 #: What is packed of a report.
-REPORT_PARTS = ("index.html", "summary.md", "tables/*", "figures/*")
+REPORT_PARTS = ("index.html", "manifest.html", "summary.md", "tables/*", "figures/*")
 
 MEDIA_TYPES = {
     ".csv": "text/csv",

@@ -37,7 +37,7 @@ ACTIVE = re.compile(
 )
 
 #: Where the files of a report may lie, where they cannot be made again.
-PLACES = re.compile(r"index\.html|summary\.md|tables/[\w.-]+\.(csv|md|tex)|figures/[\w.-]+\.(svg|png)")
+PLACES = re.compile(r"index\.html|manifest\.html|summary\.md|tables/[\w.-]+\.(csv|md|tex)|figures/[\w.-]+\.(svg|png)")
 
 
 def check_report(folder: Folder, reports: Path, lock: Mapping[str, str]) -> None:
@@ -86,12 +86,11 @@ def _make_again(folder: Folder, sources: list[Path], reports: Path) -> tuple[dic
     claims, printed, prior = sources
     results = read_results(folder.root, printed, claims, prior, images=folder.data_root)
     tables, figures = make_tables(results), make_figures(results)
-    link = f"../../results/{folder.root.name}"
-    made = compose_report(results, tables, figures, link)
+    made = compose_report(results, tables, figures)
     if "largest_errors" not in tables:
         return made, {}
     tables["largest_errors"] = _with_blank_pictures(tables["largest_errors"])
-    blank = compose_report(results, tables, figures, link)
+    blank = compose_report(results, tables, figures)
     return made, {name: content for name, content in blank.items() if content != made[name]}
 
 

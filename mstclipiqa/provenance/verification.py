@@ -21,6 +21,7 @@ from pathlib import Path
 from mstclipiqa.base.progress import say
 from mstclipiqa.provenance.control_checks import Controls, check_controls
 from mstclipiqa.provenance.data_checks import check_features, check_levels, check_samples, check_splits
+from mstclipiqa.provenance.dissection_checks import check_dissections
 from mstclipiqa.provenance.folder import Folder, Verdict
 from mstclipiqa.provenance.manifest_checks import check_manifest, check_outputs
 from mstclipiqa.provenance.pack_checks import check_pack

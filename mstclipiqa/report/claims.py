@@ -40,9 +40,10 @@ COUNTED = "Claims"
 
 @dataclass(frozen=True)
 class ClaimTable(Table):
-    """A table of claims, with the title that it is folded under."""
+    """A table of claims, with the title that it is folded under, and whether anything was measured of them."""
 
     title: str = ""
+    decided: bool = True
 
 
 def read_claims(results: Results) -> dict | None:
@@ -185,14 +186,14 @@ def _statements(rows: pd.DataFrame) -> Table:
 
 def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> ClaimTable:
     """A row per claim and protocol, with what each recipe measured and its verdict."""
-    absent = rows["verdict"].eq("not run") & rows["reason"].str.startswith("recipe ")
-    recipes = {
-        name: title
-        for name, title in _recipes(results, document).items()
-        if not absent[rows["recipe"] == name].all() or absent.all()
-    }
+    # Where nothing is decided a grid of dashes says no more than the reasons in the notes.
+    told = ~rows["verdict"].isin(UNDECIDED) | rows["measured"].notna()
+    decided = bool(told.any())
+    recipes = {name: title for name, title in _recipes(results, document).items() if told[rows["recipe"] == name].any()}
+    by_claim = [rows["id"], rows["protocol"]]
+    kept = rows[told.groupby(by_claim).transform("any")] if decided else rows.drop_duplicates("id")
     shown = []
-    for (_, protocol), of_claim in rows.groupby(["id", "protocol"], sort=False):
+    for (_, protocol), of_claim in kept.groupby(["id", "protocol"], sort=False):
         row = of_claim.iloc[0].to_dict()
         cells = {("", "Claim"): row["statement"], ("", "Claimed"): number(row, "claimed")}
         if protocol:
@@ -205,9 +206,7 @@ def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> 
                 cells[recipes[row["recipe"]], "Verdict"] = row["verdict"]
         shown.append(cells)
     columns = [("", "Claim"), ("", "Claimed")]
-    columns += [("", name) for name in ("Protocol", "Leakage")] if rows["protocol"].any() else []
-    # Where nothing is decided a grid of dashes says no more than the reasons in the notes.
-    decided = not rows["verdict"].isin(UNDECIDED).all() or rows["measured"].notna().any()
+    columns += [("", name) for name in ("Protocol", "Leakage")] if decided and rows["protocol"].any() else []
     columns += [(title, name) for title in recipes.values() for name in ("Measured", "Verdict") if decided]
     undecided = rows[rows["verdict"].isin(UNDECIDED)]
     reasons = undecided[["verdict", "reason"]].drop_duplicates().itertuples(index=False)
@@ -218,9 +217,20 @@ def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> 
         rows,
         frame_of(shown, columns),
         numeric=tuple(column for column in columns if column[1] in ("Claimed", "Leakage", "Measured")),
-        notes=[*rows["reading"].unique(), *(f"{verdict}: {reason}." for verdict, reason in reasons)],
+        notes=[
+            *_left_out(rows, kept),
+            *rows["reading"].unique(),
+            *(f"{verdict}: {reason}." for verdict, reason in reasons),
+        ],
         title=f"{group} ({count} claim{'s' * (count > 1)})",
+        decided=decided,
     )
+
+
+def _left_out(rows: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
+    """How many claims the table leaves out because nothing was measured of them under any recipe."""
+    count = rows["id"].nunique() - kept["id"].nunique()
+    return [f"{count} claims of which nothing was measured are in the CSV alone."] if count else []
 
 
 def _why(undecided: pd.DataFrame) -> str:

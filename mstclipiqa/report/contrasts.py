@@ -163,15 +163,15 @@ def found_on_real_benchmarks(results: Results) -> list[str]:
 
 
 def _in_words(results: Results, key: tuple[str, str, str, str], rows: pd.DataFrame) -> str:
-    """What one variant gains over another on a benchmark, under each protocol. The figure has the intervals."""
+    """What one variant gains over another on a benchmark, by protocol. The figure has the intervals."""
     benchmark, target, _, against = key
-    parts = [f"{row.difference:+.3f} under {row.protocol} ({_verdict(row)})" for row in rows.itertuples()]
+    parts = [
+        f"{', '.join(f'{row.difference:+.3f} ({row.protocol})' for row in of_verdict.itertuples())}: {found}"
+        + (f" (takes {of_verdict['shown_from'].max():.3f})" if found == NOT_SHOWN else "")
+        for found, of_verdict in rows.groupby("found", sort=False)
+    ]
     place = f"{results.title('benchmarks', benchmark)}, {target}"
-    return f"Over {results.title('variants', against)} ({place}): {', '.join(parts)}"
-
-
-def _verdict(row: Any) -> str:
-    return f"{row.found}; {row.shown_from:.3f} would have been" if row.found == NOT_SHOWN else row.found
+    return f"Over {results.title('variants', against)} ({place}): {'; '.join(parts)}"
 
 
 def limits(row: Any) -> str:

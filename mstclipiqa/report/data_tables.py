@@ -47,8 +47,7 @@ def benchmarks(results: Results) -> Table:
     columns = ["Benchmark", "Status", "Images", "Prompts", "Prompts truncated"]
     return Table(
         "benchmarks",
-        "The benchmarks. The number of images links to the samples table; prompts over "
-        "the text encoder's 77 tokens are truncated.",
+        "The benchmarks. Prompts over the text encoder's 77 tokens are truncated.",
         pd.DataFrame(full, columns=["benchmark", "title", "status", "reason", *counts, *texts]).astype(
             dict.fromkeys(counts, "Int64")
         ),
@@ -194,9 +193,9 @@ def leakage(results: Results) -> Table:
     columns += [*list(LEAKS)[1:], "Test prompts in train"]
     return Table(
         "leakage",
-        "Images in each role, and test images of which training has seen the prompt, another prompt that is nearly "
-        "identical, or the bytes; least to greatest over the splits of a protocol. The share is that of images with "
-        "their prompt in training. The number of splits links to the splits table.",
+        "Leakage: images in each role, and test images of which training has seen the prompt, another prompt that is "
+        "nearly identical, or the bytes; least to greatest over the splits of a protocol. The share is that of images "
+        "with their prompt in training.",
         full,
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),

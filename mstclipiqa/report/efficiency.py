@@ -85,7 +85,7 @@ def efficiency(results: Results) -> Table | None:
     unit = results.title("variants", metadata["unit"])
     return Table(
         "efficiency",
-        f"What each model costs from image to score, and its SRCC ({describe_place(results, metadata)}).",
+        f"What each model costs: from image to score, beside its SRCC ({describe_place(results, metadata)}).",
         full,
         frame_of(shown, columns),
         numeric=tuple(columns[1:]),

@@ -234,9 +234,7 @@ def learning_curves(results: Results) -> Figure | None:
         panels = canvas.subplots(1, len(recipes), sharey=True, squeeze=False)[0]
         # A rate has one colour in every panel.
         every = sorted(curves["learning_rate"].unique())
-        palette = dict(
-            zip(every, [*COLOURS, *sns.color_palette("husl", max(0, len(every) - len(COLOURS)))], strict=False)
-        )
+        palette = dict(zip(every, sns.color_palette("colorblind", len(every)), strict=True))
         for ax, recipe in zip(panels, recipes, strict=True):
             of_recipe = curves[curves["recipe"] == recipe]
             rates = sorted(of_recipe["learning_rate"].unique())
@@ -297,6 +295,7 @@ def costs(results: Results) -> Figure | None:
                 ax.plot(rows[column], y, color=colour, marker=marker, markersize=4, linestyle="")
                 if column == "srcc":
                     ax.hlines(y, rows["low"], rows["high"], color=colour, linewidth=1.1)
+            ax.xaxis.set_major_locator(MaxNLocator(5))
             ax.set(xlabel=label, xlim=None if column == "srcc" else (0, 1.1 * full[column].max()))
             ax.grid(axis="y", color="#8b949e", alpha=0.25, linewidth=0.6)
             sns.despine(ax=ax)

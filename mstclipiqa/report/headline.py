@@ -14,6 +14,8 @@ from mstclipiqa.report.table import span
 #: What decides a row of claims.json, by its kind; runs decide all others.
 SOURCES = {"arithmetic": "Printed numbers", "parameters": "Counted here"}
 RUNS = "Runs here"
+#: How the reason begins that says which encoders a claim was measured with, and how a card says it.
+MEASURED_WITH, OTHER_ENCODERS = "measured with ", "the encoders are not the paper’s"
 
 #: The verdicts, the gravest first: a card shows the gravest that one of its claims has.
 GRAVITY = (
@@ -76,7 +78,65 @@ def _found(rows: pd.DataFrame) -> str:
         return number_of
     of_real = same[same["reason"] != STAND_IN]
     ((reason, _),) = Counter((same if of_real.empty else of_real)["reason"]).most_common(1)
-    return f"{verdict} ({reason})"
+    return f"{verdict} ({OTHER_ENCODERS if reason.startswith(MEASURED_WITH) else reason})"
+
+
+def answers(results: Results) -> list[tuple[str, str]]:
+    """What is claimed, what is found, on which data, and how sure that is: a question and its answer each."""
+    document = read_claims(results)
+    made = [("Claimed", results.paper.claims["claim"])] if results.paper.claims else []
+    if document is not None:
+        rows = document["claims"][document["claims"]["counts"]]
+        made.append(("Found", _found_by_source(rows)))
+    made.append(("Data", _data(results)))
+    if document is not None:
+        made.append(("How sure", _how_sure(results, rows)))
+    return made
+
+
+def _found_by_source(rows: pd.DataFrame) -> str:
+    """How many claims each source decides, and how."""
+    source = rows["kind"].map(SOURCES).fillna(RUNS)
+    decided = rows[~rows["verdict"].isin(UNDECIDED)]
+    told = []
+    for name, what in zip(
+        (*SOURCES.values(), RUNS), ("its own printed numbers", "Parameter counts", "Runs here"), strict=True
+    ):
+        of_source = decided[source[decided.index] == name]
+        counts = ", ".join(
+            f"{number} {verdict}" for verdict in GRAVITY if (number := int((of_source["verdict"] == verdict).sum()))
+        )
+        told.append(f"{what} test {len(of_source) or 'none'}" + (f": {counts}" if counts else ""))
+    return f"Of the paper’s {len(rows)} claims, {'. '.join(told)}."
+
+
+def _data(results: Results) -> str:
+    """What is measured here: benchmarks with their images, runs, encoders."""
+    real, drawn = results.parted()
+    images = ", ".join(
+        f"{results.title('benchmarks', name)} ({card['images']:,} images)" for name, card in real.cards.items()
+    )
+    identities = results.manifest["encoders"].values()
+    labels = "; ".join(identity["label"] for identity in identities)
+    if identities and all(identity.get("weights") == "embedded" for identity in identities):
+        labels += ", small ones of this project that learned from drawn images"
+    present = f"{len(real.cards)} of {len(results.benchmarks)} benchmarks present, {real.run_count} runs"
+    kind = "drawn images and simulated raters" if real.synthetic else "rated by people"
+    apart = (
+        f" Drawn stand-ins for {len(drawn.cards)} more show that the harness runs, and decide nothing." if drawn else ""
+    )
+    return f"{present}: {images}, {kind}. Encoders: {labels}.{apart}" if images else f"{present}."
+
+
+def _how_sure(results: Results, rows: pd.DataFrame) -> str:
+    """What each kind of evidence is worth, and why the rest is open."""
+    runs = rows[~rows["kind"].isin(SOURCES)]
+    decided = runs[~runs["verdict"].isin(UNDECIDED)]
+    sure = "Printed numbers and counts need no data and are exact. "
+    if len(decided):
+        return f"{sure}Measured numbers stand with 95 % intervals; {len(runs) - len(decided)} claims are left open."
+    why = "no image of a benchmark was used" if set(results.cards) <= set(results.synthetic) else OTHER_ENCODERS
+    return f"{sure}No run here tests a printed number ({why}), so {len(runs)} claims on measured numbers stay open."
 
 
 def findings(results: Results) -> list[str]:

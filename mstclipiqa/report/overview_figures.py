@@ -1,5 +1,8 @@
 """The figures that a reader needs first: claims against what is found, the ablations, and leakage."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
@@ -62,8 +65,8 @@ def forest(results: Results) -> Figure | None:
         canvas.legend(legend.values(), legend.keys(), loc="outside lower left", ncols=3, frameon=False)
         measured = rows["kind"].ne("arithmetic").any()
         caption = (
-            "What the paper claims, and what is found. The band is the margin of a verdict around the printed number. "
-            + ("Measured: the row that counts of each claim." if measured
+            "What the paper claims, and what is found. The band around a claim is the margin that still reproduces it. "
+            + ("Measured by the recipe and the protocol that are most like the paper’s." if measured
                else "Nothing is measured here that tests the paper, so that its gains stand against its own tables.")
         )  # fmt: skip
         pairs = "; ".join(
@@ -77,7 +80,7 @@ def _forest_panel(ax: Axes, results: Results, rows: pd.DataFrame, margin: float)
     names = []
     for y, (_, of_claim) in enumerate(rows.groupby("claim", sort=False)):
         first = of_claim.iloc[0]
-        names.append(_named(results, first))
+        names.append(name_claim(results, first))
         ax.fill_betweenx([y - 0.4, y + 0.4], first["claimed"] - margin, first["claimed"] + margin,
                          color=PRINTED[1], alpha=0.15, linewidth=0)  # fmt: skip
         ax.plot([first["claimed"]], [y], color=PRINTED[1], marker=PRINTED[2], markersize=4, linestyle="")
@@ -93,13 +96,15 @@ def _forest_panel(ax: Axes, results: Results, rows: pd.DataFrame, margin: float)
     sns.despine(ax=ax, left=True)
 
 
-def _named(results: Results, row: pd.Series) -> str:
+def name_claim(results: Results, row: Mapping[str, Any]) -> str:
     """What a claim is of, as a label: the subject of its table, or its column, and its method and metric."""
-    name, *words, metric = row["claim"].split("/")
+    name, *words = row["claim"].removesuffix(f"/{row['metric']}").split("/")
     gains = {entry["id"]: entry["rule"].get("gain") for entry in results.paper.claims.get("statements", [])}
     if gain := gains.get(name):
         words = [results.paper.claims["tables"][gain["table"]]["title"], gain["ours"]]
-    return ", ".join([*(words or [name]), metric.upper()])
+    words = [results.title("benchmarks", word) if word in results.benchmarks else word for word in words]
+    words = [f"Table {word}" if word in results.paper.claims.get("tables", ()) else word for word in words]
+    return ", ".join([*(words or [name]), *filter(None, [row["metric"].upper()])])
 
 
 def ablation_dots(results: Results) -> Figure | None:
@@ -127,12 +132,16 @@ def ablation_dots(results: Results) -> Figure | None:
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(2.2 + min(2.2 * len(places), 10.5), 0.5 + 0.21 * sum(heights)), layout="constrained")
         panels = canvas.subplots(len(shown), len(places), squeeze=False, height_ratios=heights)
-        for k, (line, (name, rows)) in enumerate(zip(panels, shown.items(), strict=True)):
+        untitled = set(places)
+        for line, (name, rows) in zip(panels, shown.items(), strict=True):
             variants = list(rows["variant"].unique())
             for ax, place in zip(line, places, strict=True):
                 here = rows[(rows[["benchmark", "target"]] == list(place)).all(axis=1)]
+                ax.set_visible(not here.empty)
                 _dots(ax, here, variants)
-                ax.set_title(f"{results.title('benchmarks', place[0])}, {place[1]}" if k == 0 else "")
+                if place in untitled and len(here):
+                    untitled.remove(place)
+                    ax.set_title(f"{results.title('benchmarks', place[0])}, {place[1]}")
                 ax.set_yticks(range(len(variants)), [""] * len(variants))
             line[0].set_yticklabels([results.title("variants", variant) for variant in variants])
             line[0].set_ylabel(tables[name].caption.partition(":")[0])
@@ -171,27 +180,21 @@ def leakage_bars(results: Results) -> Figure | None:
         return None
     shares = full.assign(percent=full["percent"].astype(float))
     shares = shares.assign(benchmark=[results.title("benchmarks", name) for name in shares["benchmark"]])
-    protocols = list(shares["protocol"].unique())
+    protocols, benchmarks = list(shares["protocol"].unique()), list(shares["benchmark"].unique())
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(7.6, 2.4), layout="constrained")
+        rows = shares.groupby(["benchmark", "protocol"], sort=False).ngroups
+        canvas = Canvas(figsize=(7.6, 0.85 + 0.2 * rows + 0.1 * len(benchmarks)), layout="constrained")
         ax = canvas.subplots()
         palette = dict(zip(protocols, sns.color_palette("colorblind", len(protocols)), strict=True))
         sns.barplot(
-            shares,
-            x="benchmark",
-            y="percent",
-            hue="protocol",
-            palette=palette,
-            saturation=1,
-            errorbar=None,
-            legend=False,
-            ax=ax,
-        )
-        ax.set(xlabel="", ylabel="per cent of test images", ylim=(0, 105))
+            shares, y="benchmark", x="percent", hue="protocol", palette=palette, saturation=1, errorbar=None,
+            legend=False, ax=ax,
+        )  # fmt: skip
+        ax.set(ylabel="", xlabel="per cent of test images", xlim=(0, 105))
         for bars in (found for found in ax.containers if isinstance(found, BarContainer)):
             ax.bar_label(bars, fmt="{:.0f}", fontsize=6.5, padding=1)
         patches = [Rectangle((0, 0), 1, 1, color=palette[protocol]) for protocol in protocols]
-        canvas.legend(patches, protocols, loc="outside lower center", ncols=6, frameon=False)
+        canvas.legend(patches, protocols, loc="outside upper left", ncols=6, frameon=False)
         sns.despine(ax=ax)
         caption = "Test images whose prompt was also in training, by protocol: per cent, mean over its splits."
         means = shares.groupby(["benchmark", "protocol"], sort=False)["percent"].mean()

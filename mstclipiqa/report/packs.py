@@ -72,7 +72,7 @@ def without_images(results: Results) -> Table | None:
     ]
     return Table(
         "without_images",
-        "What needs images, and is not here for the benchmarks that come from a pack.",
+        "What needs images: not here for the benchmarks that come from a pack.",
         full,
         frame_of(shown, ["Benchmark", "Needs the images", "Instead"]),
         stub=2,

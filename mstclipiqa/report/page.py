@@ -1,14 +1,13 @@
 """The report as files: tables, figures, the page that shows them, and a summary."""
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup
 
 from mstclipiqa.base.files import atomic
 from mstclipiqa.base.names import TARGETS
@@ -26,10 +25,12 @@ from mstclipiqa.report import (
     figures,
     findings,
     headline,
+    heat_maps,
     leakage_effect,
     mechanisms,
     multiverse,
     packs,
+    pipeline,
     probe_tables,
     recipe_effects,
     results_tables,
@@ -47,9 +48,12 @@ from mstclipiqa.report.results import Results, cautions, read_results
 from mstclipiqa.report.summary import summarise_report
 from mstclipiqa.report.table import Table, plain
 from mstclipiqa.report.unseen_generators import unseen_generators
+from mstclipiqa.report.views import library, make_views
 
 #: The page, which is written last.
 PAGE = "index.html"
+#: Its hashes, versions and configuration, on a page of their own.
+MANIFEST_PAGE = "manifest.html"
 
 #: How the names of tables on drawn stand-ins begin.
 STAND_INS = "stand_ins_"
@@ -64,14 +68,14 @@ def write_report(
 ) -> None:
     """Write the report of `results/<suite>/` into `out`.
 
-    It is a page, a summary, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG). `paper_tables` are the paper's
-    printed numbers, `claims` its claims, `prior_results` what others published; what is left out without them, see
-    report/paper. Everything is computed before
+    It is a page, a page of hashes, a summary, tables (CSV, Markdown, LaTeX) and figures (PNG, SVG). `paper_tables` are
+    the paper's printed numbers, `claims` its claims, `prior_results` what others published; what is left out without
+    them, see report/paper. Everything is computed before
     the first file is touched. The old page is removed first and the new one written last, so the files beside a page
     are always its own. Raises InputError where the results are incomplete.
     """
     read = read_results(Path(results), paper_tables, claims, prior_results)
-    files = compose_report(read, make_tables(read), make_figures(read), os.path.relpath(results, out))
+    files = compose_report(read, make_tables(read), make_figures(read))
 
     out = Path(out)
     (out / PAGE).unlink(missing_ok=True)
@@ -83,10 +87,8 @@ def write_report(
             temporary.write_bytes(content)
 
 
-def compose_report(
-    results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure], results_link: str
-) -> dict[str, bytes]:
-    """Every file of the report by its name, the page last. `results_link` leads from the page to the results folder."""
+def compose_report(results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure]) -> dict[str, bytes]:
+    """Every file of the report by its name, the page last."""
     texts: dict[str, str] = {}
     for table in all_tables.values():
         texts |= {
@@ -96,8 +98,10 @@ def compose_report(
     files = {name: text.encode() for name, text in texts.items()}
     for figure in all_figures.values():
         files |= {f"figures/{figure.name}.svg": figure.svg.encode(), f"figures/{figure.name}.png": figure.png}
-    page = render(results, all_tables, all_figures, results_link)
-    return files | {"summary.md": summarise_report(results, all_tables).encode(), PAGE: page.encode()}
+    manifest = make_environment().get_template("manifest.html.j2").render(manifest=results.manifest)
+    page = render(results, all_tables, all_figures)
+    files |= {"summary.md": summarise_report(results, all_tables).encode(), MANIFEST_PAGE: manifest.encode()}
+    return files | {PAGE: page.encode()}
 
 
 def make_tables(results: Results) -> dict[str, Table]:
@@ -138,15 +142,19 @@ def _make(results: Results, makers: Iterable[Callable[[Results], Table | None]])
 
 
 def make_figures(results: Results) -> dict[str, Figure]:
-    """Every figure of the report by name; targets without runs have none, nor has a suite without a probe, nor have
-    drawn stand-ins beside real benchmarks."""
-    results, _ = results.parted()
+    """Every figure of the report by name; targets without runs have none, nor has a suite without a probe. Of drawn
+    stand-ins beside real benchmarks there is the transfer alone."""
+    results, drawn = results.parted()
     made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in TARGETS]
     made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
     made += [figures.costs(results), overview.forest(results), overview.ablation_dots(results)]
     made += [overview.leakage_bars(results), contrasts.contrast_dots(results)]
     made += [multiverse.specification_curves(results), variance.variance_bars(results)]
     made += [dissection_figures.gate_histogram(results), dissection_figures.skipping_curve(results)]
+    made += [heat_maps.transfer_map(results), heat_maps.generator_map(results), heat_maps.unseen_map(results)]
+    made += [pipeline.pipeline(results)]
+    if drawn and (transfer := heat_maps.transfer_map(drawn)):
+        made.append(replace(transfer, name=f"{STAND_INS}{transfer.name}"))
     return {figure.name: figure for figure in made if figure is not None}
 
 
@@ -165,14 +173,15 @@ def make_environment() -> jinja2.Environment:
     return environment
 
 
-def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure], results_link: str) -> str:
-    """The page as HTML. `results_link` leads from the page to the results folder."""
+def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure]) -> str:
+    """The page as HTML."""
     main = {target: results_tables.is_shown_first(results, all_tables[target]) for target in TARGETS}
     real, stand_ins = results.parted()
     return (
         make_environment()
         .get_template("page.html.j2")
         .render(
+            answers=headline.answers(results),
             cards=headline.cards(results),
             findings=headline.findings(results),
             measured=contrasts.found_on_real_benchmarks(real),
@@ -191,6 +200,7 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
             targets=list(TARGETS),
             ablated=[table for name, table in all_tables.items() if name.startswith("ablation_")],
             paper=PAPER,
-            link=lambda file: quote(f"{results_link}/{file}"),
+            views=make_views(results),
+            library=Markup(library()),
         )
     )

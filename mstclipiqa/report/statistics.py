@@ -107,8 +107,8 @@ def paired_tests(results: Results) -> Table | None:
     columns = [("", "Method"), *columns]
     return Table(
         "paired_tests",
-        f"SRCC of each variant less that of {get_variant(MODELS[0]).title} on the same splits and seeds, with "
-        "Holm's adjusted p.",
+        f"Paired tests: SRCC of each variant less that of {get_variant(MODELS[0]).title} on the same splits and seeds, "
+        "with Holm's adjusted p.",
         table,
         frame_of(shown, columns),
         numeric=tuple(columns[1:]),
@@ -228,7 +228,7 @@ def protocol_audit(results: Results) -> Table | None:
     columns = ["Method", "Recipe", *moves, *(["Gain claimed", "Largest move / gain"] if gains else [])]
     return Table(
         "protocol_audit",
-        "Points of SRCC (hundredths) by which the protocol alone moves the same model, mean over the benchmarks named, "
+        "How far the protocol alone moves a model: points of SRCC (hundredths), mean over the benchmarks named, "
         f"and least to greatest{beside}.",
         full,
         frame_of(shown, columns),
@@ -257,7 +257,7 @@ def protocol_audit(results: Results) -> Table | None:
 
 
 def by_generator(results: Results) -> Table | None:
-    """SRCC within each kind of generator, and its spread over generators, under one protocol."""
+    """SRCC by generator: within each kind of generator, and its spread over generators, under one protocol."""
     rows = _shown(results, "generators")
     if rows.empty:
         return None

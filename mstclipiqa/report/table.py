@@ -66,7 +66,7 @@ class Table:
     @property
     def heading(self) -> str:
         """The first clause of the caption, which the page folds the table under."""
-        return re.split(r"[.:;] |[.:;]$", self.caption, maxsplit=1)[0]
+        return re.split(r"[.:;] |[.:;]$|(?<=\?) ", self.caption, maxsplit=1)[0]
 
     def only(self, kept: Sequence[bool]) -> "Table":
         """The table with these rows alone; `full` keeps every row."""

@@ -38,7 +38,7 @@ def timings(results: Results) -> Table:
     columns = ["Benchmark", "Encoder", "Items", "Seconds", "Per second"]
     return Table(
         "timings",
-        "Feature extraction on the hardware named below, including start-up and model loading.",
+        "Feature extraction: how long it took on this machine, including start-up and model loading.",
         full,
         frame_of(shown, columns),
         numeric=tuple(columns[2:]),

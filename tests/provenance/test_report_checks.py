@@ -222,8 +222,8 @@ def test_what_is_made_again_is_the_reports_own(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(report_checks, "make_tables", lambda results: tables if results == "results" else {})
     monkeypatch.setattr(report_checks, "make_figures", lambda results: {"figure": results})
 
-    def compose(results: str, given: dict, figures: dict, link: str) -> dict[str, bytes]:
-        assert (results, figures, link) == ("results", {"figure": "results"}, "../../results/results")
+    def compose(results: str, given: dict, figures: dict) -> dict[str, bytes]:
+        assert (results, figures) == ("results", {"figure": "results"})
         cells = [cell.image for cell in given.get("largest_errors", errors).shown["Image"] if isinstance(cell, Cell)]
         return {"index.html": str(cells).encode(), "tables/a.csv": b"a"}
 

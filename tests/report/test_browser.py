@@ -3,12 +3,13 @@
 import math
 import shutil
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from config_files import CLAIMS, PAPER_TABLES
 from results_beside import write_baselines
 from results_folder import add_claims, build
+from scipy.stats import spearmanr
 
 from mstclipiqa.report import write_report
 
@@ -79,14 +80,12 @@ def column(page, number: int) -> list[list[str]]:
 def test_every_link_leads_somewhere(open_page, index):
     page = open_page()
     links = page.eval_on_selector_all("a", "links => links.map(link => link.href)")
-    assert len(links) > 100
+    assert len(links) > 30
     for link in links:
         parts = urlsplit(link)
         if parts.fragment:
             assert parts.path == urlsplit(index.as_uri()).path
             assert page.evaluate("id => document.getElementById(id) !== null", parts.fragment), link
-        elif parts.scheme == "file":
-            assert Path(unquote(parts.path)).is_file(), link
         else:
             assert link.startswith("https://arxiv.org/abs/2606.16799"), link
 
@@ -196,6 +195,69 @@ def test_best_stands_first_where_more_is_better(open_page):
     assert heads[0].get_attribute("aria-sort") == "descending"
 
 
+def test_views_are_drawn_and_follow_what_is_chosen(open_page):
+    page = open_page()
+    for view in ("claims", "runs", "predictions"):
+        page.locator(f"figure[data-view={view}] svg.marks").wait_for()
+    before = page.locator("figure[data-view=claims] svg.marks").inner_html()
+    choice = page.locator("figure[data-view=claims] select")
+    choice.select_option(index=1)
+    page.wait_for_function(
+        "before => document.querySelector('figure[data-view=claims] svg.marks').innerHTML !== before", arg=before
+    )
+    # On the screen the view stands in place of the drawing, and a printed page has the drawing.
+    drawing, view = page.locator("#claims figure[data-name=forest] .scroll"), page.locator("#claims .view")
+    assert view.is_visible() and not drawing.is_visible()
+    page.emulate_media(media="print")
+    assert drawing.is_visible() and not view.is_visible()
+
+
+def test_number_of_runs_leads_to_their_predictions_as_csv(open_page):
+    page = open_page()
+    told = page.locator("figure[data-view=predictions] output")
+    told.wait_for()
+    page.locator("figure[data-view=predictions] select").select_option(index=5)
+    page.locator("#results a[data-run]").first.click()
+    named = told.inner_text()
+    assert "AGIQA-3K, quality: MST-CLIPIQA." in named and "test images" in named
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the predictions of this run as CSV").click()
+    head, *rows = Path(download.value.path()).read_text().splitlines()
+    assert head == "image,generator,mos,prediction" and f"{len(rows)} test images" in named
+    mos, predicted = zip(*((float(row.split(",")[2]), float(row.split(",")[3])) for row in rows), strict=True)
+    assert f"SRCC {spearmanr(mos, predicted)[0]:.3f}" in named
+
+
+def test_a_table_and_a_figure_are_saved_as_they_are_shown(open_page):
+    page = open_page()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the table claims_contradicted as CSV").click()
+    head, *rows = Path(download.value.path()).read_text().splitlines()
+    assert head.startswith("Group,Place,Claim,Claimed") and len(rows) == 18
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the figure pipeline as SVG").click()
+    assert Path(download.value.path()).read_text().startswith("<svg")
+
+
+def test_the_page_that_travels_alone_is_whole(open_page, browser, index, tmp_path):
+    alone = tmp_path / "sent.html"
+    alone.write_bytes(index.read_bytes())
+    page = browser.new_page()
+    failed = []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    page.goto(alone.as_uri())
+    page.locator("figure[data-view=predictions] output").wait_for()
+    assert failed == [] and not page.locator("a[href^='file:'], a[href*='/tables/'], a[href$='.parquet']").count()
+    page.close()
+
+
+def test_the_page_is_twelve_screens_at_most(open_page):
+    page = open_page()
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = false)")
+    page.locator("figure[data-view=predictions] output").wait_for()
+    assert page.evaluate("document.documentElement.scrollHeight") <= 12 * 900
+
+
 def test_nothing_is_wider_than_a_phone(open_page):
     page = open_page(viewport={"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -205,8 +267,7 @@ def test_nothing_is_wider_than_a_phone(open_page):
 def test_axe_finds_no_barrier(open_page, theme):
     page = open_page(color_scheme=theme)
     found = axe.Axe().run(page).response["violations"]
-    grave = [violation for violation in found if violation["impact"] in ("serious", "critical")]
-    assert [(violation["id"], violation["nodes"][0]["html"]) for violation in grave] == []
+    assert [(violation["id"], violation["nodes"][0]["html"]) for violation in found] == []
 
 
 def test_without_scripts_everything_can_be_read(open_page):

@@ -1,5 +1,4 @@
 import json
-from urllib.parse import unquote
 
 import pytest
 from config_files import CLAIMS, PAPER_TABLES
@@ -34,9 +33,7 @@ def test_the_page_begins_with_the_claims(make_results, tmp_path):
     assert "the paper's own tables say +1.50 over LIQE" in page.text
     assert not any("open" in folded for folded in page.all("details"))
     assert "Table IV: quality (20 claims)" in page.text
-    links = [link["href"] for link in page.all("a")]
-    assert "../../results/tiny/claims.json" in links
-    assert all((out / unquote(link)).is_file() for link in links if not link.startswith(("#", "https:")))
+    assert {link["href"][0] for link in page.all("a")} == {"#", "h"}
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
 
@@ -78,7 +75,7 @@ def test_every_file_that_a_claim_rests_on_is_linked(make_results, tmp_path):
     write_json(results / "claims.json", document)
     write_report(results, out, PAPER_TABLES, CLAIMS)
     links = [link for link in Page(out / "index.html").all("a") if link.get("title") == claim["files"][1]]
-    assert [link["href"] for link in links] == [f"../../results/tiny/{claim['files'][1]}"]
+    assert {link["data-run"] for link in links} == {claim["files"][1]}
 
 
 def test_nothing_synthetic_stands_beside_a_claim(tables):

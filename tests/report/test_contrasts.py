@@ -59,9 +59,9 @@ def test_a_part_helps_hurts_or_is_not_shown_to_do_either(read):
 def test_each_question_is_answered_in_a_sentence(read):
     scales, gate = found_on_real_benchmarks(read(*PLANTED))  # nothing is said where there is no interval
     assert scales.startswith("Does a second scale help? Over Coarse stream only (AGIQA-3K, quality): ")
-    assert "+0.030 under grouped3 (helps)" in scales
-    assert "(not shown; 0.058 would have been)" in scales
-    assert gate.endswith("-0.030 under grouped3 (hurts).")
+    assert "+0.030 (grouped3): helps" in scales
+    assert "+0.020 (grouped3): not shown (takes 0.058)" in scales
+    assert gate.endswith("-0.030 (grouped3): hurts.")
     figure = contrast_dots(read(*PLANTED))
     assert "mst-clipiqa over fine-only, quality, grouped3: +0.020" in figure.alt
 

@@ -193,6 +193,6 @@ def test_the_page_shows_them_and_is_the_same_again(controlled, tmp_path):
     html = (tmp_path / "one" / "index.html").read_text()
     for anchor in ("baselines", "curves", "transfer"):
         assert f'href="#{anchor}"' in html and f'<section id="{anchor}"' in html
-    assert 'id="caption-learning_curves"' in html
+    assert 'id="drawn-learning_curves"' in html
     for path in ("index.html", "figures/learning_curves.svg", "figures/learning_curves.png", "tables/transfer.csv"):
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()

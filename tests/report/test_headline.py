@@ -52,3 +52,21 @@ def test_drawn_labels_say_nothing_of_leakage(read_judged):
 def test_without_claims_there_is_no_card(make_results):
     results = read_results(make_results())
     assert headline.cards(results) == headline.findings(results) == []
+
+
+def test_the_first_screen_answers_what_was_claimed_and_found_on_which_data_and_how_sure(read_judged):
+    answers = dict(headline.answers(read_judged()))
+    assert list(answers) == ["Claimed", "Found", "Data", "How sure"]
+    assert answers["Claimed"].startswith("Two frozen CLIP encoders")
+    rows = json.loads((read_judged().root / "claims.json").read_text())["claims"]
+    printed = [row["verdict"] for row in rows if row["counts"] and row["kind"] == "arithmetic"]
+    assert f"{printed.count('contradicted')} contradicted" in answers["Found"]
+    assert f"Of the paper’s {sum(row['counts'] for row in rows)} claims" in answers["Found"]
+    assert "AGIQA-3K (60 images), rated by people" in answers["Data"]
+    drawn = dict(headline.answers(read_judged(synthetic=("agiqa-3k",))))
+    assert "drawn images and simulated raters" in drawn["Data"]
+    assert "no image of a benchmark was used" in drawn["How sure"]
+
+
+def test_without_claims_the_data_are_told(make_results):
+    assert [asked for asked, _ in headline.answers(read_results(make_results()))] == ["Data"]

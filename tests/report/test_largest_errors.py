@@ -49,7 +49,7 @@ def test_images_of_real_benchmarks_are_not_shown_and_a_line_says_so(make_results
     assert largest_errors(read_results(make_results())) is None
     write_report(make_results(), tmp_path / "report")
     page = Page(tmp_path / "report" / "index.html")
-    assert page.all("img") == [] and "Only drawn images are shown" in page.text
+    assert page.all("img") == [] and "No pictures of the largest errors" in page.text
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"another")])

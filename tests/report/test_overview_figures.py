@@ -32,7 +32,7 @@ def test_the_forest_has_measured_numbers_of_rows_that_count(read):
     figure = overview.forest(read(measure))
     assert "IV/MST-CLIPIQA/agiqa-3k/quality/srcc: printed 0.9091, found 0.5" in figure.alt
     assert "found 0.1." not in figure.alt and "found 0.1;" not in figure.alt
-    assert "Measured: the row that counts" in figure.caption
+    assert "Measured by the recipe and the protocol" in figure.caption
 
 
 def test_without_claims_there_is_no_forest(make_results):

@@ -1,5 +1,4 @@
 import re
-from urllib.parse import unquote
 
 import pytest
 from config_files import CLAIMS, PAPER_TABLES
@@ -8,6 +7,7 @@ from results_folder import build
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.report import write_report
+from mstclipiqa.report.views import library
 
 HOSTILE = '<script>alert("1")</script>'
 
@@ -45,7 +45,7 @@ def test_synthetic_data_and_random_weights_have_a_banner_and_no_printed_numbers(
 
 def test_drawn_stand_ins_beside_real_benchmarks_stand_apart(make_page):
     page = make_page(present={"agiqa-3k": 60, "agiqa-1k": 60}, synthetic=("agiqa-1k",))
-    assert page.all("aside") == [] and "which are synthetic and decide nothing" in page.text
+    assert page.all("aside") == [] and "Drawn stand-ins for 1 more" in page.text
     tables = page.path.parent / "tables"
     for target, roman in (("quality", "iv"), ("correspondence", "v")):
         shown = (tables / f"table_{roman}_{target}.csv").read_text()
@@ -56,22 +56,20 @@ def test_drawn_stand_ins_beside_real_benchmarks_stand_apart(make_page):
     assert {"agiqa-3k", "agiqa-1k"} <= set((tables / "benchmarks.csv").read_text().replace(",", " ").split())
 
 
-def test_every_link_leads_to_a_file_and_nothing_is_loaded(page):
+def test_every_link_leads_into_the_page_or_to_the_paper_and_nothing_is_loaded(page):
     targets = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
-    links = [attributes["href"] for attributes in page.all("a")]
-    for link in links:
-        if link.startswith("#"):
-            assert link[1:] in targets
-        elif not link.startswith("https://arxiv.org/abs/2606.16799v1"):
-            assert (page.path.parent / unquote(link)).is_file(), link
-    assert "../../results/tiny/agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet" in links
-    assert "../../results/tiny/probe/main_text/gates.parquet" in links
+    for attributes in page.all("a"):
+        link = attributes["href"]
+        assert link[1:] in targets if link[0] == "#" else link == "https://arxiv.org/abs/2606.16799v1", link
+    shown = {attributes["data-run"] for attributes in page.all("a") if "data-run" in attributes}
+    assert "agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet" in shown
     for tag, attributes in page.tags:
         assert tag not in ("iframe", "object", "embed")
         for name in ("src", "href", "xlink:href", "srcset", "data"):
             if tag != "a" and name in attributes:
                 assert attributes[name].startswith(("#", "data:"))
-    assert not re.search(r"@import|url\((?!#)", page.path.read_text(encoding="utf-8"))
+    own = page.path.read_text(encoding="utf-8").replace(library(), "")
+    assert not re.search(r"@import|url\((?!#)", own)
 
 
 def test_the_probe_says_what_it_rests_on(page, make_page):
@@ -89,7 +87,8 @@ def test_without_a_probe_its_section_is_left_out(make_page):
 
 def test_text_of_others_stays_text(make_page):
     page = make_page(word=HOSTILE)
-    assert page.all("script") == [{}]
+    assert page.all("script") == [{"type": "application/json", "id": "views"}, {}, {}]
+    assert HOSTILE not in page.path.read_text(encoding="utf-8")
     # In the defect, its example, the generator, the label file, the absence and the reading.
     assert page.text.count(HOSTILE) >= 6
     assert f"no folder data/aigiqa-20k{HOSTILE}" in page.text
@@ -102,7 +101,7 @@ def test_the_page_can_be_read_by_everyone(page):
     assert len(page.all("table")) == len(page.all("caption")) >= 10
     assert all(cell.get("scope") for cell in page.all("th"))
     drawings = page.all("svg")
-    assert len(drawings) == 7 and all(d["role"] == "img" and d["aria-label"] for d in drawings)
+    assert len(drawings) == 8 and all(d["role"] == "img" and d["aria-label"] for d in drawings)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for attributes in (attributes for _, attributes in page.tags if "aria-labelledby" in attributes):
@@ -121,7 +120,7 @@ def test_two_reports_are_the_same_bytes_and_leave_nothing_behind(make_results, t
     first = write()
     assert first == write()
     of_tables = {f"tables/all_metrics.{suffix}" for suffix in ("csv", "md", "tex")}
-    assert {"index.html", "summary.md", "figures/scatter_quality.svg"} | of_tables <= first.keys()
+    assert {"index.html", "manifest.html", "summary.md", "figures/scatter_quality.svg"} | of_tables <= first.keys()
     assert "figures/scatter_of_another_time.png" not in first
     assert len(first["index.html"]) < 3_000_000
 

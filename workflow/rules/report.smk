@@ -106,6 +106,7 @@ rule report:
         images=expand(f"{DATA}/{{benchmark}}", benchmark=study.drawn_benchmarks),
     output:
         report(f"{REPORTS}/index.html", caption="../report/page.rst", category="The page"),
+        f"{REPORTS}/manifest.html",
         f"{REPORTS}/summary.md",
         report(
             directory(f"{REPORTS}/tables"),
@@ -129,7 +130,8 @@ rule report:
         results=lambda wildcards, input: Path(input.manifest).parent,
         reports=lambda wildcards, output: Path(output[0]).parent,
         code=fingerprint(
-            "mstclipiqa.report", data=["report/templates", "report/glossary.md", "base/schemas/claims.schema.yaml"]
+            "mstclipiqa.report",
+            data=["report/templates", "report/vega", "report/glossary.md", "base/schemas/claims.schema.yaml"],
         ),
     shell:
         "python -m mstclipiqa report --results {params.results:q} --paper-tables {input.paper_tables:q}"

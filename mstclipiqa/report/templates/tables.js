@@ -2,6 +2,7 @@
 // Rows stay in their group, and what is no number comes last. The contents show where one is, tables of many columns or
 // rows that they go on, and a printed page has the evidence of the claims unfolded.
 "use strict";
+document.documentElement.classList.add("scripted");
 for (const table of document.querySelectorAll("table.long")) {
   const bodies = [...table.tBodies];
   const rows = bodies.flatMap((body) => [...body.rows].filter((row) => !row.querySelector("[scope=rowgroup]")));
