@@ -44,6 +44,9 @@ from mstclipiqa.report.unseen_generators import unseen_generators
 #: The page, which is written last.
 PAGE = "index.html"
 
+#: So many rows of a table stand on the page: all, of any suite but the whole study, whose page would not scroll.
+MOST_ROWS = 700
+
 #: How the names of tables on drawn stand-ins begin.
 STAND_INS = "stand_ins_"
 
@@ -154,6 +157,7 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
     environment.filters["indented_json"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
     main = {target: results_tables.is_shown_first(results, all_tables[target]) for target in TARGETS}
     real, stand_ins = results.parted()
+    shown = {name: table.first(MOST_ROWS) for name, table in all_tables.items()}
     return environment.get_template("page.html.j2").render(
         cards=headline.cards(results),
         findings=headline.findings(results),
@@ -165,12 +169,12 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
         results=results,
         real=real,
         stand_ins=stand_ins,
-        of_stand_ins=[table for name, table in all_tables.items() if name.startswith(STAND_INS)],
+        of_stand_ins=[table for name, table in shown.items() if name.startswith(STAND_INS)],
         manifest=results.manifest,
-        tables=all_tables,
+        tables=shown,
         figures=all_figures,
         targets=list(TARGETS),
-        ablated=[table for name, table in all_tables.items() if name.startswith("ablation_")],
+        ablated=[table for name, table in shown.items() if name.startswith("ablation_")],
         paper=PAPER,
         link=lambda file: quote(f"{results_link}/{file}"),
     )
