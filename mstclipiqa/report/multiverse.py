@@ -25,6 +25,9 @@ CHOICES = {"recipe": "Recipe", "protocol": "Protocol", "selection": "Selection",
 SPECIFICATION = ["recipe", "protocol", "split", "seed", "selection"]
 PAIR = ["question", "benchmark", "target", "variant", "against"]
 
+#: With more pairs than this, each question and rival has one panel, of its first benchmark and target.
+MOST_PANELS = 24
+
 #: The paper's own comparison of its two models, beside those of single parts.
 ASKED = (*QUESTIONS, Question("Is MST-CLIPIQA* better?", STAR, (MODEL,)))
 
@@ -108,7 +111,11 @@ def specification_curves(results: Results) -> Figure | None:
     table = specifications(results)
     if table.empty:
         return None
-    pairs = list(table.groupby(PAIR, sort=False))
+    every, first = list(table.groupby(PAIR, sort=False)), {}
+    for key, rows in every:
+        question, _, _, *variants = key
+        first.setdefault((question, *variants), (key, rows))
+    pairs = every if len(every) <= MOST_PANELS else list(first.values())
     protocols = list(table["protocol"].unique())
     columns = min(3, len(pairs))
     lines = -(-len(pairs) // columns)
@@ -129,6 +136,8 @@ def specification_curves(results: Results) -> Figure | None:
         caption = (
             "Specification curves: the gains of every specification, sorted. Below each curve its protocols, from the "
             f"top: {', '.join(protocols)}."
+            + f" {len(pairs)} of {len(every)} pairs, each on one benchmark; the table has all."
+            * (len(pairs) < len(every))
         )
         return finish(canvas, "specification_curves", caption, f"Curves of sorted gains. {'; '.join(told)}.")
 
