@@ -111,11 +111,10 @@ def specification_curves(results: Results) -> Figure | None:
     table = specifications(results)
     if table.empty:
         return None
-    every, first = list(table.groupby(PAIR, sort=False)), {}
-    for key, rows in every:
-        question, _, _, *variants = key
-        first.setdefault((question, *variants), (key, rows))
-    pairs = every if len(every) <= MOST_PANELS else list(first.values())
+    pairs = every = list(table.groupby(PAIR, sort=False))
+    if len(every) > MOST_PANELS:
+        asked = pd.DataFrame([key for key, _ in every], columns=PAIR)
+        pairs = [every[row] for row in asked.drop_duplicates(["question", "variant", "against"]).index]
     protocols = list(table["protocol"].unique())
     columns = min(3, len(pairs))
     lines = -(-len(pairs) // columns)
