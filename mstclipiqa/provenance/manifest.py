@@ -57,8 +57,11 @@ def build_manifest(study: Study, results: Path) -> dict:
     inputs: dict[str, str] = {}
     for name in study.benchmarks:
         _, card = SAMPLES.read(SAMPLES.at(results, benchmark=name))
-        # Its token states are a gigabyte where prompts are many and long.
-        truncated = read_description(PROMPTS.at(results, benchmark=name)).get("truncated", [])
+        # Of the prompts' store the description alone: its token states are a gigabyte where prompts are many and long.
+        prompts = PROMPTS.at(results, benchmark=name)
+        truncated = read_description(prompts).get("truncated")
+        if not isinstance(truncated, list):
+            raise InputError(f"{prompts}: holds no text features; write it with `mstclipiqa extract`")
         benchmarks[name] |= {"status": "present", "prompts_truncated": len(truncated)}
         if name in study.packed:  # by which encoders, with which versions, whoever packed it
             benchmarks[name]["encoders"] = {

@@ -30,6 +30,9 @@ SPECIFICATION = ["recipe", "protocol", "split", "seed", "selection"]
 IN, OUT = "in", "out"
 PAIR = ["question", "benchmark", "target", "variant", "against"]
 
+#: With more pairs than this, each question and rival has one panel, of its first benchmark and target.
+MOST_PANELS = 24
+
 #: The paper's own comparison of its two models, beside those of single parts.
 ASKED = (*QUESTIONS, Question("Is MST-CLIPIQA* better?", STAR, (MODEL,)))
 
@@ -132,7 +135,10 @@ def specification_curves(results: Results) -> Figure | None:
     table = specifications(results)
     if table.empty:
         return None
-    pairs = list(table.groupby(PAIR, sort=False))
+    pairs = every = list(table.groupby(PAIR, sort=False))
+    if len(every) > MOST_PANELS:
+        asked = pd.DataFrame([key for key, _ in every], columns=PAIR)
+        pairs = [every[row] for row in asked.drop_duplicates(["question", "variant", "against"]).index]
     protocols = list(table["protocol"].unique())
     columns = min(3, len(pairs))
     lines = -(-len(pairs) // columns)
@@ -153,6 +159,8 @@ def specification_curves(results: Results) -> Figure | None:
         caption = (
             "Specification curves: the gains of every specification, sorted. Below each curve its protocols, from the "
             f"top: {', '.join(protocols)}."
+            + f" {len(pairs)} of {len(every)} pairs, each on one benchmark; the table has all."
+            * (len(pairs) < len(every))
         )
         return finish(canvas, "specification_curves", caption, f"Curves of sorted gains. {'; '.join(told)}.")
 

@@ -55,6 +55,9 @@ PAGE = "index.html"
 #: Its hashes, versions and configuration, on a page of their own.
 MANIFEST_PAGE = "manifest.html"
 
+#: So many rows of a table stand on the page: all, of any suite but the whole study, whose page would not scroll.
+MOST_ROWS = 700
+
 #: How the names of tables on drawn stand-ins begin.
 STAND_INS = "stand_ins_"
 
@@ -177,6 +180,7 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
     """The page as HTML."""
     main = {target: results_tables.is_shown_first(results, all_tables[target]) for target in TARGETS}
     real, stand_ins = results.parted()
+    shown = {name: table.first(MOST_ROWS) for name, table in all_tables.items()}
     return (
         make_environment()
         .get_template("page.html.j2")
@@ -186,19 +190,19 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
             findings=headline.findings(results),
             measured=contrasts.found_on_real_benchmarks(real),
             further=findings.further(real),
-            main={target: all_tables[target].only(shown) for target, shown in main.items()},
-            rest={target: all_tables[target].only(~shown) for target, shown in main.items()},
+            main={target: all_tables[target].only(first) for target, first in main.items()},
+            rest={target: all_tables[target].only(~first) for target, first in main.items()},
             warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),
             terms=Terms(),
             results=results,
             real=real,
             stand_ins=stand_ins,
-            of_stand_ins=[table for name, table in all_tables.items() if name.startswith(STAND_INS)],
+            of_stand_ins=[table for name, table in shown.items() if name.startswith(STAND_INS)],
             manifest=results.manifest,
-            tables=all_tables,
+            tables=shown,
             figures=all_figures,
             targets=list(TARGETS),
-            ablated=[table for name, table in all_tables.items() if name.startswith("ablation_")],
+            ablated=[table for name, table in shown.items() if name.startswith("ablation_")],
             paper=PAPER,
             views=make_views(results),
             library=Markup(library()),

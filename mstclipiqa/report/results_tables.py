@@ -2,6 +2,7 @@
 
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.names import SELECTIONS
@@ -40,7 +41,7 @@ def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
     return summary
 
 
-def number(statistics: pd.Series) -> Cell:
+def number(statistics: pd.Series | dict) -> Cell:
     """Mean ± SD with the paper's four decimals, or how many runs are undefined."""
     if statistics["undefined"]:
         return Cell(f"{statistics['undefined']} of {statistics['runs']} runs undefined")
@@ -52,8 +53,8 @@ def all_metrics(results: Results) -> Table:
     summary = summarise(results.metrics)
     shown = summary.assign(
         metric=summary["metric"].map(METRIC_TITLES),
-        value=[number(row) for _, row in summary.iterrows()],
-        n=[span(row[["n_min", "n_max"]]) for _, row in summary.iterrows()],
+        value=[number(row) for row in summary.to_dict("records")],
+        n=[span(np.array(ends)) for ends in zip(summary["n_min"], summary["n_max"], strict=True)],
     )
     return Table(
         "all_metrics",

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, islice
 
+import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.text import inert, printable
@@ -73,6 +74,14 @@ class Table:
         rows = [row for row, keep in zip(self.shown.to_dict("records"), kept, strict=True) if keep]
         groups = [group for group, keep in zip(self.groups, kept, strict=True) if keep] if self.groups else None
         return replace(self, shown=frame_of(rows, self.shown.columns), groups=groups)
+
+    def first(self, count: int) -> "Table":
+        """The table with its first rows alone, which its caption then says; `full` keeps every row."""
+        rows = len(self.shown)
+        if rows <= count:
+            return self
+        caption = f"{self.caption} The first {count:,} of {rows:,} rows; the files below have all."
+        return replace(self.only([row < count for row in range(rows)]), caption=caption)
 
     @property
     def spans(self) -> list[tuple[str, int]]:
@@ -196,6 +205,6 @@ def plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def span(values: pd.Series, pattern: str = "{:,}") -> str:
+def span(values: pd.Series | np.ndarray, pattern: str = "{:,}") -> str:
     low, high = pattern.format(values.min()), pattern.format(values.max())
     return low if low == high else f"{low}–{high}"

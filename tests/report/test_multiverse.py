@@ -3,6 +3,7 @@
 import pytest
 from scipy import stats
 
+from mstclipiqa import report
 from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.report.multiverse import (
@@ -75,6 +76,13 @@ def test_the_curves_say_what_they_show(results):
     figure = specification_curves(results)
     assert "MST-CLIPIQA over Coarse stream only, quality: above 0 in " in figure.alt
     assert "from the top: lab-seed1, grouped3." in figure.caption
+
+
+def test_of_many_pairs_each_question_and_rival_has_one_curve(results, monkeypatch):
+    monkeypatch.setattr(report.multiverse, "MOST_PANELS", 5)
+    figure = specification_curves(results)
+    assert "3 of 6 pairs, each on one benchmark" in figure.caption
+    assert figure.alt.count(", quality: above 0 in ") == figure.alt.count("above 0 in ") == 3
 
 
 def test_drawn_benchmarks_and_models_alone_have_none(make_results):

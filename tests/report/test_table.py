@@ -132,3 +132,12 @@ def test_the_best_of_a_group_is_marked_and_a_tie_of_all_is_not():
     assert marked == [[True, False, False], [False, False]]
     assert table.heading == "Numbers"
     assert [group.text for group in table.only([False, True, False, True, True]).groups] == ["a", "b", "b"]
+
+
+def test_of_a_long_table_the_page_has_the_first_rows_and_says_so():
+    rows = frame_of([{"a": str(number)} for number in range(5)], ["a"])
+    table = Table("long", "Numbers.", rows, rows, groups=[Cell("of some")] * 5)
+    assert table.first(5) is table
+    cut = table.first(3)
+    assert cut.shown["a"].tolist() == ["0", "1", "2"] and len(cut.groups) == 3 and len(cut.full) == 5
+    assert cut.caption == "Numbers. The first 3 of 5 rows; the files below have all." and cut.heading == table.heading
