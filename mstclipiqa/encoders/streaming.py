@@ -98,9 +98,8 @@ def stream(
         raise InputError(f"--shard: there is no {number} of {shards}; give a number from 1 to {shards} first")
     sources = find_sources(paths)
     common = {"sources": [str(path) for path in paths], "part_size": part_size}
-    settings = {
-        folder: json.loads(json.dumps(common | own)) for folder, own in work.folders.items()
-    }  # as they are read
+    # as they are read: without tuples
+    settings = {folder: json.loads(json.dumps(common | own)) for folder, own in work.folders.items()}
     for folder in settings:
         _check_settings(folder, settings[folder])
     say(f"{description}: counting the records")
