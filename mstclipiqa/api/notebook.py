@@ -15,6 +15,7 @@ import pandas as pd
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import SAMPLES
+from mstclipiqa.base.names import TARGETS
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import SHIPPED, pack_file
 from mstclipiqa.data.packs import read_pack
@@ -62,7 +63,7 @@ class Benchmark:
     @property
     def targets(self) -> list[str]:
         """What people rated: columns of the samples with their MOS."""
-        return list(self.card["ranges"])
+        return [target for target in TARGETS if target in self.card["ranges"]]
 
 
 def load_benchmark(name: str, source: Path | str = SHIPPED) -> Benchmark:

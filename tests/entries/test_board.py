@@ -84,7 +84,7 @@ def test_entries_of_a_benchmark_that_is_not_at_hand_are_read_alone(entries):
     def load(name: str):
         raise InputError(f"{name}: nothing to load it from")
 
-    (entries / "good" / "scores.csv").write_text("image,prediction\na.png,word\n")
+    (entries / "goo" / "scores.csv").write_text("image,prediction\na.png,word\n")
     refused, doubts = check_entries(find_entries(entries), load, PROTOCOLS)
     assert len(refused) == 1 and "prediction is 'word' in data row 1" in refused[0]
     assert doubts == [
