@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from mstclipiqa.base.progress import progress
 from mstclipiqa.data.leakage import Likeness
 
 SEED = 16799
@@ -23,7 +24,7 @@ def bootstrap_runs(
     """
     counts = _draw(clusters_of(samples), replicates)
     drawn = np.empty((2, len(predictions), replicates))
-    for i, run in enumerate(predictions):
+    for i, run in enumerate(progress(predictions, len(predictions), "resample the test images", "runs")):
         drawn[:, i] = weighted_correlations(run["prediction"], run["mos"], counts[run["row"]])
     return drawn[0], drawn[1]
 
