@@ -109,7 +109,8 @@ class LogHandler(LogHandlerBase):
 
     def _fail(self, record: Any) -> None:
         """A failed job: its name, where its log is, and the end of that."""
-        name = self.progress.name(record.jobid) or record.rule_name
+        job = self.progress.running.pop(record.jobid, None)
+        name = job.name if job else record.rule_name
         self._write(f"FAILED  {name}", RED, always=True)
         for log in map(Path, record.log):
             if log.is_file():
