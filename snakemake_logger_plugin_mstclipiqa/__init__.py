@@ -8,6 +8,7 @@ full log is in `.snakemake/log/`, as ever, and what a job says is in the job's o
 import logging
 import os
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -108,7 +109,8 @@ class LogHandler(LogHandlerBase):
 
     def _fail(self, record: Any) -> None:
         """A failed job: its name, where its log is, and the end of that."""
-        name = self.progress.name(record.jobid) or record.rule_name
+        job = self.progress.running.pop(record.jobid, None)
+        name = job.name if job else record.rule_name
         self._write(f"FAILED  {name}", RED, always=True)
         for log in map(Path, record.log):
             if log.is_file():
@@ -145,7 +147,8 @@ def _usual_handler(common: Any, stream: TextIO) -> logging.Handler:
     """The handler that Snakemake has where no plugin is chosen."""
     from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 
-    shown = DefaultFilter(common.quiet, common.debug_dag, common.verbose, common.dryrun, common.printshellcmds)
+    # Snakemake 9.14 and later ones ask for other settings.
+    shown = DefaultFilter(**{name: getattr(common, name) for name in signature(DefaultFilter).parameters})
     return ColorizingTextHandler(
         nocolor=common.nocolor, stream=stream, filter=shown,
         formatter=DefaultFormatter(common.quiet, common.show_failed_logs),

@@ -48,10 +48,6 @@ class Progress:
         self.began = now if self.began is None else self.began
         self.running[number] = Job(rule, " ".join([rule, *map(str, (wildcards or {}).values())]), now)
 
-    def name(self, number: int) -> str | None:
-        """What a line calls a job that runs."""
-        return self.running[number].name if number in self.running else None
-
     def finish(self, number: int, now: float) -> None:
         """Job `number` ends well."""
         job = self.running.pop(number, None)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from mstclipiqa.base.progress import progress
 from mstclipiqa.data.leakage import Likeness
 
 SEED = 16799
@@ -23,7 +24,8 @@ def bootstrap_runs(
     """
     counts = _draw(clusters_of(samples), replicates)
     drawn = np.empty((2, len(predictions), replicates))
-    for runs in _tested_alike(predictions):
+    alike = _tested_alike(predictions)
+    for runs in progress(alike, len(alike), "resample the test images", "splits"):
         tested = predictions[runs[0]]
         resampled = Resampled(tested["mos"].to_numpy(), counts[tested["row"]])
         for run in runs:
