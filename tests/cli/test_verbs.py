@@ -23,7 +23,8 @@ from mstclipiqa.evaluation.metrics import METRICS
 REPOSITORY = Path(__file__).parents[2]
 VERBS = ["draw", "samples", "split", "extract", "encode-texts", "measure", "baselines", "train", "probe", "evaluate"]
 VERBS += ["curves", "transfer", "compare", "claims", "manifest", "report", "pretrain", "plan", "train-head", "score"]
-VERBS += ["efficiency", "check", "bless", "verify", "bundle", "acquire", "doctor", "pack", "unpack"]
+VERBS += ["efficiency", "check", "bless", "verify", "bundle", "acquire", "doctor", "pack", "unpack", "enter"]
+VERBS += ["admit", "board"]
 COARSE = ("--model", "mst-small-32", "--weights", "random:32")
 FINE = ("--model", "mst-small-16", "--weights", "random:16")
 EXTRACT = ("extract", "--encoder", "mst-small-32", "random:32", "{tmp}/store")
