@@ -10,7 +10,7 @@ from small_study import SmallStudy
 from tampering import FINE, PROMPTS, RUNS, SAMPLES, SPLITS, assert_found, edit_manifest, edit_table, rehash, verify
 
 from mstclipiqa.base.files import sha256, write_json, write_text
-from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.data.benchmarks import OF_PAPER
 from mstclipiqa.provenance import folder
 from mstclipiqa.provenance.manifest import PACKAGES
 from mstclipiqa.provenance.manifest_checks import HARDWARE, check_manifest, check_outputs
@@ -186,7 +186,7 @@ def set_to(*path: str, value: object) -> Callable[[dict], None]:
     return change
 
 
-NAMES = json.dumps(sorted(BENCHMARKS))
+NAMES = json.dumps(sorted(OF_PAPER))
 SMALL = '{"model": "mst-small-16", "weights": "embedded"}'
 STUDY_FILE = "agiqa-3k/samples.parquet"
 
