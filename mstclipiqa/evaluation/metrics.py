@@ -146,8 +146,7 @@ def _refine(rated: _Rated, place: float, width: float) -> float:
         along = change @ rated.mos - found * (change @ (curve * rated.count)) / max(length, FLAT)
         return -float(found**2), -2 * found * along / max(length, FLAT)
 
-    exact = {"gtol": 1e-7, "ftol": 1e-12, "maxiter": 60}
-    found = scipy.optimize.minimize(lack, (0, 0), jac=True, method="L-BFGS-B", options=exact)
+    found = scipy.optimize.minimize(lack, (0, 0), jac=True, method="L-BFGS-B", options={"gtol": 1e-7})
     return float(np.sqrt(-found.fun))
 
 

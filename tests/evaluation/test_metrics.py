@@ -187,6 +187,7 @@ HARD = {
     "an exponential": lambda rng, x: np.exp(2 * x) + rng.normal(0, 0.3, len(x)),
     "a saturation": lambda rng, x: -np.exp(-2 * x) + rng.normal(0, 0.3, len(x)),
     "two rises": lambda rng, x: sigmoid(x, -1, 0.1) + sigmoid(x, 1, 0.1) + rng.normal(0, 0.3, len(x)),
+    "a fair model": lambda rng, x: x + rng.normal(0, 1.5, len(x)),
 }
 
 
@@ -195,6 +196,28 @@ HARD = {
 def test_fitted_plcc_is_of_the_best_fit_there_is(kind, count, decimals):
     """Few points, heavy ties, and curves that a search from two starts missed: 0.15 for 0.47 in the reduced suite."""
     rng = np.random.default_rng(count)
+    prediction = rng.normal(size=count)
+    mos = HARD[kind](rng, prediction)
+    prediction = (1.5 * prediction).round(decimals)
+    assert plcc_fitted(prediction, mos) >= best_fit(prediction, mos) - 2e-6
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed", "count", "decimals"),
+    [
+        ("two rises", 2, 200, 9),  # a search that stops too early
+        ("nearly linear", 1, 24, 9),
+        ("hardly related", 9, 200, 9),  # without a start at the best step, of any of these widths
+        ("a step", 7, 200, 9),
+        ("hardly related", 4, 60, 1),
+        ("two rises", 4, 24, 9),  # from too few starts, or from starts that are alike
+        ("nearly linear", 7, 24, 9),
+        ("a fair model", 3, 200, 1),  # from neighbours that are averaged wrongly
+    ],
+)
+def test_fitted_plcc_misses_no_fit_that_one_start_alone_leads_to(kind, seed, count, decimals):
+    """Of drawn data, those on which a search with one part left out ends lower."""
+    rng = np.random.default_rng([seed, count])
     prediction = rng.normal(size=count)
     mos = HARD[kind](rng, prediction)
     prediction = (1.5 * prediction).round(decimals)
