@@ -28,7 +28,6 @@ from mstclipiqa.encoders.compact_weights import EMBEDDED
 from mstclipiqa.encoders.images import read_image
 from mstclipiqa.encoders.text_towers import is_text_of_a_hub
 from mstclipiqa.scoring.explanation import explain as explain_scores
-from mstclipiqa.scoring.explanation import token_texts
 from mstclipiqa.scoring.novelty import LEVEL
 from mstclipiqa.scoring.trained_head import Head, load_head
 from mstclipiqa.training.dataset import to_mos
@@ -250,7 +249,8 @@ class Scorer:
         self, head: Head, inputs: list[Tensor], texts: list[str], p_values: np.ndarray | None, details: list[dict]
     ) -> None:
         """Put what explains a head's scores into the `details` of each image."""
-        words = token_texts(self.encoders[_key(head.card["text_encoder"])], texts) if head.model.uses_prompt else []
+        encoder = self.encoders[_key(head.card["text_encoder"])] if head.model.uses_prompt else None
+        words = encoder.token_letters(texts) if encoder else []
         for n, found in enumerate(explain_scores(head.model, inputs, words)):
             details[n][head.target] = found
             if p_values is not None:
