@@ -14,9 +14,8 @@ from mstclipiqa.base.names import AUTO, FLOAT32
 from mstclipiqa.base.records import Record
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.extraction import ImageEncoder, code_of
-from mstclipiqa.encoders.images import read_record
 from mstclipiqa.encoders.stores import read_description, write_store
-from mstclipiqa.encoders.streaming import Counts, Prepared, stream
+from mstclipiqa.encoders.streaming import Counts, Prepared, read_record, stream
 
 #: The open_clip model of an encoder, its weights, and the folder of its stores.
 Named = tuple[str, str, Path]

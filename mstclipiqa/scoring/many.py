@@ -11,8 +11,7 @@ from mstclipiqa.base.files import digest, read_description, write_table
 from mstclipiqa.base.records import Record
 from mstclipiqa.base.text import find_fault
 from mstclipiqa.encoders.clip import hash_weights
-from mstclipiqa.encoders.images import read_record
-from mstclipiqa.encoders.streaming import Counts, Prepared, stream
+from mstclipiqa.encoders.streaming import Counts, Prepared, read_record, stream
 from mstclipiqa.scoring.scorer import Scorer
 
 
