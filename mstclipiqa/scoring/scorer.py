@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, write_json, write_text
+from mstclipiqa.base.json_values import finite
 from mstclipiqa.base.names import IMAGE_FORMATS
 from mstclipiqa.base.pixels import check_pixels
 from mstclipiqa.base.progress import progress
@@ -383,7 +383,7 @@ def records(table: pd.DataFrame) -> list[dict]:
 def write_scores(path: Path, scorer: Scorer, table: pd.DataFrame) -> None:
     """Write a table of scores as CSV, or as JSON with what each head is; by the ending of `path`."""
     if path.suffix == ".json":
-        summaries = {target: _known(head.summary) for target, head in scorer.heads.items()}
+        summaries = {target: finite(head.summary) for target, head in scorer.heads.items()}
         write_json(path, {"heads": summaries, "scores": records(table)})
     else:
         write_text(path, as_csv(table))
@@ -393,10 +393,3 @@ def as_csv(table: pd.DataFrame) -> str:
     """A table of scores as CSV. A name that a terminal or a spreadsheet would act on is shown; JSON has it as it is."""
     shown = table[["image", "error"]].map(lambda text: inert(printable(text)) if isinstance(text, str) else text)
     return table.assign(**shown).to_csv(index=False)
-
-
-def _known(value: Any) -> Any:
-    """A JSON value with null for every number that is not finite, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _known(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
