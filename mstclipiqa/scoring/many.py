@@ -30,7 +30,7 @@ def score_many(
     """
     if prompt and (fault := find_fault(prompt)):
         raise InputError(f"--prompt {fault}; give the text that the images were generated from")
-    return stream(_Scores(scorer, folder, prompt or ""), paths, part_size, batch_size, shard, "score")
+    return stream(_Scores(scorer, folder, (prompt or "").strip()), paths, part_size, batch_size, shard, "score")
 
 
 class _Scores:
