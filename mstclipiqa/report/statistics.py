@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.base.words import in_words
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.paper import BEST_RIVAL, PAPER
 from mstclipiqa.report.results import GROUP_ORDER, Results, ordered
@@ -22,7 +23,7 @@ def _shown(results: Results, name: str) -> pd.DataFrame:
 
 def _only_models(results: Results) -> list[str]:
     titles = [results.title("variants", name) for name in results.models]
-    return [f"Shown: {' and '.join(titles)}, main selection of each protocol. The CSV has every variant and selection."]
+    return [f"Shown: {in_words(titles)}, main selection of each protocol. The CSV has every variant and selection."]
 
 
 def _by_benchmark(columns: list[str], results: Results, rows: pd.DataFrame) -> list[tuple[str, str]]:
