@@ -80,6 +80,23 @@ def test_means_have_the_interval_of_the_paired_test(found: ResultsDiff, small_st
         np.testing.assert_allclose(both[name], both[f"{name}_expected"], rtol=1e-9, equal_nan=True)
 
 
+def test_means_that_are_not_the_first_of_their_benchmark_have_the_same_interval(
+    found: ResultsDiff, small_study: SmallStudy, moved: SmallStudy, tmp_path: Path
+):
+    """Another model moves too, whose runs come before."""
+    study = moved.copy(tmp_path / "study")
+    edit_table(study.runs("fast"), lambda frame, _: frame.__setitem__("prediction", frame["prediction"] ** 3))
+    edit_table(
+        study.results / "metrics.parquet",
+        lambda frame, _: frame.loc.__setitem__((frame["recipe"] == "fast", "plcc_fitted"), 0.5),
+    )
+    later = diff_results(small_study.results, study.results).means.query("recipe == @RECIPE and variant == @VARIANT")
+    both = later.merge(found.means, on=[*GROUP, "metric"], suffixes=("", "_expected"))
+    assert len(both) == len(found.means)
+    for name in ("low", "high", "p"):
+        np.testing.assert_allclose(both[name], both[f"{name}_expected"], rtol=1e-9, equal_nan=True)
+
+
 def test_verdicts_and_words(found: ResultsDiff):
     assert found.verdicts["verdict_b"].tolist() == ["another"]
     lines = list(describe(found))
