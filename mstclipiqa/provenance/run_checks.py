@@ -62,8 +62,11 @@ def _check_entered(folder: Folder, entry: Entry) -> None:
     try:
         check_predictions(folder.root / entry.path, table, place, samples, splits)
         doubts = find_doubts(table, samples, entry.target)
-    except (InputError, FailedRunError) as error:
+    except InputError as error:
         folder.verdict.findings.append(folder.shorten(error))
+        return
+    except FailedRunError as error:
+        find(entry.path, str(error))
         return
     expected = {
         **{"benchmark": entry.benchmark, "target": entry.target, "recipe": ENTERED, "variant": entry.name},

@@ -141,7 +141,7 @@ def drop_doubt(study: SmallStudy) -> None:
     [
         (edit_prediction, FILE, "prediction"),
         (edit_claim, FILE, "its entry is not that of its place and the manifest"),
-        (rename_image, FILE, "none.png"),
+        (rename_image, FILE, "has no prediction"),
         (flatten, FILE, "undefined"),
         (drop_doubt, FILE, "its doubts is not that of its place and the manifest"),
     ],

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from small_study import SmallStudy, run
 from tampering import edit_table
 
 from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.base.names import GROUP, RUN
+from mstclipiqa.cli.main import main
 from mstclipiqa.evaluation.comparisons import REPLICATES, read_predictions
 from mstclipiqa.evaluation.paired_tests import compare_variants
 from mstclipiqa.evaluation.resamples import resample
@@ -128,5 +130,6 @@ def test_the_verb_writes_words_tables_json_and_a_page(small_study: SmallStudy, m
     ]  # fmt: skip
     page = (tmp_path / "index.html").read_text()
     assert "Means over runs" in page and "http" not in page and "<script" not in page
-    document = json.loads(run("diff", small_study.results, moved.results, "--json"))
+    asked = ["diff", str(small_study.results), str(moved.results), "--json"]
+    document = json.loads(CliRunner().invoke(main, asked).stdout)
     assert document["same"] is False and len(document["runs"]) == len(pd.read_csv(tmp_path / "runs.csv"))
