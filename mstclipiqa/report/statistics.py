@@ -308,7 +308,8 @@ def by_generator(results: Results) -> Table | None:
         grouped_by="Target, protocol and selection",
         notes=[
             f"Shown: {results.models_named} under one protocol. The file in tables/ has every generator, variant and "
-            "protocol, with the runs that had too few of its images or a constant prediction, which leaves the cell empty.",
+            "protocol, with the runs that had too few of its images or a constant prediction, which leaves the cell "
+            "empty.",
             "Within one generator, knowing the generator does not help, and MOS vary less. Both make SRCC lower than "
             "over all images.",
             "DALL-E 2 counts as diffusion, which its decoder is; AGIQA-3K's authors count it as autoregressive.",
