@@ -1,8 +1,14 @@
 """How numbers are written for people."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Some names in a sentence, as `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def spread(sd: float, decimals: int = 4) -> str:

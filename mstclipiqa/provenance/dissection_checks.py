@@ -74,7 +74,7 @@ def _moved(folder: Folder, benchmark: str, splits: pd.DataFrame, table: pd.DataF
     tested = splits[splits["role"] == TEST].assign(generator=lambda rows: rows["image"].map(generator))
     sizes = tested.groupby(["split", "generator"])["image"].size()
     named = [*sizes[sizes > 1].index, *((split, "all") for split in tested["split"].unique())]
-    dimensions = range(int(table["dimension"].max()) + 1)
+    dimensions = range(max(1, table["dimension"].nunique()))
     rows = [(variant, name, number, split) for variant, (split, name), number in product(MODELS, named, dimensions)]
     return pd.DataFrame(rows, columns=["variant", "generator", "dimension", "split"])
 

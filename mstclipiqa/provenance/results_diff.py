@@ -94,7 +94,7 @@ def _means(a: Path, b: Path, both: pd.DataFrame, changed: set[tuple]) -> tuple[p
         except InputError as error:
             others.append(str(error))
         for key, group in runs.groupby(GROUP):
-            places = group.index.to_series()
+            places = group.index.to_numpy()
             for metric in MAIN:
                 row = dict(zip(GROUP, key, strict=True)) | {"metric": metric, "runs": len(group)}
                 values = group.set_index(["split", "seed"])

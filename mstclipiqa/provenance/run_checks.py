@@ -16,7 +16,7 @@ from mstclipiqa.claims.verdicts import claims_document
 from mstclipiqa.entries.admission import admit, find_doubts
 from mstclipiqa.entries.entry import SCORES, Entry
 from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
-from mstclipiqa.evaluation.per_run import evaluate_runs
+from mstclipiqa.evaluation.per_run import check_predictions, evaluate_runs
 from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import find_difference, kinds, show
@@ -56,11 +56,22 @@ def _check_entered(folder: Folder, entry: Entry) -> None:
         return
     table, metadata = read
     (samples, card), splits = folder.samples[entry.benchmark], folder.splits[entry.benchmark]
-    held = {key: folder.manifest["entries"][entry.path][key] for key in ("card", "scores_sha256")}
+    named = next(told for told in folder.manifest["entries"].values() if told["card"] == entry.card)
+    held = {key: named[key] for key in ("card", "scores_sha256")}
+    place = {"recipe": ENTERED, "target": entry.target}
+    try:
+        check_predictions(folder.root / entry.path, table, place, samples, splits)
+        doubts = find_doubts(table, samples, entry.target)
+    except InputError as error:
+        folder.verdict.findings.append(folder.shorten(error))
+        return
+    except FailedRunError as error:
+        find(entry.path, str(error))
+        return
     expected = {
         **{"benchmark": entry.benchmark, "target": entry.target, "recipe": ENTERED, "variant": entry.name},
         **{"synthetic": card.get("synthetic"), "encoders": {}, "entry": held},
-        "doubts": find_doubts(table, samples, entry.target),
+        "doubts": doubts,
     }
     for key in (key for key, value in expected.items() if metadata.get(key) != value):
         find(entry.path, f"its {key} is not that of its place and the manifest ({show(metadata.get(key))})")

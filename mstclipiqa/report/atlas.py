@@ -46,8 +46,8 @@ def atlas(results: Results) -> Table | None:
             "Rank: of the better of the two models. Higher: methods above it.",
             f"{BEST_RIVAL}: least to greatest of what is printed of this one method, over sources and splits.",
             f"Results by standing: {'; '.join(f'{counts.get(k, 0)} {k} ({what})' for k, what in STANDINGS.items())}. "
-            "Doubted ones are in the CSV alone. Whether a result of “elsewhere” came before the paper is known only "
-            "where its source has a date.",
+            "Doubted ones are in the file in tables/ alone. Whether a result of “elsewhere” came before the paper is "
+            "known only where its source has a date.",
         ],
     )
 

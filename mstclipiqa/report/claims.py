@@ -230,7 +230,7 @@ def _group(results: Results, document: dict, group: str, rows: pd.DataFrame) -> 
 def _left_out(rows: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
     """How many claims the table leaves out because nothing was measured of them under any recipe."""
     count = rows["id"].nunique() - kept["id"].nunique()
-    return [f"{count} claims of which nothing was measured are in the CSV alone."] if count else []
+    return [f"{count} claims of which nothing was measured are in the file in tables/ alone."] if count else []
 
 
 def _why(undecided: pd.DataFrame) -> str:

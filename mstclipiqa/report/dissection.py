@@ -12,7 +12,7 @@ from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.contrasts import limits
 from mstclipiqa.report.recipe_effects import ratio_tested
 from mstclipiqa.report.results import Results
-from mstclipiqa.report.table import Cell, Table, frame_of
+from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 #: As the tables name them (analyses/interventions.py, analyses/skipping.py, which load torch).
 AS_TRAINED, ALL_GENERATORS, GATE, ITSELF = "as trained", "all", "gate", "the model"
@@ -272,7 +272,7 @@ def skipping(results: Results) -> Table | None:
                 "Decides": RULES[row.rule],
                 "Scores without f_f": SCORERS[row.scorer],
                 "Skipped": f"{row.skipped:.0%}",
-                "Operations": f"{row.operations:.0%}",
+                "Operations": _share(row.operations),
                 "Change of SRCC": Cell(f"{row.difference:+.4f}", limits(row)),
                 "Change with half skipped": Cell(f"{at_half['difference']:+.4f}", limits(at_half)),
             }
@@ -293,6 +293,11 @@ def skipping(results: Results) -> Table | None:
             "Hindsight shows what such a rule could reach at best: no rule can know it before it runs the encoder.",
         ],
     )
+
+
+def _share(operations: float) -> str:
+    """A share of the operations; a dash where no costs are known."""
+    return DASH if pd.isna(operations) else f"{operations:.0%}"
 
 
 def _what_skipping_shows(full: pd.DataFrame) -> str:
@@ -329,18 +334,21 @@ def found_by_dissection(results: Results) -> list[str]:
         return []
     first = changes["recipe"].iloc[0]
     said = []
-    for variant, rows in changes[(changes["recipe"] == first)].groupby("variant", sort=False):
+    of_first = changes[changes["recipe"] == first]
+    for (benchmark, variant), rows in of_first.groupby(["benchmark", "variant"], sort=False):
         parts = [
             f"{row.intervention} {row.difference:+.3f} {limits(row)}"
             for row in rows[rows["intervention"] != AS_TRAINED].itertuples()
         ]
         said.append(
-            f"Does a trained model use its gate? SRCC of {results.title('variants', str(variant))} with another gate "
-            f"at test time, less that as trained: {'; '.join(parts)}. {_what_gates_show(rows)}"
+            f"Does a trained model use its gate? SRCC of {results.title('variants', str(variant))} on "
+            f"{results.title('benchmarks', str(benchmark))} with another gate at test time, less that as trained: "
+            f"{'; '.join(parts)}. {_what_gates_show(rows)}"
         )
     kept = decoded(results)
     parts = [
-        f"{_features(row.features)}, {results.title('recipes', row.recipe)}: {row.r2:.2f} of "
+        f"{results.title('benchmarks', row.benchmark)}, {_features(row.features)}, "
+        f"{results.title('recipes', row.recipe)}: {row.r2:.2f} of "
         f"f_{row.stream[0]} ({row.difference:+.3f} {limits(row)} against a frozen gate)"
         for row in kept[kept["features"] == f"z of {MODELS[0]}, trained"].itertuples()
     ]
@@ -348,11 +356,12 @@ def found_by_dissection(results: Results) -> list[str]:
         f"Is the gate a bottleneck? Share of a stream that is read from the fused feature: {'; '.join(parts)}. "
         + _what_is_kept(kept)
     )
-    for row in chosen(results).query("rule == @GATE and recipe == @first").itertuples():
+    by_gate = chosen(results).query("rule == @GATE and recipe == @first")
+    for (benchmark, scorer), rows in by_gate.groupby(["benchmark", "scorer"], sort=False):
+        row = next(rows.itertuples())
         said.append(
-            f"How much of the fine stream is needed? The gate decides, {SCORERS[row.scorer]} scores: "
-            f"{row.skipped:.0%} of fine encodings are skipped at {row.difference:+.3f} {limits(row)} SRCC "
-            f"({row.operations:.0%} of the operations). "
-            + _what_skipping_shows(chosen(results).query("recipe == @first and scorer == @row.scorer"))
+            f"How much of the fine stream is needed? {results.title('benchmarks', str(benchmark))}; the gate decides, "
+            f"{SCORERS[str(scorer)]} scores: {row.skipped:.0%} of fine encodings are skipped at {row.difference:+.3f} "
+            f"{limits(row)} SRCC ({_share(row.operations)} of the operations). {_what_skipping_shows(rows)}"
         )
     return said

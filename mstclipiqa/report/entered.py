@@ -34,7 +34,7 @@ def entered_methods(results: Results) -> Table | None:
         notes=[
             "Scores that are the same in every split are tested under every protocol, and against every seed of a "
             "trained model. Whether a method was trained on test images, nobody checked.",
-            "An implausible row is one that agrees with the MOS better than raters do with each other, or as the MOS "
-            "themselves do.",
+            "Implausible are scores that agree with the MOS better than the noise of raters allows the true scores, or "
+            "as the MOS themselves do.",
         ],
     )

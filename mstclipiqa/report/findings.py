@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from mstclipiqa.base.names import LAST, MODELS, QUALITY
+from mstclipiqa.base.names import ENTERED, LAST, MODELS, QUALITY
 from mstclipiqa.evaluation.noise import FEWEST_SPLITS, noise_over_splits
 from mstclipiqa.report.contrasts import HELPS, HURTS, NOT_SHOWN, found, limits
 from mstclipiqa.report.controls import RIVAL
@@ -42,7 +42,7 @@ def found_against_ridge(results: Results) -> list[str]:
     runs = results.on_real(results.metrics)
     runs = runs[results.is_main(runs) & runs["variant"].isin(MODELS) & ~runs["selection"].isin(["best-on-test", LAST])]
     rivals = results.baselines[results.baselines["source"] == RIVAL]
-    rivals = rivals.set_index(["benchmark", "target", "protocol", "split"])["srcc"]
+    rivals = rivals.set_index(["benchmark", "target", "protocol", "split"])["srcc"].sort_index()
     place = ["benchmark", "target", "protocol", "recipe", "variant"]
     parts = []
     for key, rows in runs.groupby(place, sort=False):
@@ -54,8 +54,9 @@ def found_against_ridge(results: Results) -> list[str]:
             noise = noise_over_splits(gains.to_numpy(), ratio_tested(results, benchmark, protocol))
             row = _of(gains.mean(), noise.interval(gains.mean()))
             parts.append(
-                f"{results.title('variants', variant)}, {target}, {protocol}, {results.title('recipes', recipe)}: "
-                f"{gains.mean():+.3f} {limits(row)}, {FOLLOWS_OF_RIDGE[found(row)]}"
+                f"{results.title('variants', variant)}, {results.title('benchmarks', benchmark)}, {target}, "
+                f"{protocol}, {results.title('recipes', recipe)}: {gains.mean():+.3f} "
+                f"{limits(row)}, {FOLLOWS_OF_RIDGE[found(row)]}"
             )
     asked = "Do heads beat ridge, its penalty chosen by inner folds? Gain of SRCC"
     return [f"{asked}: {'; '.join(parts)}."] if parts else []
@@ -68,7 +69,8 @@ def found_of_generators(results: Results) -> list[str]:
         return []
     full = table.full[table.full["variant"].isin(MODELS) & table.full["low"].notna()]
     parts = [
-        f"{results.title('variants', row.variant)}, {row.target}, {row.protocol}: {row.difference:+.3f} {limits(row)}, "
+        f"{results.title('variants', row.variant)}, {results.title('benchmarks', row.benchmark)}, {row.target}, "
+        f"{row.protocol}, {results.title('recipes', row.recipe)}: {row.difference:+.3f} {limits(row)}, "
         f"{FOLLOWS_OF_UNSEEN[found(row)]}"
         for row in full.itertuples()
     ]
@@ -77,7 +79,8 @@ def found_of_generators(results: Results) -> list[str]:
 
 
 def found_of_ceiling(results: Results) -> list[str]:
-    """How near the best model comes to what raters' noise allows, on the first protocol that has both."""
+    """How near the best model under its best recipe comes to what raters' noise allows, on the first protocol that has
+    both. An entered method is none: nobody knows what it was trained on."""
     rivals = results.baselines[results.baselines["source"].str.startswith(CEILING)]
     if rivals.empty:
         return []
@@ -85,8 +88,8 @@ def found_of_ceiling(results: Results) -> list[str]:
     rivals = rivals[(rivals["target"] == QUALITY) & (rivals["protocol"] == protocol)]
     ceilings = rivals.groupby("source", sort=False)["srcc"].agg(["mean", "min", "max"])
     runs = results.metrics[(results.metrics["benchmark"] == benchmark) & (results.metrics["protocol"] == protocol)]
-    runs = runs[results.is_main(runs) & (runs["target"] == QUALITY)]
-    best = runs.groupby("variant")["srcc"].mean()
+    runs = runs[results.is_main(runs) & (runs["target"] == QUALITY) & (runs["recipe"] != ENTERED)]
+    best = runs.groupby(["recipe", "variant"])["srcc"].mean()
     if best.empty:
         return []
     parts = "; ".join(

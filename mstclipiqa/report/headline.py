@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mstclipiqa.base.names import STAND_IN
+from mstclipiqa.base.names import ENTERED, STAND_IN
 from mstclipiqa.report.claims import CONTRADICTED, UNDECIDED, read_claims
 from mstclipiqa.report.paper import BEST_RIVAL
 from mstclipiqa.report.results import Results
@@ -120,7 +120,10 @@ def _data(results: Results) -> str:
     labels = "; ".join(identity["label"] for identity in identities)
     if identities and all(identity.get("weights") == "embedded" for identity in identities):
         labels += ", small ones of this project that learned from drawn images"
-    present = f"{len(real.cards)} of {len(results.benchmarks)} benchmarks present, {real.run_count} runs"
+    entered = int((real.metrics["recipe"] == ENTERED).sum())  # one selection each
+    present = f"{len(real.cards)} of {len(results.benchmarks)} benchmarks present, {real.run_count} runs" + (
+        f" ({entered} of entered scores)" if entered else ""
+    )
     kind = "drawn images and simulated raters" if real.synthetic else "rated by people"
     apart = (
         f" Drawn stand-ins for {len(drawn.cards)} more show that the harness runs, and decide nothing." if drawn else ""

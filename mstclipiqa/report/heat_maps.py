@@ -6,6 +6,7 @@ import seaborn as sns
 from matplotlib.figure import Figure as Canvas
 
 from mstclipiqa.base.layout import TRANSFER
+from mstclipiqa.base.names import ENTERED
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report import controls
 from mstclipiqa.report.canvas import STYLE, Figure, finish
@@ -39,13 +40,13 @@ def transfer_map(results: Results) -> Figure | None:
 def generator_map(results: Results) -> Figure | None:
     """SRCC within each generator, a panel per benchmark and target, a row per model and protocol.
 
-    Of the last recipe of the main grid, by each protocol's main selection.
+    Of the last recipe of the main grid and of entered scores, by each protocol's main selection.
     """
     table = results.statistics.get("generators")
     if table is None:
         return None
     rows = table[results.is_main(table) & (table["level"] == "generator") & table["variant"].isin(results.models)]
-    rows = rows[rows["recipe"] == results.manifest["config"]["recipes"][-1]].dropna(subset=["srcc"])
+    rows = rows[rows["recipe"].isin([results.manifest["config"]["recipes"][-1], ENTERED])].dropna(subset=["srcc"])
     panels = {}
     for (benchmark, target), of_place in rows.groupby(["benchmark", "target"], sort=False):
         named = of_place.assign(

@@ -4,7 +4,7 @@ import pandas as pd
 
 from mstclipiqa.base.names import SELECTIONS
 from mstclipiqa.evaluation.noise import noise_over_splits
-from mstclipiqa.report.contrasts import found, limits
+from mstclipiqa.report.contrasts import NO_INTERVAL, found, limits
 from mstclipiqa.report.recipe_effects import ratio_tested
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import Cell, Table, frame_of
@@ -82,12 +82,13 @@ def leakage_effect(results: Results) -> Table | None:
 
 
 def found_of_leakage(results: Results) -> list[str]:
-    """One sentence on the paper's models: what seen prompts are worth."""
+    """One sentence on the models: what seen prompts are worth."""
     full = leaked(results)
     parts = [
-        f"{results.title('variants', row.variant)}, {row.target}: {row.difference:+.3f} {limits(row)}"
+        f"{results.title('variants', row.variant)}, {results.title('benchmarks', row.benchmark)}, {row.target}, "
+        f"{row.protocol}, {results.title('recipes', row.recipe)}: {row.difference:+.3f} {limits(row)}"
         for row in full[full["variant"].isin(results.models)].itertuples()
-        if found(row) != "no interval"
+        if found(row) != NO_INTERVAL
     ]
     if not parts:
         return []

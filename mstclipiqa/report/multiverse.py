@@ -116,7 +116,8 @@ def found_in_specifications(results: Results) -> list[str]:
     if table.empty:
         return []
     parts = [
-        f"{results.title('variants', key[3])} over {results.title('variants', key[4])}, {key[2]}: "
+        f"{results.title('variants', key[3])} over {results.title('variants', key[4])}, "
+        f"{results.title('benchmarks', key[1])}, {key[2]}: "
         f"{(rows['gain'] > 0).mean():.0%} (middle 90 % of gains {rows['gain'].quantile(0.05):+.3f} to "
         f"{rows['gain'].quantile(0.95):+.3f})"
         for key, rows in table.groupby(PAIR, sort=False)

@@ -122,7 +122,8 @@ def found_of_recipes(results: Results) -> list[str]:
     said = []
     for (key, benchmark, target), rows in full.groupby(["key", "benchmark", "target"], sort=False):
         parts = [
-            f"{_value(results, row.changed, key)} for {_value(results, row.base, key)}, {row.protocol}: "
+            f"{_value(results, row.changed, key)} for {_value(results, row.base, key)} in "
+            f"{results.title('recipes', row.base)}, {results.title('variants', row.variant)}, {row.protocol}: "
             f"{row.difference:+.3f} {limits(row)}, {found(row)}"
             for row in rows.itertuples()
             if found(row) != NO_INTERVAL

@@ -26,6 +26,7 @@ from mstclipiqa.base.layout import (
     SPLITS,
 )
 from mstclipiqa.base.names import ENTERED, MODELS, SELECTIONS, TARGETS
+from mstclipiqa.base.words import in_words
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.evaluation.metrics import METRICS as METRICS_OF
 from mstclipiqa.report.paper import CONTROLS, Paper, read_paper
@@ -155,8 +156,8 @@ class Results:
         """The same in words."""
         if set(MODELS) <= set(self.models):
             others = [name for name in self.models if name not in MODELS]
-            return " and ".join(["the paper's two models", *(self.title("variants", name) for name in others)])
-        return " and ".join(self.title("variants", name) for name in self.models)
+            return in_words(["the paper's two models", *(self.title("variants", name) for name in others)])
+        return in_words([self.title("variants", name) for name in self.models])
 
     def title(self, kind: str, name: str) -> str:
         """The title of a benchmark, recipe or variant, or of an average of variants."""
@@ -167,8 +168,10 @@ class Results:
         return self.manifest[kind][name]["title"]
 
     def among(self, column: str, metrics: pd.DataFrame) -> list[str]:
-        """The benchmarks, recipes or variants (by `column`, e.g. "recipe") that `metrics` has, in order."""
-        return [name for name in ordered(self.manifest, f"{column}s") if name in set(metrics[column])]
+        """The benchmarks, recipes or variants (by `column`, e.g. "recipe") that `metrics` has, in order; entered scores
+        stand after the recipes."""
+        names = ordered(self.manifest, f"{column}s") + [ENTERED] * (column == "recipe")
+        return [name for name in names if name in set(metrics[column])]
 
     def absent(self, benchmark: str) -> str | None:
         """Why a benchmark is absent; None where it is present."""
@@ -177,7 +180,7 @@ class Results:
 
     @property
     def run_count(self) -> int:
-        """How many runs were trained and evaluated."""
+        """How many runs were evaluated, of entered methods too."""
         return len(self.metrics.drop_duplicates([key for key in RUN_ORDER if key != "selection"]))
 
     def is_main(self, frame: pd.DataFrame) -> pd.Series:

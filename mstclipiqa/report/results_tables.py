@@ -165,13 +165,15 @@ def _group(results: Results, protocol: str, selection: str) -> Cell:
 
 
 def printed_numbers(results: Results, target: str) -> dict[tuple[str, str, str], float]:
-    """The paper's printed numbers for our variants, by (method, benchmark, metric).
+    """The paper's printed numbers for our variants, by (method, benchmark, metric). An entered method is none of them,
+    however it is called.
 
     Only where the suite has a benchmark that is not synthetic, and none for a synthetic benchmark.
     """
     if set(results.cards) <= set(results.synthetic):
         return {}
-    titles = [results.title("variants", name) for name in ordered(results.manifest, "variants")]
+    ours = [name for name in ordered(results.manifest, "variants") if name not in results.entered]
+    titles = [results.title("variants", name) for name in ours]
     printed = results.paper.printed
     printed = printed[
         (printed["table"] == results.paper.table_of(target)[0])

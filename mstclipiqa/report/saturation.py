@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.base.names import SELECTIONS
+from mstclipiqa.base.names import ENTERED, SELECTIONS
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import Cell, Table, frame_of
 
@@ -33,10 +33,11 @@ def crowding(scores: np.ndarray) -> dict[str, float]:
 
 def crowded(results: Results) -> pd.DataFrame:
     """A row per model, recipe and place: the mean of `crowding` over runs. Of real benchmarks, the first protocol and
-    the first by prompt, the main selection."""
+    the first by prompt, the main selection. Entered scores have a scale of their own, which has no levels."""
     protocols = ordered(results.manifest, "protocols")
     chosen = [*protocols[:1], *[name for name in protocols if name.startswith("grouped")][:1]]
     runs = results.on_real(results.metrics)
+    runs = runs[runs["recipe"] != ENTERED]
     runs = runs[results.is_main(runs) & runs["protocol"].isin(chosen) & runs["variant"].isin(results.models)]
     rows = {}
     for index, predictions in results.each_run(runs):
@@ -96,7 +97,8 @@ def found_of_saturation(results: Results) -> list[str]:
     full = crowded(results)
     full = full[full["variant"] == next(iter(results.models), "")]
     parts = [
-        f"{results.title('recipes', row.recipe)}, {row.protocol}: {row.at_level:.0%} at a level "
+        f"{results.title('benchmarks', row.benchmark)}, {results.title('recipes', row.recipe)}, {row.protocol}: "
+        f"{row.at_level:.0%} at a level "
         f"({row.least:.0%} to {row.greatest:.0%} over runs), {row.distinct:.0%} distinct, SRCC {row.srcc:.3f}"
         for row in full[full["target"] == "quality"].itertuples()
     ]

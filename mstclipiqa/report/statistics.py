@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
+from mstclipiqa.base.words import in_words
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.paper import BEST_RIVAL, PAPER
 from mstclipiqa.report.results import GROUP_ORDER, Results, ordered
@@ -22,7 +23,10 @@ def _shown(results: Results, name: str) -> pd.DataFrame:
 
 def _only_models(results: Results) -> list[str]:
     titles = [results.title("variants", name) for name in results.models]
-    return [f"Shown: {' and '.join(titles)}, main selection of each protocol. The CSV has every variant and selection."]
+    return [
+        f"Shown: {in_words(titles)}, main selection of each protocol. The file in tables/ has every variant and "
+        "selection."
+    ]
 
 
 def _by_benchmark(columns: list[str], results: Results, rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -119,7 +123,7 @@ def paired_tests(results: Results) -> Table | None:
             f"{ALPHA}. The adjustment is within a heading: one recipe, protocol and selection, all its benchmarks, "
             "targets and variants; across headings nothing is adjusted.",
             "Seeds alone make two models differ. So there is no test where one split was trained from one seed. "
-            "The CSV has every two variants, and PLCC.",
+            "The file in tables/ has every two variants, and PLCC.",
         ],
     )
 
@@ -240,7 +244,7 @@ def protocol_audit(results: Results) -> Table | None:
             "By prompt against by image at the last epoch. A split by prompt leaves fewer images to train on as well, "
             "since it keeps some for validation, so this move is not leakage alone.",
             "One laboratory seed against the mean of all at the epoch that is best on test. "
-            "The CSV has every variant, benchmark and selection.",
+            "The file in tables/ has every variant, benchmark and selection.",
             *(
                 [
                     "The paper states no gain of MST-CLIPIQA in authenticity or correspondence; no gain stands beside "
@@ -303,8 +307,9 @@ def by_generator(results: Results) -> Table | None:
         groups=groups,
         grouped_by="Target, protocol and selection",
         notes=[
-            f"Shown: {results.models_named} under one protocol. The CSV has every generator, variant and protocol, "
-            "with the runs that had too few of its images or a constant prediction, which leaves the cell empty.",
+            f"Shown: {results.models_named} under one protocol. The file in tables/ has every generator, variant and "
+            "protocol, with the runs that had too few of its images or a constant prediction, which leaves the cell "
+            "empty.",
             "Within one generator, knowing the generator does not help, and MOS vary less. Both make SRCC lower than "
             "over all images.",
             "DALL-E 2 counts as diffusion, which its decoder is; AGIQA-3K's authors count it as autoregressive.",

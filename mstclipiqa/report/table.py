@@ -80,7 +80,7 @@ class Table:
         rows = len(self.shown)
         if rows <= count:
             return self
-        caption = f"{self.caption} The first {count:,} of {rows:,} rows; the files below have all."
+        caption = f"{self.caption} The first {count:,} of {rows:,} rows; the file in tables/ has all."
         return replace(self.only([row < count for row in range(rows)]), caption=caption)
 
     @property

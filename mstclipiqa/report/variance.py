@@ -37,9 +37,10 @@ def components(results: Results) -> pd.DataFrame:
     changes = single_changes(results)
     scaled = [{change.base, change.changed} for change in changes if change.key == "trained_scale"]
     of_scale = runs[results.is_main(runs) & runs["recipe"].isin(set().union(*scaled))]
-    runs = runs[~runs["recipe"].isin([change.changed for change in changes])]
-    main, intervals = runs[results.is_main(runs)], results.statistics["intervals"]
-    intervals = intervals[results.is_main(intervals) & (intervals["splits"] == 1)]
+    changed, intervals = [change.changed for change in changes], results.statistics["intervals"]
+    runs = runs[~runs["recipe"].isin(changed)]
+    main = runs[results.is_main(runs)]
+    intervals = intervals[results.is_main(intervals) & (intervals["splits"] == 1) & ~intervals["recipe"].isin(changed)]
     by_recipe = main.groupby([*PLACE, "recipe"], sort=False)["srcc"]
     by_split = main.groupby([*PLACE, "recipe", "split"], sort=False)["srcc"]
     reported = runs.groupby([*PLACE, "recipe", "selection"], sort=False)["srcc"].mean()

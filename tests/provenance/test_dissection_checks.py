@@ -109,6 +109,7 @@ def cell(column: str, value: object, row: int = 0) -> Callable[[pd.DataFrame], p
         ),
         (INTERVENTIONS.path, cell("srcc", 1.7), "no number from -1 to 1"),
         (MOVEMENT.path, lambda table: table.iloc[:-1], "lacks 1 of 24 rows"),
+        (MOVEMENT.path, cell("dimension", 10**12), "lacks 13 of 37 rows"),
         (MOVEMENT.path, cell("sd", -0.1), "a gate's mean or SD is no number from 0 to 1"),
         (DECODING.path, cell("r2", 1.1), "a share of variance is above 1"),
         (

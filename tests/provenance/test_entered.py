@@ -118,6 +118,17 @@ def edit_claim(study: SmallStudy) -> None:
     edit_table(study.results / FILE, change)
 
 
+def rename_image(study: SmallStudy) -> None:
+    def change(frame: pd.DataFrame, _: dict) -> None:
+        frame.loc[frame.index[3], "image"] = "none.png"
+
+    edit_table(study.results / FILE, change)
+
+
+def flatten(study: SmallStudy) -> None:
+    edit_table(study.results / FILE, lambda frame, _: frame.__setitem__("prediction", 1.0))
+
+
 def drop_doubt(study: SmallStudy) -> None:
     def change(_: pd.DataFrame, metadata: dict) -> None:
         metadata["doubts"] = ["none"]
@@ -130,6 +141,8 @@ def drop_doubt(study: SmallStudy) -> None:
     [
         (edit_prediction, FILE, "prediction"),
         (edit_claim, FILE, "its entry is not that of its place and the manifest"),
+        (rename_image, FILE, "has no prediction"),
+        (flatten, FILE, "undefined"),
         (drop_doubt, FILE, "its doubts is not that of its place and the manifest"),
     ],
 )
@@ -147,6 +160,14 @@ def test_a_method_that_the_manifest_calls_otherwise_is_found(key: str, value: st
     path = study.results / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["variants"]["mine"][key] = value
+    path.write_text(json.dumps(manifest))
+    assert_found(verify(study), "manifest.json", "called and described otherwise than its card says")
+
+
+def test_scores_in_another_place_are_found(study: SmallStudy):
+    path = study.results / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["entries"] = {FILE.replace("mine", "yours"): entry for entry in manifest["entries"].values()}
     path.write_text(json.dumps(manifest))
     assert_found(verify(study), "manifest.json", "called and described otherwise than its card says")
 

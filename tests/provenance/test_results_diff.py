@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from small_study import SmallStudy, run
 from tampering import edit_table
 
 from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.base.names import GROUP, RUN
+from mstclipiqa.cli.main import main
 from mstclipiqa.evaluation.comparisons import REPLICATES, read_predictions
 from mstclipiqa.evaluation.paired_tests import compare_variants
 from mstclipiqa.evaluation.resamples import resample
@@ -80,6 +82,23 @@ def test_means_have_the_interval_of_the_paired_test(found: ResultsDiff, small_st
         np.testing.assert_allclose(both[name], both[f"{name}_expected"], rtol=1e-9, equal_nan=True)
 
 
+def test_means_that_are_not_the_first_of_their_benchmark_have_the_same_interval(
+    found: ResultsDiff, small_study: SmallStudy, moved: SmallStudy, tmp_path: Path
+):
+    """Another model moves too, whose runs come before."""
+    study = moved.copy(tmp_path / "study")
+    edit_table(study.runs("fast"), lambda frame, _: frame.__setitem__("prediction", frame["prediction"] ** 3))
+    edit_table(
+        study.results / "metrics.parquet",
+        lambda frame, _: frame.loc.__setitem__((frame["recipe"] == "fast", "plcc_fitted"), 0.5),
+    )
+    later = diff_results(small_study.results, study.results).means.query("recipe == @RECIPE and variant == @VARIANT")
+    both = later.merge(found.means, on=[*GROUP, "metric"], suffixes=("", "_expected"))
+    assert len(both) == len(found.means)
+    for name in ("low", "high", "p"):
+        np.testing.assert_allclose(both[name], both[f"{name}_expected"], rtol=1e-9, equal_nan=True)
+
+
 def test_verdicts_and_words(found: ResultsDiff):
     assert found.verdicts["verdict_b"].tolist() == ["another"]
     lines = list(describe(found))
@@ -111,5 +130,6 @@ def test_the_verb_writes_words_tables_json_and_a_page(small_study: SmallStudy, m
     ]  # fmt: skip
     page = (tmp_path / "index.html").read_text()
     assert "Means over runs" in page and "http" not in page and "<script" not in page
-    document = json.loads(run("diff", small_study.results, moved.results, "--json"))
+    asked = ["diff", str(small_study.results), str(moved.results), "--json"]
+    document = json.loads(CliRunner().invoke(main, asked).stdout)
     assert document["same"] is False and len(document["runs"]) == len(pd.read_csv(tmp_path / "runs.csv"))

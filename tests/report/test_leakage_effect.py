@@ -43,7 +43,7 @@ def test_the_table_and_the_sentence_say_it(results):
     table = leakage_effect(results)
     assert len(table.shown) == len(table.full) == 8  # two targets, recipes and models
     assert "ungrouped3 beside grouped3" in str(table.groups[0])
-    assert "MST-CLIPIQA, quality: +0.1" in found_of_leakage(results)[0]
+    assert "MST-CLIPIQA, AGIQA-3K, quality, grouped3, Released code: +0.1" in found_of_leakage(results)[0]
 
 
 def test_without_the_protocol_by_image_there_is_none(make_results):

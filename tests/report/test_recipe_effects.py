@@ -62,7 +62,7 @@ def test_a_gain_is_of_the_same_splits_and_seeds(results):
     assert (row["low"], row["high"]) == pytest.approx((-0.01 - half, -0.01 + half))
     assert np.isnan(table.loc[("quality", "mst-clipiqa", "lab-seed1"), "low"])  # one split, one seed
     assert len(recipe_effects(made).shown) == len(table)
-    assert "Does the temperature matter? AGIQA-3K, quality: 10 for 100, grouped3: -0.010 [" in found_of_recipes(made)[0]
+    assert "AGIQA-3K, quality: 10 for 100 in Released, MST-CLIPIQA, grouped3: -0.010 [" in found_of_recipes(made)[0]
 
 
 def test_without_a_single_change_there_is_no_table(results, make_results):

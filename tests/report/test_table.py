@@ -140,4 +140,6 @@ def test_of_a_long_table_the_page_has_the_first_rows_and_says_so():
     assert table.first(5) is table
     cut = table.first(3)
     assert cut.shown["a"].tolist() == ["0", "1", "2"] and len(cut.groups) == 3 and len(cut.full) == 5
-    assert cut.caption == "Numbers. The first 3 of 5 rows; the files below have all." and cut.heading == table.heading
+    assert (
+        cut.caption == "Numbers. The first 3 of 5 rows; the file in tables/ has all." and cut.heading == table.heading
+    )
