@@ -26,7 +26,7 @@ PINNED = ("torch", "torchvision", "open_clip_torch")
 #: Keys of the configuration that need no word of explanation.
 #: What a configuration may leave out: encoders that only some recipes and variants need.
 OPTIONAL = {
-    (): {"split_seeds", "packs"},
+    (): {"split_seeds", "packs", "entries", "dissect"},
     ("encoders",): {"retokenised", "twin", "reader"},
     ("extraction",): {"device"},
 }

@@ -49,7 +49,7 @@ def nobody(tmp_path: Path):
 def published(path: Path) -> object:
     folder, protocols.SPLIT_FILES = protocols.SPLIT_FILES, path.parent
     try:
-        return protocols._read_published(path.stem)
+        return protocols.read_published(path)
     finally:
         protocols.SPLIT_FILES = folder
 

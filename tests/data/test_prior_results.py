@@ -5,7 +5,7 @@ import pytest
 from config_files import PAPER_TABLES, PRIOR_RESULTS
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.data.benchmarks import BENCHMARKS
+from mstclipiqa.data.benchmarks import OF_PAPER
 from mstclipiqa.data.prior_results import COLUMNS, STANDINGS, of_target, read_prior_results
 from mstclipiqa.data.protocols import describe_protocol
 
@@ -17,7 +17,7 @@ def prior():
 
 def test_each_result_is_of_a_known_benchmark_and_has_a_source(prior):
     assert len(prior) == 614
-    assert set(prior["benchmark"]) == {*BENCHMARKS, "pku-i2iqa"}  # the last: image to image, half of PKU-AIGIQA-4K
+    assert set(prior["benchmark"]) == {*OF_PAPER, "pku-i2iqa"}  # the last: image to image, half of PKU-AIGIQA-4K
     assert set(prior["standing"]) == set(STANDINGS)
     assert all(describe_protocol(name) for name in set(prior["split"]) - {""})
     assert prior[["source", "protocol"]].ne("").all(axis=None)
