@@ -46,14 +46,6 @@ def nobody(tmp_path: Path):
     os.seteuid(user)
 
 
-def published(path: Path) -> object:
-    folder, protocols.SPLIT_FILES = protocols.SPLIT_FILES, path.parent
-    try:
-        return protocols.read_published(path)
-    finally:
-        protocols.SPLIT_FILES = folder
-
-
 def make_image(path: Path) -> None:
     Image.new("RGB", (8, 8)).save(path)
 
@@ -69,7 +61,7 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], object]]]
     "prompts": ("a.csv", make_text, read_prompts),
     "printed numbers": ("a.csv", make_text, lambda path: read_paper(CLAIMS, path, PRIOR_RESULTS)),
     "published results": ("a.csv", make_text, read_prior_results),
-    "a split file": ("a.csv", make_text, published),
+    "a split file": ("a.csv", make_text, protocols.read_published),
     "a document": ("a.yaml", make_text, read_yaml),
     "an image": ("a.png", make_image, read_image),
     "an image that is known": ("a.png", make_image, lambda path: read_image(path, "0" * 64)),
