@@ -640,6 +640,16 @@ BAD: list[Bad] = [
     Bad(CONFIGS, "dissection of an unknown recipe", config(dissect=["appendix"])),
     Bad(CONFIGS, "dissection of other features", config(dissect=["appendix"], recipes=["appendix"])),
     Bad(CONFIGS, "dissection without groups", config(dissect=["converged"], protocols=["lab-seed1"])),
+    Bad(
+        CONFIGS,
+        "dissection without level texts",
+        config(
+            encoders=encoders(coarse="timm:resnet18", reader="ViT-B-32"),
+            text_encoder="reader",
+            variants=["star-no-prompt"],
+            dissect=["converged"],
+        ),
+    ),
     Bad(CONFIGS, "unknown encoder", config(text_encoder="middle")),
     Bad(CONFIGS, "texts by a backbone", config(encoders=encoders(coarse="timm:resnet18"))),
     Bad(CONFIGS, "streams of two sizes", config(encoders=encoders(coarse="ViT-B-32"))),

@@ -15,6 +15,7 @@ from mstclipiqa.entries.entry import make_card, write_entry
 #: What the cards of these rivals say.
 CARD = {"code": "mstclipiqa/analyses/baselines.py", "licence": "Apache-2.0", "saw_test_images": "says no"}
 SPLIT_DATA, NO_DATA = "the training images of each split", "none of the benchmark"
+NO_IMAGE = "looks at no image"
 
 
 def enter_rivals(out: Path, files: BaselineFiles) -> list[str]:
@@ -37,9 +38,9 @@ def enter_rivals(out: Path, files: BaselineFiles) -> list[str]:
             if scores is None:
                 said.append(f"{source}, {target}: left out, the same for every test image of a split")
                 continue
-            read = SOURCES.get(source, {"paired": ...})
+            read = ["paired"] if source in fixed else SOURCES.get(source, [])  # means over groups read none
             encoders = " and ".join(stores[name].metadata["encoder"]["label"] for name in read)
-            data = f"{NO_DATA if source in fixed else SPLIT_DATA}; features of {encoders}"
+            data = f"{NO_DATA if source in fixed else SPLIT_DATA}; {f'features of {encoders}' if read else NO_IMAGE}"
             made = make_card(source, card["benchmark"], target, samples, training_data=data, **CARD)
             folder = out / card["benchmark"] / target / made["name"]
             entry = write_entry(folder, made, scores)

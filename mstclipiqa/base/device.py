@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 import torch
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.names import AUTO, CUDA
+from mstclipiqa.base.names import AUTO, BFLOAT16, CUDA, FLOAT32, TF32
 from mstclipiqa.base.progress import say
 
 #: The least version of NVIDIA's driver for each major version of CUDA that torch may be built for (table 2 of the
@@ -44,6 +44,14 @@ def choose_device(asked: str) -> torch.device:
     if asked == AUTO and driver_version():
         say(f"computing on the CPU: {why_no_gpu()}")
     return torch.device("cpu")
+
+
+def choose_encoding_device(asked: str, precision: str) -> torch.device:
+    """As `choose_device`, for encoders of a precision. Raises InputError for tf32 on a CPU, which has none."""
+    chosen = choose_device(asked)
+    if precision == TF32 and chosen.type != "cuda":
+        raise InputError(f"precision {TF32}: only a GPU has it, and this runs on a CPU; take {FLOAT32} or {BFLOAT16}")
+    return chosen
 
 
 def driver_version() -> str | None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import click
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.names import FLOAT32, PRECISIONS
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import COUNT, READ, WRITE
 
@@ -31,7 +30,7 @@ WEIGHTS = "a pretrained tag, a file, embedded, or random:SEED"
 @click.option("--batch-size", type=COUNT, default=8, help="Images per forward pass on a CPU.")
 @click.option("--gpu-batch-size", type=COUNT, default=256, help="The same on a GPU.")
 @click.option("--threads", type=COUNT, default=1, help="Images decoded, and on a CPU batches encoded, at once.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default=FLOAT32, help="Of the encoders. tf32 is a GPU's.")
+@options.precision
 @options.device
 @click.option(
     "--recipe",
@@ -66,16 +65,17 @@ def extract(
     help=f"An open_clip model, its weights ({WEIGHTS}) and the folder of its stores. Repeatable: images are decoded "
     "once for all.",
 )  # fmt: skip
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", help="Of the encoders.")
+@options.precision
+@options.device
 @options.parts
 def encode_images(
-    images: tuple[Path, ...], encoders: tuple[tuple[str, str, Path], ...], precision: str, part_size: int,
-    batch_size: int, shard: tuple[int, int],
+    images: tuple[Path, ...], encoders: tuple[tuple[str, str, Path], ...], precision: str, device: str,
+    part_size: int, batch_size: int, shard: tuple[int, int],
 ) -> None:  # fmt: skip
     """Encode any number of IMAGES: folders, lists (.txt, .csv), tar shards. Resumes where it was killed."""
     from mstclipiqa.encoders.many import extract_many
 
-    options.say_counts(extract_many(encoders, images, part_size, batch_size, shard, precision), "encoded")
+    options.say_counts(extract_many(encoders, images, part_size, batch_size, shard, precision, device), "encoded")
 
 
 @click.command("encode-texts")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mstclipiqa.base.errors import InputError, MstclipiqaError
-from mstclipiqa.base.names import AUTO, DEVICES
+from mstclipiqa.base.names import AUTO, DEVICES, FLOAT32, PRECISIONS
 from mstclipiqa.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ root = click.option("--root", type=FOLDER, required=True, help="The folder that 
 device = click.option(
     "--device", type=click.Choice(DEVICES), default=AUTO,
     help="auto: a GPU, where there is one; cuda: a GPU, and an error without one.",
+)  # fmt: skip
+precision = click.option(
+    "--precision", type=click.Choice(PRECISIONS), default=FLOAT32,
+    help="Of the image encoders; only a GPU computes in tf32.",
 )  # fmt: skip
 levels = click.option("--levels", type=READ, required=True, help="Text store of the recipe's quality levels.")
 seed = click.option("--seed", type=SEED, default=0, help="Initial weights and batches of every run.")

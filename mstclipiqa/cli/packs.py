@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from mstclipiqa.base.names import FLOAT32, PRECISIONS
 from mstclipiqa.cli import options
 from mstclipiqa.cli.options import FOLDER, WRITE
 from mstclipiqa.cli.terminal import echo
@@ -48,7 +47,7 @@ def pack(benchmark: str, results: Path, encoders: tuple[str, ...], out: Path) ->
     "--zero-shot", type=(str, str, WRITE), metavar="MODEL WEIGHTS OUT",
     help="The same for the texts of the zero-shot rivals.",
 )  # fmt: skip
-@click.option("--precision", type=click.Choice(PRECISIONS), default=FLOAT32, help="Of the image encoders.")
+@options.precision
 @click.option("--labels", type=FOLDER, help="The benchmark's folder, for label files that the pack may not hold.")
 @options.downloads
 def unpack(

@@ -1,7 +1,6 @@
 """What the verbs say: lines for people, coloured on a terminal, or one JSON document for programs."""
 
 import json
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Any
 
 import click
 
+from mstclipiqa.base.json_values import finite
 from mstclipiqa.base.text import printable
 
 #: The first words of lines that say how something stands, and their colours.
@@ -39,14 +39,4 @@ def _coloured(line: str, colour: str | None) -> str:
 
 def echo_json(document: Mapping[str, Any]) -> None:
     """Print a JSON document on the standard output, null for every number that is not finite, which JSON lacks."""
-    click.echo(json.dumps(_known(document), indent=2, default=str))
-
-
-def _known(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _known(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_known(entry) for entry in value]
-    if hasattr(value, "item"):  # numpy's numbers
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    click.echo(json.dumps(finite(document), indent=2, default=str))

@@ -110,6 +110,12 @@ class Encoder:
         """The tokens of each text, start and end included, however many."""
         return self._reader.count(texts)
 
+    def token_letters(self, texts: list[str]) -> list[list[str]]:
+        """The tokens of each text whose states `encode_texts` gives, from start to end token, in letters."""
+        tokens = self.tokenize(texts)
+        lengths = self._reader.lengths(texts, tokens)
+        return [self._reader.letters(row[:length]) for row, length in zip(tokens, lengths, strict=True)]
+
     @property
     def text_settings(self) -> dict[str, str]:
         """What decides the states of texts beside the identity: a tokenizer that does not come with open_clip."""

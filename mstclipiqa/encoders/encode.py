@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from mstclipiqa.base.device import choose_device
+from mstclipiqa.base.device import choose_device, choose_encoding_device
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import SAMPLES
-from mstclipiqa.base.names import AUTO, BFLOAT16, CPU, FLOAT32, TF32
+from mstclipiqa.base.names import AUTO, CPU, FLOAT32
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.extraction import extract_features, extract_texts
 
@@ -41,9 +41,7 @@ def extract_from_files(
     outputs = [out for _, _, out in [*encoders, *([text_encoder] if text_encoder else [])]]
     if len(stores := set(outputs)) < len(outputs):
         raise InputError(f"--encoder: {len(outputs)} encoders for {len(stores)} stores; give each a file of its own")
-    chosen = choose_device(device)
-    if precision == TF32 and chosen.type != "cuda":
-        raise InputError(f"precision {TF32}: only a GPU has it, and this runs on a CPU; take {FLOAT32} or {BFLOAT16}")
+    chosen = choose_encoding_device(device, precision)
     frame, load = SAMPLES.read(samples)[0], cache(load_encoder)
     loaded = {out: load(model, weights, chosen, precision) for model, weights, out in encoders}
     if text_encoder:

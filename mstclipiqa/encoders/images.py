@@ -11,7 +11,6 @@ from torch import Tensor
 from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.pixels import opened
-from mstclipiqa.base.records import Record
 
 
 def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
@@ -38,12 +37,6 @@ def without_normalising(steps: Sequence[Callable]) -> Callable[[Image.Image], Te
         return torch.from_numpy(np.array(image))
 
     return prepare
-
-
-def read_record(record: Record) -> Image.Image:
-    """The whole image of a record as RGB. Raises InputError as `read_image` does."""
-    with opened(Path(record.name), record.read_image()) as image:
-        return image.convert("RGB")
 
 
 def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Generator) -> Image.Image:

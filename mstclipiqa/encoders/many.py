@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from mstclipiqa.base.device import choose_device
+from mstclipiqa.base.device import choose_encoding_device
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.names import AUTO, FLOAT32
 from mstclipiqa.base.records import Record
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.encoders.extraction import ImageEncoder, code_of
-from mstclipiqa.encoders.images import read_record
 from mstclipiqa.encoders.stores import read_description, write_store
-from mstclipiqa.encoders.streaming import Counts, Prepared, stream
+from mstclipiqa.encoders.streaming import Counts, Prepared, read_record, stream
 
 #: The open_clip model of an encoder, its weights, and the folder of its stores.
 Named = tuple[str, str, Path]
@@ -29,19 +28,22 @@ def extract_many(
     batch_size: int = 32,
     shard: tuple[int, int] = (1, 1),
     precision: str = FLOAT32,
+    device: str = AUTO,
 ) -> Counts:
-    """Encode every record of `paths` with each encoder, decoded once, into stores in its folder.
+    """Encode every record of `paths` with each encoder on a device (cpu, auto or cuda), decoded once, into stores in
+    its folder.
 
     A store has `features` (n, D), float32, of the n records that could be encoded; its metadata are `images`, their
     names in order, and `errors`, name and reason of each other.
 
-    Raises InputError for two encoders of one folder, and as `streaming.stream` does.
+    Raises InputError for two encoders of one folder, for the precision tf32 on a CPU, which has none, and as
+    `streaming.stream` does.
     """
     folders = [folder for _, _, folder in encoders]
     if len(set(folders)) < len(folders):
         raise InputError(f"--encoder: {len(folders)} encoders for {len(set(folders))} folders; give each its own")
-    device = choose_device(AUTO)
-    loaded = {folder: load_encoder(model, weights, device, precision) for model, weights, folder in encoders}
+    chosen = choose_encoding_device(device, precision)
+    loaded = {folder: load_encoder(model, weights, chosen, precision) for model, weights, folder in encoders}
     return stream(_Features(loaded), paths, part_size, batch_size, shard, "extract")
 
 

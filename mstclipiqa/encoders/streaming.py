@@ -15,9 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from PIL import Image
+
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import write_json
+from mstclipiqa.base.pixels import opened
 from mstclipiqa.base.progress import progress, say
 from mstclipiqa.base.records import Record, Source, find_sources
 
@@ -55,6 +58,13 @@ class Work(Protocol):
 
     def read_description(self, path: Path) -> dict:
         """The description of a part that is there."""
+
+
+def read_record(record: Record) -> Image.Image:
+    """The whole image of a record as RGB. Raises InputError where its bytes cannot be had, and where the rule for
+    pixels (`base.pixels`) refuses it."""
+    with opened(Path(record.name), record.read_image()) as image:
+        return image.convert("RGB")
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ class Tokenizer:
             return (tokens.argmax(dim=-1) + 1).tolist()
         return [min(count, self.context_length) for count in self.count(texts)]
 
+    def letters(self, tokens: Tensor) -> list[str]:
+        """Each of the tokens (n,) of a text, in letters."""
+        decoder = self.own if self.is_clips else self.own.tokenizer
+        return [decoder.decode([token]).strip() for token in tokens.tolist()]
+
 
 def read_texts(model: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """The states (B, context, T) of tokens after the tower's last layer and norm, and the embeddings (B, D)."""

@@ -100,11 +100,6 @@ def _fusion(name: str, dim: int, recipe: Recipe) -> nn.Module:
     return fusion.train()
 
 
-def has_dropout(model: nn.Module) -> bool:
-    """Whether training draws random numbers within the model."""
-    return any(isinstance(part, nn.Dropout) and part.p > 0 for part in model.modules())
-
-
 def count_trainable(model: nn.Module) -> int:
     """The number of parameters that training changes."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from mstclipiqa.base.names import LEVELS
-from mstclipiqa.encoders.clip import Encoder
 from mstclipiqa.model.build import MSTCLIPIQA
 from mstclipiqa.model.heads import PromptHead, TemplateHead
 
@@ -44,14 +43,6 @@ def explain(model: MSTCLIPIQA, inputs: Sequence[Tensor], words: Sequence[list[st
             row["attention"] = [list(pair) for pair in zip(said, _rounded(values[: len(said)]), strict=True)]
             row["alpha"] = round(model.head.alpha.item(), DECIMALS)
     return found
-
-
-def token_texts(encoder: Encoder, texts: Sequence[str]) -> list[list[str]]:
-    """The tokens of each text as `encode_texts` gives their states, from the start to the end token, in letters."""
-    decode: Any = encoder.tokenize
-    rows = encoder.tokenize(list(texts))
-    lengths = rows.argmax(dim=-1) + 1  # the end token has the highest id
-    return [[decode.decode([int(token)]).strip() for token in row[:n]] for row, n in zip(rows, lengths, strict=True)]
 
 
 def _rounded(values: Tensor) -> list[float]:

@@ -11,8 +11,7 @@ from mstclipiqa.base.files import digest, read_description, write_table
 from mstclipiqa.base.records import Record
 from mstclipiqa.base.text import find_fault
 from mstclipiqa.encoders.clip import hash_weights
-from mstclipiqa.encoders.images import read_record
-from mstclipiqa.encoders.streaming import Counts, Prepared, stream
+from mstclipiqa.encoders.streaming import Counts, Prepared, read_record, stream
 from mstclipiqa.scoring.scorer import Scorer
 
 
@@ -31,7 +30,7 @@ def score_many(
     """
     if prompt and (fault := find_fault(prompt)):
         raise InputError(f"--prompt {fault}; give the text that the images were generated from")
-    return stream(_Scores(scorer, folder, prompt or ""), paths, part_size, batch_size, shard, "score")
+    return stream(_Scores(scorer, folder, (prompt or "").strip()), paths, part_size, batch_size, shard, "score")
 
 
 class _Scores:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, write_json, write_text
+from mstclipiqa.base.json_values import finite
 from mstclipiqa.base.names import IMAGE_FORMATS
 from mstclipiqa.base.pixels import check_pixels
 from mstclipiqa.base.progress import progress
@@ -28,7 +28,6 @@ from mstclipiqa.encoders.compact_weights import EMBEDDED
 from mstclipiqa.encoders.images import read_image
 from mstclipiqa.encoders.text_towers import is_text_of_a_hub
 from mstclipiqa.scoring.explanation import explain as explain_scores
-from mstclipiqa.scoring.explanation import token_texts
 from mstclipiqa.scoring.novelty import LEVEL
 from mstclipiqa.scoring.trained_head import Head, load_head
 from mstclipiqa.training.dataset import to_mos
@@ -250,7 +249,8 @@ class Scorer:
         self, head: Head, inputs: list[Tensor], texts: list[str], p_values: np.ndarray | None, details: list[dict]
     ) -> None:
         """Put what explains a head's scores into the `details` of each image."""
-        words = token_texts(self.encoders[_key(head.card["text_encoder"])], texts) if head.model.uses_prompt else []
+        encoder = self.encoders[_key(head.card["text_encoder"])] if head.model.uses_prompt else None
+        words = encoder.token_letters(texts) if encoder else []
         for n, found in enumerate(explain_scores(head.model, inputs, words)):
             details[n][head.target] = found
             if p_values is not None:
@@ -383,7 +383,7 @@ def records(table: pd.DataFrame) -> list[dict]:
 def write_scores(path: Path, scorer: Scorer, table: pd.DataFrame) -> None:
     """Write a table of scores as CSV, or as JSON with what each head is; by the ending of `path`."""
     if path.suffix == ".json":
-        summaries = {target: _known(head.summary) for target, head in scorer.heads.items()}
+        summaries = {target: finite(head.summary) for target, head in scorer.heads.items()}
         write_json(path, {"heads": summaries, "scores": records(table)})
     else:
         write_text(path, as_csv(table))
@@ -393,10 +393,3 @@ def as_csv(table: pd.DataFrame) -> str:
     """A table of scores as CSV. A name that a terminal or a spreadsheet would act on is shown; JSON has it as it is."""
     shown = table[["image", "error"]].map(lambda text: inert(printable(text)) if isinstance(text, str) else text)
     return table.assign(**shown).to_csv(index=False)
-
-
-def _known(value: Any) -> Any:
-    """A JSON value with null for every number that is not finite, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _known(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

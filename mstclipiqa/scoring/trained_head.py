@@ -15,6 +15,7 @@ from mstclipiqa.base.documents import RECIPE_SCHEMA, SCHEMAS, validate
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.layout import SPLITS, training_files
 from mstclipiqa.base.names import LAST, LEVELS, TRAIN, VAL, VALIDATION
+from mstclipiqa.encoders.architectures import FOLDER
 from mstclipiqa.encoders.stores import TextFeatures, load_texts, read_store, write_store
 from mstclipiqa.evaluation.metrics import METRICS
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
@@ -119,10 +120,17 @@ def train_head(
     """Train one run (protocol, split, seed) and write its model as of the selected epoch. Returns the card.
 
     It is the workflow's run to the bit: same weights, same test predictions. `metadata` are the entries of CARD that
-    the arguments do not say. Raises InputError for a split that is not in `splits`, and for the validation epoch
-    where the split has no validation images; FailedRunError, which names the run, where its training fails.
+    the arguments do not say. Raises InputError for a split that is not in `splits`, for the validation epoch where the
+    split has no validation images, and for an encoder of a folder, which no card may name; FailedRunError, which names
+    the run, where its training fails.
     """
     prepare_process()
+    for identity in (*metadata["encoders"].values(), metadata["text_encoder"]):
+        if identity["model"].startswith(FOLDER):
+            raise InputError(
+                f"{identity['model']}: a model of a folder, which others do not have, so that no head may ask for it; "
+                "train heads on encoders that open_clip or timm knows by name"
+            )
     protocol, split, seed = run
     roles = roles_of(data, splits, protocol, split)
     if selection == VALIDATION and not (roles == VAL).any():

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from mstclipiqa.base.device import describe_gpu
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import sha256
-from mstclipiqa.base.names import AUTO, CUDA
+from mstclipiqa.base.names import AUTO, CUDA, FLOAT32, TF32
 from mstclipiqa.data.acquisition import State, inspect_folder, list_sources, published_hashes
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import find_pack, is_address, is_missing
@@ -87,7 +87,7 @@ def diagnose(
         findings.append(Finding("Encoders", "all", OK, "not needed: every benchmark comes from a feature pack"))
     else:
         findings += _describe_encoders(config["encoders"], sources["encoders"], offline) + _describe_sizes(study)
-    findings += [_describe_versions(), _describe_device(), _describe_gpu(config)]
+    findings += [_describe_versions(), _describe_device(), _describe_gpu(config, encodes=not study.texts_packed)]
     return findings + _describe_disk(study, states, sources, cache, [] if drawn else _from_images(study, packs))
 
 
@@ -293,15 +293,21 @@ def _describe_device() -> Finding:
     return Finding("Machine", "device", OK, f"{os.cpu_count()} cores, {memory:.0f} GiB of memory")
 
 
-def _describe_gpu(config: Mapping) -> Finding:
-    """The GPU, the driver, and the build of torch; a GPU that cannot be used is missing where a part asks for one."""
-    asked = {part: config[part].get("device", AUTO) for part in ("extraction", "training")}
-    strict = [part for part, device in asked.items() if device == CUDA]
+def _describe_gpu(config: Mapping, encodes: bool) -> Finding:
+    """The GPU, the driver, and the build of torch; a GPU that cannot be used is missing where a key asks for one. The
+    precision of encoders counts where the study `encodes` images."""
+    strict = {
+        f"{part}: device": (CUDA, AUTO)
+        for part in ("extraction", "training")
+        if config[part].get("device", AUTO) == CUDA
+    }
+    if encodes and config["extraction"]["precision"] == TF32:
+        strict["extraction: precision"] = TF32, FLOAT32
     text, wrong = describe_gpu()
     if strict and not torch.cuda.is_available():
         how = wrong or "take a machine with a GPU"
-        how += f"; or set {' and '.join(f'{part}: device' for part in strict)} to {AUTO}"
-        text += f"; device {CUDA} is asked for by {' and '.join(strict)}"
+        how += f"; or set {' and '.join(f'{key} to {other}' for key, (_, other) in strict.items())}"
+        text += f"; one is asked for by {' and '.join(f'{key} {value}' for key, (value, _) in strict.items())}"
         return Finding("Machine", "GPU", MISSING, text, (how,))
     return Finding("Machine", "GPU", CHECK if wrong else OK, text, (wrong,) if wrong else ())
 

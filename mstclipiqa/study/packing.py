@@ -14,6 +14,7 @@ from mstclipiqa.base.names import TARGETS
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.packs import OF_IMAGES, OF_LABELS, STORED, Pack, as_stored, read_pack, write_pack
 from mstclipiqa.data.samples import collect_samples, normalise_prompt
+from mstclipiqa.encoders.architectures import portable_name
 from mstclipiqa.encoders.stores import TextFeatures, load_features, load_texts, write_store
 
 #: The open_clip model of an encoder, its weights, and the store to fill.
@@ -207,10 +208,10 @@ def samples_of(file: Path, pack: Pack, labels: Path | None) -> tuple[pd.DataFram
 
 def _find(file: Path, entries: Mapping[str, dict], model: str, weights: str, precision: str) -> str:
     """The store of an encoder. Raises InputError where the pack has others."""
-    names = {weights, Path(weights).name}
+    called, names = portable_name(model), {weights, Path(weights).name}
     for name, entry in entries.items():
         identity = entry["encoder"]
-        if identity["model"] == model and identity["weights"] in names and identity["precision"] == precision:
+        if identity["model"] == called and identity["weights"] in names and identity["precision"] == precision:
             return name
     held = "; ".join(entry["encoder"]["label"] for entry in entries.values())
     raise InputError(f"{file}: has nothing of {model}, weights {weights}, {precision}; it has features of {held}")

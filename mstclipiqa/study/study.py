@@ -28,7 +28,7 @@ from mstclipiqa.base.layout import (
     ZERO_SHOT,
     training_files,
 )
-from mstclipiqa.base.names import ENTERED, MODELS, QUALITY, TARGETS
+from mstclipiqa.base.names import DISSECTED, ENTERED, MODELS, QUALITY, TARGETS
 from mstclipiqa.data.benchmarks import get_benchmark, told_of
 from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
@@ -137,7 +137,6 @@ class Study:
                 get_benchmark(name)
             if strange := [name for name in grid.get("protocols", []) if name not in config["protocols"]]:
                 raise InputError(f"also: protocol {strange[0]!r} is none of the suite's; add it to its protocols")
-        self._refuse_dissection()
         self.jobs = list_jobs(config, self.benchmarks)
         self.entries = self._read_entries()
         for job in self.jobs:
@@ -150,6 +149,7 @@ class Study:
             if needed not in config["encoders"]:
                 raise InputError(f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it")
         self._check_encoders()
+        self._refuse_dissection()
 
     def _check_encoders(self) -> None:
         """Raises InputError where an encoder cannot play its part, or rules out a variant that is asked for."""
@@ -211,7 +211,8 @@ class Study:
         return [entry for entry in entries if entry.benchmark in self.benchmarks]
 
     def _refuse_dissection(self) -> None:
-        """Raises InputError for a recipe that no model can be taken apart under, and without a protocol by prompt."""
+        """Raises InputError for a recipe that no model can be taken apart under, without a protocol by prompt, and
+        where the encoders rule out a model that is taken apart."""
         for name in self.config.get("dissect", []):
             if name not in self.recipes:
                 raise InputError(f"dissect: recipe {name!r} is none of the suite's; add it to its recipes")
@@ -219,6 +220,8 @@ class Study:
                 raise InputError(f"dissect: {name} trains on other features than those of the pair; leave it out")
             if not any(protocol.startswith("grouped") for protocol in self.config["protocols"]):
                 raise InputError("dissect: needs a protocol groupedN; add one to the protocols")
+            if out := [variant for variant in DISSECTED if variant in self.ruled_out]:
+                raise InputError(f"dissect: {', '.join(out)}: {self.ruled_out[out[0]]}; leave dissect out")
 
     @property
     def packs(self) -> Mapping[str, str]:

@@ -24,6 +24,9 @@ MOS_SCALE, LEVEL_SCALE = "mos", "levels"
 #: Seeds the permutation of prompts among images, one for all splits, seeds and targets.
 PROMPT_SEED = 16799
 
+#: Two states of the start token differ by less where nothing but rounding parts them, as a share of the largest value.
+SAME_STATE = 0.01
+
 #: Images that a role needs, if it is filled at all: of two, every correlation is 1 or -1.
 MINIMUM_IMAGES = 3
 
@@ -94,7 +97,8 @@ def assemble_dataset(
     released code does, or the benchmark's nominal range mapped linearly to the levels 1..5. `given` is the `prompts`
     of a variant: which prompt goes with each image.
 
-    Raises InputError where the stores are of other images or texts.
+    Raises InputError where the stores are of other images or texts, and for empty prompts of a text tower that does not
+    read from left to right.
     """
     if target not in ranges:
         raise InputError(f"{samples['benchmark'].iloc[0]} has no {target} MOS; it has {', '.join(ranges)}")
@@ -112,6 +116,12 @@ def assemble_dataset(
         raise InputError("coarse and fine features differ in size; choose encoders of one embedding size")
     texts = samples["prompt"].iloc[prompt_sources(samples, given)]
     rows = np.array([prompts.index[prompt] for prompt in texts])
+    first = prompts.tokens[prompts.offsets[rows]]
+    if given == EMPTY and np.abs(first - first[0]).max() > SAME_STATE * np.abs(first[0]).max():
+        raise InputError(
+            "the start token's state differs between prompts: the text encoder does not read from left to right, so "
+            "that this is no empty prompt; leave star-empty out"
+        )
     lengths = np.ones_like(rows) if given == EMPTY else np.diff(prompts.offsets)[rows]
     low, high = ranges[target] if trained_scale == LEVEL_SCALE else (1.0, 5.0)  # scores of 1 and 5 as they are
     mos = samples[target].to_numpy(dtype=float)
@@ -139,8 +149,8 @@ def prompt_sources(samples: pd.DataFrame, given: str) -> np.ndarray:
     """For each image (N,) the row of the image whose prompt goes with it; `given` is the `prompts` of a variant.
 
     A permutation leaves an image its own prompt where chance does, about one in as many as there are prompts. The empty
-    prompt is the start token of the image's own: the text tower reads from left to right, so that this token's state is
-    the same in every prompt.
+    prompt is the start token of the image's own: a text tower that reads from left to right, as CLIP's, gives this
+    token the same state in every prompt.
     """
     rows, rng = np.arange(len(samples)), np.random.default_rng(PROMPT_SEED)
     if given == PERMUTED:

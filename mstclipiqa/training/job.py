@@ -42,15 +42,14 @@ def train_runs(
     """Every run and what `train_run` returns, as they finish. `whole` are all runs of the job, if these are some of it.
 
     On a GPU all runs are trained as one (training/stacked); the parameters of one are too few to keep it busy. On
-    a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache. So
-    do runs of a fusion of one's own with dropout, which cannot be stacked, wherever they are asked for.
+    a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache.
+    `device` is one of `usable_device`.
     """
     if device.type != "cpu":
-        from mstclipiqa.training.stacked import can_stack, train_stacked  # torch.func takes long to load
+        from mstclipiqa.training.stacked import train_stacked  # torch.func takes long to load
 
-        if can_stack(trainer.build(0)):
-            yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device, whole)
-            return
+        yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device, whole)
+        return
     if min(workers, len(runs)) <= 1:
         for run in runs:
             yield run, trainer.train(run)
@@ -63,6 +62,16 @@ def train_runs(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def usable_device(trainer: Trainer, asked: torch.device) -> torch.device:
+    """The device that runs are trained on: the one that is asked for; the CPU for models that cannot be stacked, those
+    with dropout in a fusion or a rival's head."""
+    if asked.type == "cpu":
+        return asked
+    from mstclipiqa.training.stacked import can_stack  # torch.func takes long to load
+
+    return asked if can_stack(trainer.build(0)) else CPU
 
 
 def _share(trainer: Trainer, runs: Sequence[Run]) -> None:
@@ -137,6 +146,7 @@ def train_job(
     """
     prepare_process()
     trainer = Trainer.of_texts(data, variant, recipe, levels, fine_levels)
+    device = usable_device(trainer, device)
     tables = [data.f_c, data.f_f, data.views_c, data.views_f, data.tokens, data.starts, data.lengths, data.score]
     tables += [trainer.levels, trainer.fine_levels]
     contents = [None if table is None else zlib.crc32(table.numpy().tobytes()) for table in tables]

@@ -64,7 +64,7 @@ class DrawnDropout(nn.Module):
 
 
 def can_stack(model: MSTCLIPIQA) -> bool:
-    """Whether all that a model draws while it trains can be drawn ahead: dropout inside a fusion cannot."""
+    """Whether all that a model draws while it trains can be drawn ahead: the dropout of a fusion or rival cannot."""
     drawing = [name for name, part in model.named_modules() if isinstance(part, nn.Dropout) and part.p]
     return set(drawing) <= {DROPOUT}
 

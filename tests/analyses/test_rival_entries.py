@@ -33,6 +33,8 @@ def test_rivals_are_entered_with_the_numbers_of_their_table(small_study: SmallSt
     table, _ = BASELINES.read(tmp_path / "baselines.parquet")
     table = table.set_index(["source", "target", "protocol", "split"])
     assert {entry.card["method"] for entry in entries} >= set(SOURCES) | {"CLIPScore"}
+    means = [entry.card["training_data"] for entry in entries if entry.card["method"].endswith(" mean")]
+    assert set(means) == {"the training images of each split; looks at no image"}
     for entry in entries:
         runs, metadata = admit(entry, samples, card, splits)
         assert metadata["synthetic"] and entry.card["saw_test_images"] == "says no"

@@ -119,6 +119,13 @@ def test_lengths_count_start_and_end_token_and_stop_at_the_context(coarse: Encod
     assert [len(state) for state in coarse.encode_texts(TEXTS)[0]] == [min(count, 77) for count in counts]
 
 
+def test_tokens_are_said_in_letters(coarse: Encoder):
+    texts = ["a red cube", "photorealistic"]
+    letters = coarse.token_letters(texts)
+    assert letters[0][1:-1] == ["a", "red", "cube"] and "".join(letters[1][1:-1]) == "photorealistic"
+    assert [len(row) for row in letters] == [len(states) for states in coarse.encode_texts(texts)[0]]
+
+
 def test_truncated_text_ends_with_the_end_token(coarse: Encoder):
     tokens = coarse.tokenize([TEXTS[-1]])
     assert tokens.shape == (1, 77) and tokens[0, -1] == END_TOKEN

@@ -158,6 +158,7 @@ def test_a_tokenizer_of_a_folder_says_what_it_is(tmp_path: Path):
     assert encoder.token_counts(TEXTS) == [4, 2, 42]
     states, pooled = encoder.encode_texts(TEXTS)
     assert [len(state) for state in states] == [4, 2, 16]
+    assert encoder.token_letters(TEXTS)[:2] == [["<s>", "a", "corgi", "</s>"], ["<s>", "</s>"]]
     with torch.no_grad():
         torch.testing.assert_close(pooled, encoder.model.encode_text(open_clip.get_tokenizer(name)(TEXTS)))
     assert len(encoder.text_settings["tokenizer_sha256"]) == 64

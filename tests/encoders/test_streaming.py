@@ -135,6 +135,14 @@ def test_a_source_that_changes_meanwhile_is_refused(shards, tmp_path):
         run(Changing(tmp_path / "out"), shards)
 
 
+def test_a_precision_that_only_gpus_have_is_refused_on_a_cpu(tmp_path):
+    make_samples(tmp_path / "root", 1)
+    words = ["encode-images", tmp_path / "root", "--encoder", "mst-small-32", "random:32", tmp_path / "out"]
+    done = CliRunner().invoke(main, [*map(str, words), "--precision", "tf32", "--device", "cpu"])
+    assert done.exit_code == 1 and "precision tf32: only a GPU has it" in done.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_features_are_those_of_extraction(tmp_path, encoder):
     samples, store, out = make_samples(tmp_path / "root", 12), tmp_path / "a.safetensors", tmp_path / "out"
     extract_features({store: encoder}, samples, tmp_path / "root", batch_size=4)

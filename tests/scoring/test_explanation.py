@@ -6,10 +6,9 @@ import torch
 from config_files import RECIPES
 
 from mstclipiqa.base.names import LEVELS
-from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
 from mstclipiqa.model.recipes import load_recipe
-from mstclipiqa.scoring.explanation import explain, token_texts
+from mstclipiqa.scoring.explanation import explain
 
 RECIPE = load_recipe(RECIPES / "released_code.yaml")
 DIM, WIDTH = 16, 12
@@ -69,10 +68,3 @@ def test_attention_is_that_of_the_head_and_padding_gets_none(streams: tuple[torc
 def test_a_model_without_a_gate_or_a_prompt_has_neither(streams: tuple[torch.Tensor, torch.Tensor]):
     assert explain(build("coarse-only"), streams)[0].keys() == {"levels"}
     assert "attention" not in explain(build("star-no-prompt"), streams)[0]
-
-
-def test_tokens_are_said_in_letters():
-    encoder, texts = load_encoder("mst-small-32", "embedded"), ["a red cube", "photorealistic"]
-    words = token_texts(encoder, texts)
-    assert words[0][1:-1] == ["a", "red", "cube"] and "".join(words[1][1:-1]) == "photorealistic"
-    assert [len(row) for row in words] == [len(states) for states in encoder.encode_texts(texts)[0]]

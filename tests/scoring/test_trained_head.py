@@ -167,3 +167,14 @@ def test_a_control_of_prompts_is_no_head_to_score_with(tmp_path):
             tmp_path / "head", tmp_path, "toy", ("grouped2", 0, 0), "star-permuted", RECIPE, "quality"
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["fine", "text"])
+def test_no_head_is_trained_on_a_model_of_a_folder(place, tmp_path):
+    folder = identity("fine") | {"model": "local-dir:small"}
+    changed = {"text_encoder": folder} if place == "text" else {"encoders": METADATA["encoders"] | {"fine": folder}}
+    with pytest.raises(InputError, match="^local-dir:small: a model of a folder, .*; train heads on encoders that"):
+        train_head(
+            tmp_path / "head", DATA, SPLITS, ("grouped2", 1, 3), "mst-clipiqa", RECIPE, LEVELS, METADATA | changed
+        )
+    assert not (tmp_path / "head").exists()

@@ -272,8 +272,11 @@ def test_a_gpu_that_is_asked_for_and_cannot_be_used_is_missing(tmp_path: Path, m
     assert of(findings(tmp_path), "GPU").status == OK, "without one the CPU does the work"
     strict = {"training": {"workers": 1, "device": "cuda"}}
     found = of(findings(tmp_path, **strict), "GPU")
-    assert found.status == MISSING and found.text.endswith("device cuda is asked for by training")
+    assert found.status == MISSING and found.text.endswith("one is asked for by training: device cuda")
     assert "training: device to auto" in found.how[0]
+    rounded = {"extraction": {"batch_size": 8, "gpu_batch_size": 256, "threads": 1, "shards": 1, "precision": "tf32"}}
+    found = of(findings(tmp_path, **rounded), "GPU")
+    assert found.status == MISSING and "set extraction: precision to float32" in found.how[0]
 
 
 def test_a_gpu_that_torch_cannot_use_is_to_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

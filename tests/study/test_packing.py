@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from packed import make_pack
+from packed import edit_card, make_pack
 from small_study import ENCODERS, SmallStudy, run
 
 from mstclipiqa.base.errors import InputError
@@ -198,3 +198,13 @@ def test_other_label_files_are_one_line(unlabelled, tmp_path):
         unpack(file, tmp_path / "out", "aigciqa2023", other)
     assert "label files of other bytes" in str(caught.value) or "labels of other images" in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_a_folder_is_found_wherever_the_folder_lies(tmp_path):
+    """A pack says the folder's name alone; a configuration says its place."""
+    pack = make_pack(tmp_path / "pack.zip")
+    edit_card(pack, lambda card: card["images"]["fine"]["encoder"].update(model="local-dir:small"))
+    out = tmp_path / "fine.safetensors"
+    images = [(f"local-dir:{tmp_path / 'small'}", "embedded", out)]
+    unpack_files(pack, "agiqa-3k", Unpacked(images=images), "float32")
+    assert load_features(out).metadata["encoder"]["model"] == "local-dir:small"

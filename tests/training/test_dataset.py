@@ -100,6 +100,9 @@ def test_which_prompt_goes_with_an_image(samples, stores):
         sources = prompt_sources(samples, given)
         for row, found in enumerate(tokens_given(samples, stores, given)):
             np.testing.assert_array_equal(found, states_of(samples, stores, sources[row]))
+    with pytest.raises(InputError, match="does not read from left to right, so that this is no empty prompt"):
+        tokens_given(samples, stores, EMPTY)
+    stores["prompts"].tokens[stores["prompts"].offsets[:-1]] = 0.3  # every prompt begins with the same token
     for row, found in enumerate(tokens_given(samples, stores, EMPTY)):
         np.testing.assert_array_equal(found, states_of(samples, stores, row)[:1])
 

@@ -20,9 +20,8 @@ from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VALIDATION
 from mstclipiqa.cli.main import main
 from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.training import job as jobs
-from mstclipiqa.training import stacked
 from mstclipiqa.training.dataset import level_embeddings
-from mstclipiqa.training.job import train_job, train_runs
+from mstclipiqa.training.job import train_job, usable_device
 from mstclipiqa.training.run import Trainer, train_run
 
 
@@ -301,12 +300,18 @@ def test_a_run_that_fails_in_a_worker_is_named(job):
         job(recipe=replace(RECIPE, learning_rate=1e38), workers=2)
 
 
-def test_a_fusion_with_dropout_is_trained_run_by_run(data, runs, levels, monkeypatch):
-    recipe = replace(RECIPE, epochs=1)
-    trainer = Trainer(data, B, recipe, level_embeddings(levels, recipe))
-    monkeypatch.setattr(stacked, "can_stack", lambda model: False)
-    [(_, found)] = train_runs(trainer, runs[:1], device=torch.device("meta"))  # nothing can be trained there
-    assert found.equals(trainer.train(runs[0]))
+def test_a_model_with_dropout_within_is_trained_on_the_cpu_and_its_file_says_so(job):
+    variant, elsewhere = "ma-agiqa-gate", torch.device("meta")  # where nothing can be trained
+    (found, said), (expected, _) = (
+        read_table(job(f"{device.type}.parquet", variant=variant, device=device))
+        for device in (elsewhere, torch.device("cpu"))
+    )
+    assert found.equals(expected) and said["device"] == "cpu"
+
+
+def test_a_model_that_can_be_stacked_is_trained_where_it_is_asked_for(data, levels):
+    device = torch.device("cuda", 1)
+    assert usable_device(Trainer(data, B, RECIPE, level_embeddings(levels, RECIPE)), device) == device
 
 
 def test_a_job_may_be_of_some_protocols(small_study, tmp_path):

@@ -14,7 +14,7 @@ if study.dissected:
         conda:
             "../../environment.yml"
         params:
-            files=dissection_options,
+            files=training_options,
             recipe=lambda wildcards: planned_recipe(wildcards.recipe),
             seed=config["seeds"][0],
             folder=lambda wildcards, output: Path(output[0]).parent,

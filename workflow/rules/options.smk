@@ -22,13 +22,8 @@ def training_inputs(wildcards):
 
 
 def training_options(wildcards):
-    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.variant)
-    return " ".join(f"--{option} {path}" for option, path in files.items())
-
-
-def dissection_options(wildcards):
-    """What the models that are taken apart are trained from, as options of the command."""
-    files = training_files(wildcards.benchmark, wildcards.recipe, FOLLOWED)
+    """What a model is trained from, as options of the command; where no variant is named, those that are taken apart."""
+    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.get("variant", FOLLOWED))
     return " ".join(f"--{option} {path}" for option, path in files.items())
 
 
