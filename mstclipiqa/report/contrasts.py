@@ -135,7 +135,8 @@ def contrast_dots(results: Results) -> Figure | None:
         canvas.legend(lines, protocols, loc="outside lower center", ncols=6, frameon=False)
         caption = (
             "What each part of the model gains on real ratings, with its 95 % interval. An interval that holds 0 shows "
-            "no effect; that is no proof of none."
+            "no effect; that is no proof of none. A dot without a line comes from too few runs for an interval. A "
+            "placebo is the same model from other seeds, so that what it differs by is no effect."
         )
         told = "; ".join(
             f"{row.variant} over {row.against}, {row.target}, {row.protocol}: {row.difference:+.3f}"

@@ -109,6 +109,7 @@ def variance_bars(results: Results) -> Figure | None:
     if full.empty:
         return None
     places = list(full.groupby(["benchmark", "target"], sort=False))
+    sources = [name for name in SOURCES if full[name].notna().any()]
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(9.4, 2.4 * -(-len(places) // 3)), layout="constrained")
         panels = canvas.subplots(-(-len(places) // 3), 3, squeeze=False)
@@ -116,7 +117,7 @@ def variance_bars(results: Results) -> Figure | None:
             ax.set_visible(False)
         told = []
         for ax, ((benchmark, target), rows) in zip(panels.flat, places, strict=False):
-            means = rows.groupby("variant", sort=False)[list(SOURCES)].mean()
+            means = rows.groupby("variant", sort=False)[sources].mean()
             long = means.melt(ignore_index=False, var_name="source", value_name="sd").reset_index()
             long["variant"] = [results.title("variants", name) for name in long["variant"]]
             colours = sns.color_palette("colorblind", long["variant"].nunique())
