@@ -187,6 +187,7 @@ RERUNS = {
     "data/benchmarks/aigciqa2023.py": REPORTED,
     "data/protocols.py": {"splits": 1, "baselines": 1, "efficiency": 1, **TRAINED},
     "encoders/clip.py": {"efficiency": 1, "baselines": 1, **TEXTS, **EXTRACTED, **TRAINED},
+    "encoders/streaming.py": REPORTED,
     "encoders/statistics.py": {"measure": 1, "baselines": 1, "claims": 1, **REPORTED},
     "model/heads.py": {"efficiency": 1, **TRAINED},
     "model/fusions/gff.py": {"efficiency": 1, **TRAINED, "train": 6},
@@ -203,6 +204,9 @@ RERUNS = {
     "analyses/ridge.py": {"baselines": 1, "curves": 1, "claims": 1, **REPORTED},
     "scoring/scorer.py": REPORTED,
     "provenance/manifest.py": REPORTED,
+    "entries/entry.py": {"efficiency": 1, "claims": 1, **REPORTED},
+    "entries/board.py": REPORTED,
+    "api/notebook.py": REPORTED,
     "cli/training.py": REPORTED,
 }
 
