@@ -27,8 +27,6 @@ def test_github_runs_what_the_readme_says():
     workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "check.yml").read_text())
     commands = [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step]
     readme = (REPOSITORY / "README.md").read_text()
-    install, _, _, test, compare = commands[
-        :5
-    ]  # the others: style and types (tests/test_habits.py), entries
+    install, _, _, test, compare = commands[:5]  # the others: style and types (tests/test_habits.py), entries
     assert f"{install} && {test}" in readme
     assert compare == "snakemake --cores all check --configfile config/reduced.yaml"
