@@ -22,9 +22,26 @@ from mstclipiqa.provenance.verification import verify_results
 # What holds
 
 
-def test_untouched_results_hold(small_study: SmallStudy, same_code: None):
+#: What verification says that it is at.
+STEPS = [
+    "the manifest",
+    "the hashes of all files",
+    "agiqa-3k: samples, splits, features",
+    "the levels",
+    "the predictions",
+    "the metrics",
+    "rivals, curves, transfer and costs",
+    "dissections",
+    "intervals and paired tests",
+    "the verdicts",
+]
+
+
+def test_untouched_results_hold(small_study: SmallStudy, same_code: None, capsys: pytest.CaptureFixture[str]):
     verdict = verify(small_study, data_root=small_study.data)
     assert verdict.findings == [] and verdict.notes == []
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("verify")]
+    assert said == [f"verify: {step} ({number} of {len(STEPS)})" for number, step in enumerate(STEPS, 1)]
     assert verdict.summary.startswith("2 recipes, ")
     manifest = json.loads((small_study.results / "manifest.json").read_text())
     images = len(read_table(small_study.results / SAMPLES)[0])
