@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mstclipiqa.analyses.ridge import find_groupings, penalty_of_split, ridge
+from mstclipiqa.analyses.ridge import find_groupings, ridge_of_split
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import CURVES, SAMPLES, SPLITS
@@ -72,9 +72,9 @@ def ridge_ceiling(data: Dataset, roles: np.ndarray, groupings: Sequence[np.ndarr
     """SRCC by role of ridge regression on f_c and f_f, fitted to the training images alone, the penalty chosen among
     them; inner folds keep whole those of the `groupings` (N,) that the split does."""
     features, train = torch.cat([data.f_c, data.f_f], dim=1).double().numpy(), roles == TRAIN
-    penalty = penalty_of_split(features, data.mos, train, roles == TEST, groupings)
-    fitted = ridge(features[train], data.mos[train], features, penalty)
-    return {role: srcc(fitted[roles == role], data.mos[roles == role]) for role in (TRAIN, TEST)}
+    fitted, mos = ridge_of_split(features, train, roles == TEST, groupings), data.mos[train]
+    predicted = fitted.predict(mos, features, fitted.choose_penalty(mos))
+    return {role: srcc(predicted[roles == role], data.mos[roles == role]) for role in (TRAIN, TEST)}
 
 
 @dataclass(frozen=True)

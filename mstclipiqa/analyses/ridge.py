@@ -111,10 +111,3 @@ def ridge_of_split(
     keep whole what the split does: the first of `groupings` (N,) of which it parts no group, if there is one."""
     whole = next((groups for groups in groupings if not np.isin(groups[train], groups[test]).any()), None)
     return Ridge(features[train], None if whole is None else whole[train])
-
-
-def penalty_of_split(
-    features: np.ndarray, mos: np.ndarray, train: np.ndarray, test: np.ndarray, groupings: Sequence[np.ndarray] = ()
-) -> float:
-    """The penalty that is chosen on the training images of a split, see `ridge_of_split`."""
-    return ridge_of_split(features, train, test, groupings).choose_penalty(mos[train])

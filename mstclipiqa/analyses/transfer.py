@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mstclipiqa.analyses.ridge import find_groupings, penalty_of_split, ridge
+from mstclipiqa.analyses.ridge import find_groupings, ridge_of_split
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import SAMPLES, SPLITS, TRANSFER
@@ -78,11 +78,12 @@ def apply_ridge(sources: dict[str, Source], name: str) -> Predictions:
     }
     roles, mos = sources[name].roles, sources[name].data.mos
     train = roles == TRAIN
-    penalty = penalty_of_split(features[name], mos, train, roles == TEST, sources[name].groupings)
+    fitted = ridge_of_split(features[name], train, roles == TEST, sources[name].groupings)
+    penalty = fitted.choose_penalty(mos[train])
     found = {}
     for other, source in sources.items():
         asked = roles == TEST if other == name else slice(None)
-        predicted = ridge(features[name][train], mos[train], features[other][asked], penalty)
+        predicted = fitted.predict(mos[train], features[other][asked], penalty)
         found[other] = predicted, source.data.mos[asked]
     return found
 

@@ -10,8 +10,8 @@ from mstclipiqa.analyses.ridge import (
     choose_penalty,
     find_groupings,
     inner_folds,
-    penalty_of_split,
     ridge,
+    ridge_of_split,
 )
 
 N, D = 60, 5
@@ -105,9 +105,9 @@ def test_inner_folds_keep_whole_what_the_split_does():
     other = np.arange(240) % 2
     for found in ([groups], [other, groups]):
         expected = choose_penalty(features[by_group], mos[by_group], groups[by_group])
-        assert penalty_of_split(features, mos, by_group, ~by_group, found) == expected > 10
+        assert ridge_of_split(features, by_group, ~by_group, found).choose_penalty(mos[by_group]) == expected > 10
         expected = choose_penalty(features[by_image], mos[by_image])
-        assert penalty_of_split(features, mos, by_image, ~by_image, found) == expected < 10
+        assert ridge_of_split(features, by_image, ~by_image, found).choose_penalty(mos[by_image]) == expected < 10
 
 
 def test_groupings_are_clusters_of_like_prompts_and_generators():
