@@ -1,6 +1,6 @@
 """Any number of images, part by part: what `score --parts` and `encode-images` need for a million, and do when killed.
 
-    python speed/million.py /tmp/million --records 1000000
+    python speed/million.py measure measured/million --records 1000000
 
 draws the records (8 x 8 pixels, one in a thousand of them cut short, with a prompt each) into tar shards in the folder,
 where they are not there yet; runs each verb, kills it twice, runs it to the end, counts its rows, and prints a Markdown
