@@ -11,7 +11,7 @@ PAGE = (CONFIG / "README.md").read_text(encoding="utf-8")
 SCHEMA = read_yaml(CONFIG_SCHEMA)
 
 #: The first cells of the table of keys, and the rest of their rows.
-KEYS = dict(re.findall(r"^\| `([\w: *]+)` \| (.*) \|$", PAGE.partition("## Every key")[2].partition("\n## ")[0], re.M))
+KEYS = dict(re.findall(r"^\| `([\w: *-]+)` \| (.*) \|$", PAGE.partition("## Every key")[2].partition("\n## ")[0], re.M))
 
 
 def described(node: dict, path: tuple[str, ...] = ()) -> dict[str, bool]:

@@ -27,7 +27,7 @@ PINNED = ("torch", "torchvision", "open_clip_torch")
 #: What a configuration may leave out: encoders that only some recipes and variants need.
 OPTIONAL = {
     (): {"split_seeds", "packs", "entries", "dissect"},
-    ("encoders",): {"retokenised", "twin", "reader"},
+    ("encoders",): {"retokenised", "twin", "twin-fine", "reader"},
     ("extraction",): {"device"},
 }
 SELF_EVIDENT = {"title", "benchmarks", "variants", "encoders", "coarse", "fine", "extraction"}
@@ -171,5 +171,7 @@ def test_paper_suite_uses_openais_weights_with_quickgelu():
         "fine": {"model": "ViT-B-16-quickgelu", "weights": "openai"},
         "retokenised": {"model": "ViT-B-32-quickgelu@16", "weights": "openai"},
         "twin": {"model": "ViT-B-32", "weights": "laion2b_s34b_b79k"},
+        "twin-fine": {"model": "ViT-B-16", "weights": "laion2b_s34b_b88k"},
     }
     check_encoder("ViT-B-32", "laion2b_s34b_b79k")  # LAION's were trained with GELU
+    check_encoder("ViT-B-16", "laion2b_s34b_b88k")

@@ -65,9 +65,8 @@ def _sizes(study: Study, encoders: dict[str, Encoder]) -> tuple[int, int]:
 
 def used_encoders(study: Study, key: tuple[str, str], model: MSTCLIPIQA, dim: int, width: int) -> list[str]:
     """The names of the encoders whose features a model's score depends on; `key` are its recipe and variant."""
-    streams = ("coarse", study.fine_encoder(*key))
     looked = used_streams(model, dim, width)
-    return [name for name, looks in zip(streams, looked, strict=True) if looks]
+    return [name for name, looks in zip(study.streams(*key), looked, strict=True) if looks]
 
 
 def count_efficiency(study: Study, encoders: dict[str, Encoder]) -> pd.DataFrame:

@@ -282,16 +282,18 @@ DISSECTION = (INTERVENTIONS, MOVEMENT, DECODING, SKIPPING)
 LAYOUT: dict[str, ResultsFile] = {name: entry for name, entry in globals().items() if isinstance(entry, ResultsFile)}
 
 
-def training_files(benchmark: str, recipe: str, fine: str, views: bool, two_towers: bool) -> dict[str, str]:
+def training_files(
+    benchmark: str, recipe: str, streams: tuple[str, str], views: bool, two_towers: bool
+) -> dict[str, str]:
     """The files below the results folder that a model is trained from, by the option of `mstclipiqa train`.
 
-    `fine` is the encoder that f_f comes from, `views` whether the recipe trains on augmented views, `two_towers`
-    whether the head reads the level texts by the fine encoder's own text tower too.
+    `streams` are the encoders that f_c and f_f come from, `views` whether the recipe trains on augmented views,
+    `two_towers` whether the head reads the level texts by the fine encoder's own text tower too.
     """
     names = {"benchmark": benchmark, "recipe": recipe}
     entries = {"samples": SAMPLES, "splits": SPLITS, "prompts": PROMPTS, "levels": LEVELS}
     files = {option: entry.path.format(**names) for option, entry in entries.items()}
-    for option, encoder in (("coarse", "coarse"), ("fine", fine)):
+    for option, encoder in zip(("coarse", "fine"), streams, strict=True):
         files[option] = FEATURES.path.format(encoder=encoder, **names)
         if views:
             files[f"{option}-views"] = VIEWS.path.format(encoder=encoder, **names)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from mstclipiqa.base.errors import InputError
 
+#: The encoders that every configuration has: the coarse and the fine one.
+PAIR = ("coarse", "fine")
+
 FUSIONS = Path(__file__).parent / "fusions"
 
 #: Heads: the paper's two, Table III's reading of two complete CLIPs with a text tower each, and those of other methods.
@@ -20,16 +23,15 @@ EMPTY, NONE = "empty", "none"
 
 @dataclass(frozen=True)
 class Variant:
-    """A model: `fusion` is a module of model/fusions, or none where the head takes both streams; `fine` is the
-    encoder of the configuration that f_f comes from, where the recipe does not say another; `prompts` is which prompt
-    the prompt head is given; `rival` is a module of model/rivals, the head of another method, and `levels` whether it
-    reads the level texts."""
+    """A model: `fusion` is a module of model/fusions, or none where the head takes both streams; `streams` are the
+    encoders of the configuration that f_c and f_f come from; `prompts` is which prompt the prompt head is given;
+    `rival` is a module of model/rivals, the head of another method, and `levels` whether it reads the level texts."""
 
     title: str
     description: str
     fusion: str | None
     head: str = TEMPLATE
-    fine: str = "fine"
+    streams: tuple[str, str] = PAIR
     prompts: str = OWN
     rival: str | None = None
     levels: bool = True
@@ -44,9 +46,11 @@ class Variant:
         """Whether the head compares the streams with the texts of the quality levels."""
         return self.head != PROMPT and self.levels
 
-    def fine_encoder(self, fine_stream: str) -> str:
-        """The encoder of the configuration that f_f comes from, under a recipe whose fine stream is `fine_stream`."""
-        return fine_stream if self.fine == "fine" else self.fine
+    def encoders(self, fine_stream: str) -> tuple[str, str]:
+        """The encoders of the configuration that f_c and f_f come from, under a recipe whose fine stream is
+        `fine_stream`."""
+        first, second = (fine_stream if name == "fine" else name for name in self.streams)
+        return first, second
 
     @property
     def modules(self) -> list[str]:
@@ -103,13 +107,19 @@ VARIANTS: dict[str, Variant] = {
         fusion=None,
         head=TWO_TOWERS,
     ),
-    "twin": Variant(
-        "Two of one patch size",
-        "gated fusion of the coarse encoder and another of the same patch size: is it scale, or is it ensembling "
+}
+VARIANTS |= {
+    name: Variant(
+        title,
+        f"gated fusion of the {scale} encoder and another of the same patch size: is it scale, or is it ensembling "
         "(a control of ours)",
         fusion="gff",
-        fine="twin",
-    ),
+        streams=(scale, name),
+    )
+    for name, scale, title in (
+        ("twin", "coarse", "Two coarse encoders"),
+        ("twin-fine", "fine", "Two fine encoders"),
+    )
 }
 VARIANTS |= {
     name: Variant(title, f"MST-CLIPIQA* {description} (a control of ours)", fusion="gff", head=PROMPT, prompts=prompts)

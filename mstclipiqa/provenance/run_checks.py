@@ -123,12 +123,12 @@ def count_parameters(folder: Folder, recipe: str, variant: str) -> int | None:
 def _is_of(folder: Folder, job: Job, metadata: dict) -> bool:
     """Whether predictions say that they are of a job, and of the suite's encoders."""
     values = folder.manifest["recipes"].get(job.recipe, {"values": {}})["values"]
-    fine = get_variant(job.variant).fine_encoder(values.get("fine_stream"))
+    streams = get_variant(job.variant).encoders(values.get("fine_stream"))
     expected = {name: getattr(job, name) for name in JOB} | {
         "synthetic": folder.samples[job.benchmark][1].get("synthetic"),
         "encoders": {
-            "coarse": folder.identity("coarse", benchmark=job.benchmark),
-            "fine": folder.identity(fine, benchmark=job.benchmark),
+            stream: folder.identity(encoder, benchmark=job.benchmark)
+            for stream, encoder in zip(("coarse", "fine"), streams, strict=True)
         },
         "text_encoder": folder.identity(folder.config["text_encoder"], text=True, benchmark=job.benchmark),
     }

@@ -32,7 +32,9 @@ class Question(NamedTuple):
 
 QUESTIONS = (
     Question(
-        "Does a second scale help?", MODEL, ("coarse-only", "fine-only", "twin", "averaged-streams", "averaged-seeds")
+        "Does a second scale help?",
+        MODEL,
+        ("coarse-only", "fine-only", "twin", "twin-fine", "averaged-streams", "averaged-seeds"),
     ),
     Question("Does the gate help?", MODEL, ("fixed-gate", "mlp")),
     Question("Does the prompt help?", STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),

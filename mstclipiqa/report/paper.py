@@ -22,7 +22,7 @@ OTHER_PROMPTS = [
     if variant.head == PROMPT and variant.fusion == VARIANTS[MODELS[1]].fusion and variant.prompts != OWN
 ]
 #: Variants of ours that the paper lacks: controls of its model.
-CONTROLS = ("fixed-gate", "mlp", "twin", *OTHER_PROMPTS)
+CONTROLS = ("fixed-gate", "mlp", "twin", "twin-fine", *OTHER_PROMPTS)
 
 PRINTED = ["table", "method", "benchmark", "target", "metric", "value"]
 

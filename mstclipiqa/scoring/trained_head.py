@@ -93,8 +93,8 @@ def train_head_from_results(
     chosen = get_variant(variant)
     if chosen.prompt and chosen.prompts != OWN:
         raise InputError(f"{variant}: its prompts are not the images' own, so it scores none; choose another variant")
-    fine, views = chosen.fine_encoder(recipe.fine_stream), bool(recipe.views)
-    names = training_files(benchmark, recipe.name, fine, views, chosen.head == TWO_TOWERS)
+    streams, views = chosen.encoders(recipe.fine_stream), bool(recipe.views)
+    names = training_files(benchmark, recipe.name, streams, views, chosen.head == TWO_TOWERS)
     paths = {option.replace("-", "_"): results / name for option, name in names.items()}
     splits, levels, fine_levels = paths.pop("splits"), paths.pop("levels"), paths.pop("fine_levels", None)
     data, card = read_dataset(DatasetFiles(**paths), target, recipe)

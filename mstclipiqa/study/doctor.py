@@ -245,8 +245,8 @@ def _describe_encoders(encoders: Mapping, listed: list[Mapping], offline: bool) 
 
 def _describe_sizes(study: Study) -> list[Finding]:
     """A finding where the streams have not one embedding size, which the names of timm's backbones do not say."""
-    fine = [study.fine_encoder(job.recipe, job.variant) for job in study.jobs]
-    encoders = {role: study.config["encoders"][role] for role in ("coarse", *fine)}
+    used = {role for job in study.jobs for role in study.streams(job.recipe, job.variant)}
+    encoders = {role: one for role, one in study.config["encoders"].items() if role in used}
     try:
         sizes = {role: check_encoder(one["model"], one["weights"])[0]["embed_dim"] for role, one in encoders.items()}
     except InputError:

@@ -35,10 +35,7 @@ from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
 from mstclipiqa.entries.entry import Entry, check_names, read_entry
 from mstclipiqa.model.recipes import load_recipe
-from mstclipiqa.model.variants import TWO_TOWERS, VARIANTS, get_variant
-
-#: The encoders that every benchmark needs.
-PAIR = ("coarse", "fine")
+from mstclipiqa.model.variants import PAIR, TWO_TOWERS, VARIANTS, get_variant
 
 
 @dataclass(frozen=True)
@@ -145,9 +142,11 @@ class Study:
                     f"packs: {job.benchmark} comes from a pack, which has no augmented views for the recipe "
                     f"{job.recipe}; leave that recipe out for it, or give its images"
                 )
-            needed = self.fine_encoder(job.recipe, job.variant)
-            if needed not in config["encoders"]:
-                raise InputError(f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it")
+            for needed in self.streams(job.recipe, job.variant):
+                if needed not in config["encoders"]:
+                    raise InputError(
+                        f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it"
+                    )
         self._check_encoders()
         self._refuse_dissection()
 
@@ -161,7 +160,7 @@ class Study:
                 "with one, and name that"
             )
         sizes = {role: embedding_size(model) for role, model in models.items()}
-        for role in dict.fromkeys(self.fine_encoder(job.recipe, job.variant) for job in self.jobs):
+        for role in dict.fromkeys(role for job in self.jobs for role in self.streams(job.recipe, job.variant)):
             if None not in (sizes["coarse"], sizes[role]) and sizes["coarse"] != sizes[role]:
                 raise InputError(
                     f"encoders: coarse ({models['coarse']}) gives {sizes['coarse']} numbers an image and {role} "
@@ -249,23 +248,25 @@ class Study:
         """A short digest of all recipes, by which a job knows that they are those that it was planned with."""
         return digest({name: recipe.digest for name, recipe in self.recipes.items()})[:16]
 
-    def fine_encoder(self, recipe: str, variant: str) -> str:
-        """The encoder of the configuration that f_f comes from."""
-        return get_variant(variant).fine_encoder(self.recipes[recipe].fine_stream)
+    def streams(self, recipe: str, variant: str) -> tuple[str, str]:
+        """The encoders of the configuration that f_c and f_f come from."""
+        return get_variant(variant).encoders(self.recipes[recipe].fine_stream)
 
     def encoders(self, benchmark: str) -> list[str]:
         """The encoders of the configuration whose features of a benchmark are needed; the text encoder's, for zero-shot
         scores."""
-        fine = {self.fine_encoder(job.recipe, job.variant) for job in self.jobs if job.benchmark == benchmark}
-        return [name for name in self.config["encoders"] if name in {*PAIR, self.config["text_encoder"], *fine}]
+        jobs = [job for job in self.jobs if job.benchmark == benchmark]
+        used = {name for job in jobs for name in self.streams(job.recipe, job.variant)}
+        return [name for name in self.config["encoders"] if name in {*PAIR, self.config["text_encoder"], *used}]
 
     def packable(self, benchmark: str) -> list[str]:
         """The encoders of a benchmark that a pack is to have: the pair, and those that some recipe trains on without
         augmented views, which are not packed."""
         plain = {
-            self.fine_encoder(job.recipe, job.variant)
+            name
             for job in self.jobs
             if job.benchmark == benchmark and not self.recipes[job.recipe].views
+            for name in self.streams(job.recipe, job.variant)
         }
         return [name for name in self.encoders(benchmark) if name in {*PAIR, self.config["text_encoder"], *plain}]
 
@@ -275,9 +276,8 @@ class Study:
         found: dict[tuple[str, str], list[str]] = {}
         for job in self.jobs:
             if self.recipes[job.recipe].views:
-                fine = self.fine_encoder(job.recipe, job.variant)
                 needed = found.setdefault((job.benchmark, job.recipe), [])
-                needed += [name for name in ("coarse", fine) if name not in needed]
+                needed += [name for name in self.streams(job.recipe, job.variant) if name not in needed]
         return found
 
     @property
@@ -310,8 +310,8 @@ class Study:
 
     def training_files(self, benchmark: str, recipe: str, variant: str) -> dict[str, str]:
         """The files below the results folder that a model is trained from, by the option of `mstclipiqa train`."""
-        fine, views = self.fine_encoder(recipe, variant), bool(self.recipes[recipe].views)
-        return training_files(benchmark, recipe, fine, views, get_variant(variant).head == TWO_TOWERS)
+        streams, views = self.streams(recipe, variant), bool(self.recipes[recipe].views)
+        return training_files(benchmark, recipe, streams, views, get_variant(variant).head == TWO_TOWERS)
 
     @property
     def dissected(self) -> list[tuple[str, str]]:
@@ -332,8 +332,8 @@ class Study:
     @property
     def transferred(self) -> list[str]:
         """The benchmarks that models are carried over between, under the last recipe of the main grid: never between
-        real and drawn ones. None of one, or where the configuration lacks that recipe's fine encoder."""
-        there = self.fine_encoder(self.config["recipes"][-1], MODELS[0]) in self.config["encoders"]
+        real and drawn ones. None of one, or where the configuration lacks an encoder of that recipe."""
+        there = self.config["encoders"].keys() >= {*self.streams(self.config["recipes"][-1], MODELS[0])}
         there = there and not self.ruled_out.keys() & set(MODELS)
         real = [name for name in self.rated if name not in self.drawn_benchmarks]
         carried = real if len(real) > 1 else [name for name in self.rated if name not in real]

@@ -100,6 +100,7 @@ RELEASED_COUNTS = {
     "coarse-only-star": SQUARE + BIAS + ATTENTION + 1 + REGRESSION,
     "mstfe-1": BOTH + TEMPERATURE,
     "twin": GATE + BOTH + TEMPERATURE,
+    "twin-fine": GATE + BOTH + TEMPERATURE,
     **dict.fromkeys(
         ("star-permuted", "star-permuted-within", "star-constant", "star-empty"),
         GATE + BOTH + ATTENTION + 1 + REGRESSION,

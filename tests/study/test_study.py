@@ -115,7 +115,12 @@ def test_a_grid_of_unselected_benchmarks_adds_nothing_and_of_unknown_ones_is_ref
 
 @pytest.mark.parametrize(
     ("recipe", "variant", "needed"),
-    [("appendix", "mst-clipiqa", "retokenised"), ("released_code", "twin", "twin"), ("appendix", "twin", "twin")],
+    [
+        ("appendix", "mst-clipiqa", "retokenised"),
+        ("released_code", "twin", "twin"),
+        ("appendix", "twin", "twin"),
+        ("released_code", "twin-fine", "twin-fine"),
+    ],
 )
 def test_what_feeds_the_second_stream_is_to_be_configured(recipe, variant, needed):
     encoders = {name: {"model": "mst-small-32", "weights": "embedded"} for name in ("coarse", "fine")}
@@ -123,7 +128,8 @@ def test_what_feeds_the_second_stream_is_to_be_configured(recipe, variant, neede
         recipes=[recipe], variants=[variant], encoders=encoders
     )
     chosen = study(recipes=[recipe], variants=[variant], encoders=encoders | {needed: encoders["fine"]})
-    assert chosen.fine_encoder(recipe, variant) == needed
+    assert chosen.streams(recipe, variant) == ("fine" if variant == "twin-fine" else "coarse", needed)
+    assert {*chosen.streams(recipe, variant)} <= {*chosen.encoders("agiqa-3k")}
 
 
 # Encoders that are no pair of CLIPs
