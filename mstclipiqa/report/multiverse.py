@@ -2,7 +2,7 @@
 
 A specification is one choice of recipe, protocol, split, seed, selection, metric, and whether test images count whose
 bytes are another image's too, under another prompt. All were chosen by somebody: the more of them an effect needs, the
-less it is one.
+less it is one. A recipe that changes one value of another is an experiment of ours and no such choice.
 """
 
 from functools import lru_cache
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure as Canvas
 from mstclipiqa.base.names import SELECTIONS
 from mstclipiqa.report.canvas import COLOURS, DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.contrasts import MODEL, QUESTIONS, STAR, Question
+from mstclipiqa.report.recipe_effects import changed_recipes
 from mstclipiqa.report.results import METRIC_TITLES, Results
 from mstclipiqa.report.table import Cell, Table, frame_of
 
@@ -44,6 +45,7 @@ def specifications(results: Results) -> pd.DataFrame:
     runs = results.on_real(results.metrics).assign(doubles=IN)
     if len(without := results.metrics_without_doubles):
         runs = pd.concat([runs, without.assign(doubles=OUT)], ignore_index=True)
+    runs = runs[~runs["recipe"].isin(changed_recipes(results))]
     place = ["benchmark", "target", *SPECIFICATION, "doubles"]
     long = runs.melt([*place, "variant"], METRICS, "metric").dropna(subset=["value"])
     of = dict(iter(long.groupby("variant")))

@@ -34,6 +34,11 @@ def single_changes(results: Results) -> list[Change]:
     return made
 
 
+def changed_recipes(results: Results) -> list[str]:
+    """The recipes of a suite that change one value of another."""
+    return [change.changed for change in single_changes(results)]
+
+
 def ratio_tested(results: Results, benchmark: str, protocol: str) -> float:
     """How many images a protocol tests for one that it does not, over its splits."""
     counts = results.splits[benchmark]["protocols"][protocol]

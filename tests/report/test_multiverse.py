@@ -1,5 +1,8 @@
 """Specification curves, against the gains written out run by run."""
 
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -36,6 +39,20 @@ def test_a_specification_is_one_choice_of_everything(results):
     runs = len(results.metrics) // len(VARIANTS)
     # against the coarse stream, a frozen gate, and of the star against the first model, by each metric
     assert len(table) == 3 * runs * len(METRICS)
+
+
+def test_a_recipe_that_changes_one_value_of_another_is_no_choice_of_somebody(results):
+    values = {"ranking_weight": 1.0, "temperature": 100.0}
+    recipes = {
+        name: {"title": name, "values": values | changed}
+        for name, changed in {"released_code": {}, "cooled": {"temperature": 10.0}}.items()
+    }
+    own = results.metrics[results.metrics["recipe"] == "released_code"]
+    manifest = results.manifest | {"recipes": recipes}
+    manifest["config"] = manifest["config"] | {"recipes": list(recipes), "also": []}
+    both = replace(results, metrics=pd.concat([own, own.assign(recipe="cooled")]), manifest=manifest)
+    table = specifications(both)
+    assert set(table["recipe"]) == {"released_code"} and len(table) == len(specifications(replace(both, metrics=own)))
 
 
 def test_doubles_are_counted_and_left_out(make_results):
