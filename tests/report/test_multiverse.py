@@ -50,7 +50,7 @@ def test_a_recipe_that_changes_one_value_of_another_is_no_choice_of_somebody(res
     own = results.metrics[results.metrics["recipe"] == "released_code"]
     manifest = results.manifest | {"recipes": recipes}
     manifest["config"] = manifest["config"] | {"recipes": list(recipes), "also": []}
-    both = replace(results, metrics=pd.concat([own, own.assign(recipe="cooled")]), manifest=manifest)
+    both = replace(results, metrics=pd.concat([own, own.assign(recipe="cooled")], ignore_index=True), manifest=manifest)
     table = specifications(both)
     assert set(table["recipe"]) == {"released_code"} and len(table) == len(specifications(replace(both, metrics=own)))
 
