@@ -159,13 +159,13 @@ def write_runs(study: Study, results: Path, name: str, encoders: dict[str, Encod
     ]  # fmt: skip
     text = encoders[study.config["text_encoder"]].identity
     for job in (job for job in study.jobs if job.benchmark == name):
-        recipe, fine = study.recipes[job.recipe], study.fine_encoder(job.recipe, job.variant)
+        recipe, streams = study.recipes[job.recipe], study.streams(job.recipe, job.variant)
         table = pd.concat(_predict(job, samples, places, recipe.epochs), ignore_index=True)
         levels = torch.zeros(5, text["dim"])
         model = build_model(job.variant, recipe, text["dim"], text["text_width"], levels, 0, levels)
         metadata = {
             **{key: card[key] for key in ("benchmark", "synthetic")},
-            "encoders": {"coarse": encoders["coarse"].identity, "fine": encoders[fine].identity},
+            "encoders": {f: encoders[name].identity for f, name in zip(("coarse", "fine"), streams, strict=True)},
             "text_encoder": text,
             "target": job.target, "recipe": job.recipe, "recipe_values": recipe.values, "variant": job.variant,
             "code": fingerprint("mstclipiqa.training.job", *get_variant(job.variant).modules),

@@ -80,8 +80,8 @@ class Study:
     recipes = {"released_code": RELEASED}
     jobs = [Job("b", "quality", "released_code", variant) for variant in ("mst-clipiqa", "coarse-only-star")]
 
-    def fine_encoder(self, recipe, variant):
-        return "fine"
+    def streams(self, recipe, variant):
+        return "coarse", "fine"
 
 
 def test_a_model_costs_what_its_parts_do(monkeypatch):
