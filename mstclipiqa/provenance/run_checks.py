@@ -116,8 +116,9 @@ def count_parameters(folder: Folder, recipe: str, variant: str) -> int | None:
     dim, width = coarse.get("dim"), text.get("text_width")
     if not folder.study or not isinstance(dim, int) or not isinstance(width, int):
         return None
-    levels = torch.zeros(len(LEVELS), dim)
-    return count_trainable(build_model(variant, folder.study.recipes[recipe], dim, width, levels, 0, levels))
+    with torch.device("meta"):  # sizes alone: no weight is drawn
+        levels = torch.zeros(len(LEVELS), dim)
+        return count_trainable(build_model(variant, folder.study.recipes[recipe], dim, width, levels, 0, levels))
 
 
 def _is_of(folder: Folder, job: Job, metadata: dict) -> bool:

@@ -134,22 +134,22 @@ class Table:
         longest = {column: max(map(len, map(str, self.shown[column])), default=0) for column in columns}
         wide = f"p{{{LATEX_WIDTH}\\linewidth}}"
         kinds = ["r" if column in self.numeric else wide if longest[column] > LONG else "l" for column in columns]
-        text = frame.to_latex(
+        head = frame[:0].to_latex(  # which takes long for every row
             index=False, escape=False, longtable=True, column_format="".join(kinds), multicolumn_format="c",
             caption=latex_text(self.caption), label=f"tab:{self.name}",
         )  # fmt: skip
-        head, body = text.split("\\endlastfoot\n")
+        head = head.partition("\\endlastfoot\n")[0]
         head = head.replace(r"\multicolumn{0}", rf"\multicolumn{{{len(columns)}}}")  # pandas, of a table without rows
         if self.spans:
             head = re.sub(r"(?<=\\toprule\n).*\n", lambda upper: f"{upper[0]}{self._rules}\n", head)
         lines = ["% Needs the packages booktabs and longtable.", head + "\\endlastfoot"]
-        rows = iter(body.splitlines())
+        rows = (rf"{' & '.join(cells)} \\" for cells in frame.itertuples(index=False, name=None))
         for place, (group, of_group) in enumerate(self.grouped_rows):
             if group is not None:
                 heading = rf"\multicolumn{{{len(columns)}}}{{l}}{{\textit{{{latex_text(group.text)}}}}} \\"
                 lines += ["\\midrule", heading] if place else [heading]
             lines += islice(rows, len(of_group))
-        lines += rows
+        lines.append(r"\end{longtable}")
         if self.notes:
             items = [rf"\item {latex_text(note)}" for note in self.notes]
             lines += [r"\begin{itemize}\footnotesize", *items, r"\end{itemize}"]
