@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from mstclipiqa.claims.rules import (
 from mstclipiqa.claims.suite import CELL, Suite, other_encoders, read_suite
 from mstclipiqa.data.protocols import describe_protocol
 from mstclipiqa.evaluation.paired_tests import holm
-from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.model.recipes import Recipe, single_changes
 
 
 def decide(claims: list[Claim], document: dict, suite: Suite) -> list[dict]:
@@ -174,6 +175,15 @@ def claims_from_results(
     return f"{sum(counts.values())} claims: {shown}"
 
 
+def judged_recipes(asked: Sequence[str], suite: Suite) -> dict[str, Recipe]:
+    """The recipes that claims are judged under: those that are `asked` for, and those of the suite's runs, but for one
+    that changes one value of another. It is an experiment of ours, and the report shows what it moves."""
+    run = {key[CELL.index("recipe")] for key in suite.cells}
+    values = {name: suite.recipes[name].values for name in [*asked, *sorted(run)] if name in suite.recipes}
+    judged = {*asked, *values} - {change.changed for change in single_changes(values) if change.changed not in asked}
+    return {name: recipe for name, recipe in suite.recipes.items() if name in judged}
+
+
 def claims_document(
     claims: Path | str, paper_tables: Path | str, prior_results: Path | str, results: Path, recipes: Path | str
 ) -> dict:
@@ -181,8 +191,7 @@ def claims_document(
     paper = read_paper(claims, paper_tables, prior_results)
     document, expanded = paper.document, expand_claims(paper, claims)
     suite = read_suite(Path(results), recipes)
-    asked = {*document["recipes"], *(key[CELL.index("recipe")] for key in suite.cells)}
-    suite = replace(suite, recipes={name: recipe for name, recipe in suite.recipes.items() if name in asked})
+    suite = replace(suite, recipes=judged_recipes(document["recipes"], suite))
     rows = decide(expanded, document, suite)
     keys = ("source", "like_for_like", "rules", "margins")
     return {key: document[key] for key in keys} | {

@@ -1,8 +1,11 @@
 """Training recipes: what each source states, with the released code's values where it is silent."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import permutations
 from pathlib import Path
+from typing import NamedTuple
 
 from mstclipiqa.base.documents import RECIPE_SCHEMA, read_yaml, validate
 from mstclipiqa.base.errors import InputError
@@ -95,6 +98,26 @@ def load_recipe(path: Path | str) -> Recipe:
     stated = {key: entry["place"] for key, entry in document["values"].items()}
     values = {key: entry["value"] for key, entry in {**complete["values"], **document["values"]}.items()}
     return Recipe(path.stem, document["title"], document["source"], stated, **values)
+
+
+class Change(NamedTuple):
+    """Two recipes that differ in the value `key` alone; the first is no change of another."""
+
+    key: str
+    base: str
+    changed: str
+
+
+def single_changes(recipes: Mapping[str, Mapping[str, object]]) -> list[Change]:
+    """Which recipes change one value of another, of the `values` of each by its name; a base comes first in them."""
+    made: list[Change] = []
+    for base, changed in permutations(recipes, 2):
+        keys = dict.fromkeys([*recipes[base], *recipes[changed]])
+        apart = [key for key in keys if recipes[base].get(key) != recipes[changed].get(key)]
+        known = {change.changed for change in made}
+        if len(apart) == 1 and base not in known and changed not in known | {change.base for change in made}:
+            made.append(Change(apart[0], base, changed))
+    return made
 
 
 def load_planned(place: str, views: bool = False) -> Recipe:

@@ -1,12 +1,10 @@
 """What one value of a recipe moves: the same model on the same splits and seeds under two recipes that differ in it."""
 
-from itertools import permutations
-from typing import NamedTuple
-
 import pandas as pd
 
 from mstclipiqa.base.names import SELECTIONS, TEST, TRAIN, VAL
 from mstclipiqa.evaluation.noise import FEWEST_SPLITS, Noise, noise_between_seeds, noise_over_splits
+from mstclipiqa.model.recipes import Change, single_changes
 from mstclipiqa.report.contrasts import NO_INTERVAL, found, limits
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -14,29 +12,15 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 PLACE = ["benchmark", "target", "protocol", "selection", "variant"]
 
 
-class Change(NamedTuple):
-    """Two recipes that differ in the value `key` alone; the first is no change of another."""
-
-    key: str
-    base: str
-    changed: str
-
-
-def single_changes(results: Results) -> list[Change]:
+def changes_of(results: Results) -> list[Change]:
     """The recipes of a suite that differ from another in one value, in the order of the configuration."""
-    values = {name: results.manifest["recipes"][name]["values"] for name in ordered(results.manifest, "recipes")}
-    made: list[Change] = []
-    for base, changed in permutations(values, 2):
-        apart = [key for key in values[base] if values[base][key] != values[changed].get(key)]
-        known = {change.changed for change in made}
-        if len(apart) == 1 and base not in known and changed not in known | {change.base for change in made}:
-            made.append(Change(apart[0], base, changed))
-    return made
+    recipes = results.manifest["recipes"]
+    return single_changes({name: recipes[name]["values"] for name in ordered(results.manifest, "recipes")})
 
 
 def changed_recipes(results: Results) -> list[str]:
     """The recipes of a suite that change one value of another."""
-    return [change.changed for change in single_changes(results)]
+    return [change.changed for change in changes_of(results)]
 
 
 def ratio_tested(results: Results, benchmark: str, protocol: str) -> float:
@@ -58,7 +42,7 @@ def effects(results: Results) -> pd.DataFrame:
     runs = results.on_real(results.metrics)
     runs, rows = runs[results.is_main(runs)], []
     of = dict(iter(runs.groupby("recipe")))
-    for change in single_changes(results):
+    for change in changes_of(results):
         if not {change.base, change.changed} <= set(of):
             continue
         both = of[change.changed].merge(of[change.base], on=[*PLACE, "split", "seed"], suffixes=("", "_base"))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Canvas
 
 from mstclipiqa.base.names import ENTERED, MODELS, QUALITY
 from mstclipiqa.report.canvas import STYLE, Figure, finish
-from mstclipiqa.report.recipe_effects import changed_recipes, single_changes
+from mstclipiqa.report.recipe_effects import changed_recipes, changes_of
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -34,7 +34,7 @@ def components(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=[*PLACE, *SOURCES])
     runs = results.on_real(results.metrics)
     runs = runs[runs["variant"].isin(results.models) & (runs["recipe"] != ENTERED)]
-    scaled = [{change.base, change.changed} for change in single_changes(results) if change.key == "trained_scale"]
+    scaled = [{change.base, change.changed} for change in changes_of(results) if change.key == "trained_scale"]
     of_scale = runs[results.is_main(runs) & runs["recipe"].isin(set().union(*scaled))]
     changed, intervals = changed_recipes(results), results.statistics["intervals"]
     runs = runs[~runs["recipe"].isin(changed)]

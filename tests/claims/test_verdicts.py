@@ -28,7 +28,7 @@ from mstclipiqa.claims.rules import (
     UNTESTABLE,
 )
 from mstclipiqa.claims.suite import Cell, Suite
-from mstclipiqa.claims.verdicts import claims_document, count_parameters, decide
+from mstclipiqa.claims.verdicts import claims_document, count_parameters, decide, judged_recipes
 from mstclipiqa.encoders.clip import find_published
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.evaluation.noise import IMAGES, Noise
@@ -361,6 +361,16 @@ def test_the_document_is_json_and_the_same_again(results):
     # Every claim counts once.
     counts = Counter(r["id"] for r in document["claims"] if r["counts"])
     assert set(counts.values()) == {1} and set(counts) == {r["id"] for r in document["claims"]}
+
+
+def test_a_recipe_that_changes_one_value_of_another_is_judged_where_it_is_asked_for(recipe):
+    longer = replace(recipe, name="longer", epochs=99)
+    other = replace(longer, name="other", batch_size=16)
+    suite = make_suite(recipe, SCORES)
+    cells = {(*key[:2], name, *key[3:]): cell for key, cell in suite.cells.items() for name in ("longer", "other")}
+    suite = replace(suite, cells=suite.cells | cells, recipes={one.name: one for one in (longer, other, recipe)})
+    assert list(judged_recipes(["released_code"], suite)) == ["other", "released_code"]
+    assert list(judged_recipes(["released_code", "longer"], suite)) == ["longer", "other", "released_code"]
 
 
 @pytest.mark.parametrize("file", ["metrics.parquet", "intervals.parquet", "comparisons.parquet"])

@@ -10,11 +10,11 @@ from scipy import stats
 from mstclipiqa.evaluation.noise import noise_over_splits
 from mstclipiqa.report.recipe_effects import (
     Change,
+    changes_of,
     effects,
     found_of_recipes,
     ratio_tested,
     recipe_effects,
-    single_changes,
 )
 from mstclipiqa.report.results import Results, read_results
 
@@ -46,7 +46,7 @@ def test_recipes_that_differ_in_one_value_are_found_once(results):
         ten={"ranking_weight": 10.0},
         both={"ranking_weight": 0, "temperature": 1.0},
     )
-    assert single_changes(made) == [
+    assert changes_of(made) == [
         Change("ranking_weight", "released_code", "ten"), Change("ranking_weight", "released_code", "zero"),
     ]  # fmt: skip
 
