@@ -112,9 +112,7 @@ class Encoder:
 
     def token_letters(self, texts: list[str]) -> list[list[str]]:
         """The tokens of each text whose states `encode_texts` gives, from start to end token, in letters."""
-        tokens = self.tokenize(texts)
-        lengths = self._reader.lengths(texts, tokens)
-        return [self._reader.letters(row[:length]) for row, length in zip(tokens, lengths, strict=True)]
+        return self._reader.letters(texts)
 
     @property
     def text_settings(self) -> dict[str, str]:

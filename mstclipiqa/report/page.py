@@ -14,6 +14,7 @@ from mstclipiqa.base.names import TARGETS
 from mstclipiqa.report import (
     ablations,
     atlas,
+    attention,
     claims,
     contrasts,
     controls,
@@ -42,9 +43,9 @@ from mstclipiqa.report import (
 from mstclipiqa.report import overview_figures as overview
 from mstclipiqa.report.canvas import Figure
 from mstclipiqa.report.glossary import Terms
-from mstclipiqa.report.largest_errors import largest_errors
 from mstclipiqa.report.paper import PAPER
 from mstclipiqa.report.results import Results, cautions, read_results
+from mstclipiqa.report.sample_images import sample_images
 from mstclipiqa.report.summary import summarise_report
 from mstclipiqa.report.table import Table, plain
 from mstclipiqa.report.unseen_generators import unseen_generators
@@ -120,14 +121,14 @@ def make_tables(results: Results) -> dict[str, Table]:
     )
     of_real: Iterable[Callable] = (
         *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
-        *(data_tables.leakage, largest_errors, efficiency.efficiency, unseen_generators),
+        *(data_tables.leakage, sample_images, attention.attention, efficiency.efficiency, unseen_generators),
         *(contrasts.contrasts, multiverse.multiverse, variance.variance, *controls.TABLES, *statistics.TABLES),
         *(recipe_effects.recipe_effects, saturation.saturation, leakage_effect.leakage_effect),
         *(dissection.gate_interventions, dissection.gate_movements, dissection.decoding, dissection.skipping),
     )
     made = _measured(real, of_real) | _make(results, of_all) | ablations.tables(real)
     if drawn:
-        of_drawn = (data_tables.leakage, controls.baselines, controls.transfer, largest_errors)
+        of_drawn = (data_tables.leakage, controls.baselines, controls.transfer, sample_images)
         for key, table in _measured(drawn, of_drawn).items():
             if len(table.shown):
                 made[f"{STAND_INS}{key}"] = replace(table, name=f"{STAND_INS}{table.name}")

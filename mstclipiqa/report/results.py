@@ -133,6 +133,11 @@ class Results:
         return [name for name in self.among("variant", self.metrics) if name not in known] if tables else []
 
     @property
+    def packed(self) -> list[str]:
+        """The benchmarks whose features come from a pack, without images."""
+        return list(self.manifest["config"].get("packs", {}))
+
+    @property
     def entered(self) -> list[str]:
         """The methods whose scores were entered, by their names."""
         return list(dict.fromkeys(entry["card"]["name"] for entry in self.entries.values()))

@@ -8,6 +8,7 @@ from mstclipiqa.base.documents import CONFIG_SCHEMA, validate
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import digest, list_files
 from mstclipiqa.base.layout import (
+    ATTENTION,
     BENCHMARK_TABLES,
     CLAIMS,
     CURVES,
@@ -239,6 +240,12 @@ class Study:
         return [name for name in self.benchmarks if self.drawn and name not in self.packs]
 
     @property
+    def pictured(self) -> list[str]:
+        """The benchmarks whose images the report shows some of: drawn ones, and those whose licence allows it."""
+        apart = [name for name in self.benchmarks if name not in self.packed]
+        return [name for name in apart if self.drawn or get_benchmark(name).open_images]
+
+    @property
     def texts_packed(self) -> str | None:
         """The benchmark from whose pack the texts of levels and zero-shot rivals come: the first where no encoder is
         needed for any other; else None."""
@@ -319,6 +326,18 @@ class Study:
         return [(name, recipe) for name in self.rated for recipe in self.config.get("dissect", [])]
 
     @property
+    def attended(self) -> list[Job]:
+        """The jobs of the model that reads the prompt whose attention is kept: under the first recipe of the main grid,
+        of every real benchmark, or of the first drawn one where all are drawn."""
+        real = [name for name in self.benchmarks if name not in self.drawn_benchmarks]
+        chosen = real or self.benchmarks[:1]
+        return [
+            job
+            for job in list_jobs({**self.config, "also": []}, chosen)
+            if (job.recipe, job.variant) == (self.config["recipes"][0], MODELS[1])
+        ]
+
+    @property
     def curved(self) -> tuple[str, list[str]] | None:
         """The benchmark whose learning curves are drawn, and the recipes to draw them under.
 
@@ -364,6 +383,7 @@ class Study:
         files += [
             entry.path.format(benchmark=name, recipe=recipe) for name, recipe in self.dissected for entry in DISSECTION
         ]
+        files += [ATTENTION.path.format_map(vars(job)) for job in self.attended]
         return files + [entry.path.format(recipe=recipe) for recipe in self.probed for entry in (READOUT, GATES)]
 
     @property

@@ -66,7 +66,7 @@ def test_curves_are_what_training_itself_reports(roles):
 def test_observing_changes_nothing(roles):
     seen = []
     model = build_model(VARIANT, RECIPE, DIM, WIDTH, level_embeddings(LEVEL_STORE, RECIPE), 0)
-    observed = train_run(model, DATA, roles, RECIPE, 0, lambda epoch, model: seen.append((epoch, model.training)))
+    observed = train_run(model, DATA, roles, RECIPE, 0, lambda epoch, model, _: seen.append((epoch, model.training)))
     assert seen == [(1, False), (2, False), (3, False)]
     pd.testing.assert_frame_equal(observed, train(roles))
 

@@ -37,6 +37,7 @@ def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     assert jobs["draw"] == jobs["samples"] == jobs["extract"] == 4
     assert (jobs["unpack_agiqa_3k"], jobs["splits"]) == (1, 5)
     assert jobs["probe"] == jobs["curves"] == jobs["transfer"] == 1
+    assert jobs["attend"] == 2  # the targets of the real AGIQA-3K
     assert jobs.items() >= DOWNSTREAM.items()
 
 
@@ -48,7 +49,7 @@ def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
     # and under 2 recipes the 5 with other prompts
     # and on quality the first model under 6 that change one value
     assert jobs["train"] == 4 * ((2 + 3) * 4 + (1 + 2) * 9) + 2 * (2 + 3) * 5 + 2 * 6
-    assert jobs["dissect"] == 2 * 2
+    assert (jobs["dissect"], jobs["attend"]) == (2 * 2, 2 + 3)
     assert "draw" not in jobs
 
 

@@ -1,0 +1,115 @@
+"""What MST-CLIPIQA* attends to in the prompts: how evenly, and how much of it reaches the score."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from mstclipiqa.base.layout import ATTENTION
+from mstclipiqa.base.names import MODELS, TARGETS
+from mstclipiqa.report.results import Results, cautions
+from mstclipiqa.report.table import Table, frame_of
+
+#: The keys of the run that is attended to, as its file says.
+RUN = ("protocol", "split", "seed", "selection")
+COLUMNS = ["Target", "Evenness", "Start token", "End token", "Even share", "α", "Queries and keys"]
+
+#: From this evenness on no token is told from another.
+EVEN = 0.9999
+
+
+def read_attention(results: Results, benchmark: str, target: str) -> Iterable[tuple[pd.DataFrame, dict]]:
+    """The table of ATTENTION of each recipe that has one, and its metadata."""
+    for recipe in results.manifest["recipes"]:
+        path = ATTENTION.at(results.root, benchmark=benchmark, target=target, recipe=recipe)
+        if path.exists():
+            yield ATTENTION.read(path)
+
+
+def shades_of(results: Results, run: pd.Series) -> dict[str, tuple[tuple[str, float], ...]]:
+    """By test image the tokens of its prompt, each with its weight as a multiple of an even share; none where the
+    attention of another run was kept, or of none."""
+    for table, metadata in read_attention(results, run["benchmark"], run["target"]):
+        if all(metadata[key] == run[key] for key in (*RUN, "recipe", "variant")):
+            return {
+                str(image): tuple(zip(rows["token"], rows["weight"] * len(rows), strict=True))
+                for image, rows in table.groupby("image", sort=False)
+            }
+    return {}
+
+
+def summarise_attention(table: pd.DataFrame) -> dict[str, float]:
+    """Means over the images: evenness, the entropy of the weights as a share of that of equal ones; the weights of the
+    first and the last token; the weight that each token would have if all were equal."""
+    entropy = -(table["weight"] * np.log(table["weight"].where(table["weight"] > 0, 1)))
+    images = table.assign(entropy=entropy).groupby("image", sort=False)
+    tokens = images.size()
+    return {
+        "evenness": float((images["entropy"].sum() / np.log(tokens)).mean()),
+        "start": float(images["weight"].first().mean()),
+        "end": float(images["weight"].last().mean()),
+        "even": float((1 / tokens).mean()),
+    }
+
+
+def attention(results: Results) -> Table | None:
+    """A row per benchmark and target whose attention was kept; None without any."""
+    rows, shown = [], []
+    for benchmark in results.cards:
+        for target in TARGETS:
+            for table, metadata in read_attention(results, benchmark, target):
+                said = {"benchmark": benchmark, "target": target, **{key: metadata[key] for key in (*RUN, "recipe")}}
+                norms = metadata["norms"]
+                numbers = summarise_attention(table) | {"alpha": metadata["alpha"]}
+                rows.append(said | numbers | {f"norm_{state}": norm for state, norm in norms.items()})
+                shown.append(
+                    {
+                        "Target": f"{results.title('benchmarks', benchmark)}, {target}",
+                        **{
+                            column: f"{numbers[key]:.3f}"
+                            for column, key in zip(COLUMNS[1:5], ("evenness", "start", "end", "even"), strict=True)
+                        },
+                        "α": f"{numbers['alpha']:.4f}",
+                        "Queries and keys": f"{norms['initial']:.1f} → {norms['trained']:.1f}",
+                    }
+                )
+    if not rows:
+        return None
+    first = rows[0]
+    return Table(
+        "attention",
+        f"What {results.title('variants', MODELS[1])} attends to in the prompts: mean weights over the test images of "
+        f"one run, {first['protocol']}, split {first['split']}, seed {first['seed']}, recipe "
+        f"{results.title('recipes', first['recipe'])}.",
+        pd.DataFrame(rows),
+        frame_of(shown, COLUMNS),
+        numeric=tuple(COLUMNS[1:]),
+        notes=[
+            "Evenness: the entropy of a prompt’s weights, as a share of that of equal weights; 1 is no "
+            "attention to any token before another. Even share: the weight of each token if all were equal.",
+            "α scales what is attended to before it is added to z; it is learned, and starts at 0. Queries and keys: "
+            "the norm of the weights that make them, before training → after it; at 0 all tokens weigh the same.",
+            *cautions(results, {name: results.title("benchmarks", name) for name in results.cards}),
+        ],
+    )
+
+
+def found_of_attention(results: Results) -> list[str]:
+    """Whether the prompt's tokens are told apart, a sentence for all runs whose attention was kept."""
+    parts = []
+    for row in (table.full if (table := attention(results)) else pd.DataFrame()).itertuples():
+        told = "every token has the same weight" if row.evenness > EVEN else f"evenness {row.evenness:.3f} of 1"
+        decay = results.manifest["recipes"][row.recipe]["values"].get("weight_decay")
+        shrunk = row.norm_trained < row.norm_initial / 100 and decay
+        why = (
+            f" (training shrank the weights of queries and keys from norm {row.norm_initial:.1f} to "
+            f"{row.norm_trained:.1f}: the recipe’s weight decay of {decay:g} outweighs gradients that α scales)"
+            if shrunk
+            else ""
+        )
+        parts.append(
+            f"{results.title('benchmarks', row.benchmark)}, {row.target}, {results.title('recipes', row.recipe)}: "
+            f"{told}{why}, α = {row.alpha:.4f}"
+        )
+    asked = f"Which words does {results.title('variants', MODELS[1])} attend to?" if parts else ""
+    return [f"{asked} {'; '.join(parts)}."] if parts else []
