@@ -16,6 +16,8 @@ COLUMNS = ["Target", "Evenness", "Start token", "End token", "Even share", "α",
 
 #: From this evenness on no token is told from another.
 EVEN = 0.9999
+#: Training has put out the attention where the weights of queries and keys shrink by this factor.
+SHRUNK = 100
 
 
 def read_attention(results: Results, benchmark: str, target: str) -> Iterable[tuple[pd.DataFrame, dict]]:
@@ -94,22 +96,24 @@ def attention(results: Results) -> Table | None:
     )
 
 
-def found_of_attention(results: Results) -> list[str]:
-    """Whether the prompt's tokens are told apart, a sentence for all runs whose attention was kept."""
-    parts = []
-    for row in (table.full if (table := attention(results)) else pd.DataFrame()).itertuples():
-        told = "every token has the same weight" if row.evenness > EVEN else f"evenness {row.evenness:.3f} of 1"
-        decay = results.manifest["recipes"][row.recipe]["values"].get("weight_decay")
-        shrunk = row.norm_trained < row.norm_initial / 100 and decay
-        why = (
-            f" (training shrank the weights of queries and keys from norm {row.norm_initial:.1f} to "
-            f"{row.norm_trained:.1f}: the recipe’s weight decay of {decay:g} outweighs gradients that α scales)"
-            if shrunk
-            else ""
-        )
+def found_of_attention(results: Results) -> str:
+    """Whether the prompt’s tokens are told apart, in a sentence or two; empty where no attention was kept."""
+    if (table := attention(results)) is None:
+        return ""
+    parts, shrunk = [], {}
+    for row in table.full.itertuples():
+        recipe = results.title("recipes", row.recipe)
+        told = "all tokens weigh the same" if row.evenness > EVEN else f"evenness {row.evenness:.3f} of 1"
         parts.append(
-            f"{results.title('benchmarks', row.benchmark)}, {row.target}, {results.title('recipes', row.recipe)}: "
-            f"{told}{why}, α = {row.alpha:.4f}"
+            f"{results.title('benchmarks', row.benchmark)}, {row.target}, {recipe}: {told}, α = {row.alpha:.4f}"
         )
-    asked = f"Which words does {results.title('variants', MODELS[1])} attend to?" if parts else ""
-    return [f"{asked} {'; '.join(parts)}."] if parts else []
+        decay = results.manifest["recipes"][row.recipe]["values"].get("weight_decay")
+        if decay and row.norm_trained < row.norm_initial / SHRUNK:
+            shrunk[recipe] = decay
+    why = [
+        f"Under {recipe} training shrinks the weights of queries and keys to nothing: α, which starts at 0, keeps "
+        f"their gradients small, and Adam’s weight decay of {decay:g} is left."
+        for recipe, decay in shrunk.items()
+    ]
+    title = results.title("variants", MODELS[1])
+    return " ".join([f"Which words does {title} attend to? {'; '.join(parts)}.", *why])

@@ -172,7 +172,8 @@ def _in_words(results: Results, key: tuple[str, str, str, str], rows: pd.DataFra
         for found, of_verdict in rows.groupby("found", sort=False)
     ]
     place = f"{results.title('benchmarks', benchmark)}, {target}"
-    return f"Over {results.title('variants', against)} ({place}): {'; '.join(parts)}"
+    title = results.title("variants", against)
+    return f"Over {'the ' * title.startswith('mean')}{title} ({place}): {'; '.join(parts)}"
 
 
 def limits(row: Any) -> str:

@@ -149,7 +149,8 @@ def _penalties(results: Results) -> str:
         if entry["source"] == RIVAL
         for penalty in entry["by_split"].values()
     ]
-    return f"Chosen for {RIVAL}: {min(chosen):.3g} to {max(chosen):.3g}." if chosen else ""
+    ends = [f"{end:,.0f}" if end >= 1000 else f"{end:.3g}" for end in (min(chosen), max(chosen))] if chosen else []
+    return f"Chosen for {RIVAL}: {' to '.join(ends)}." if ends else ""
 
 
 def _left_out(results: Results, titles: dict[str, str]) -> list[str]:
@@ -272,8 +273,8 @@ def _what_prompts_show(gains: pd.DataFrame) -> str:
         return "No gain of the true prompt has an interval here: that takes several seeds, or splits."
     above, below = int((known["low"] > 0).sum()), int((known["high"] < 0).sum())
     said = (
-        f"Of {len(known)} gains of the true prompt over another prompt or none, {above} have an interval above 0, "
-        f"{below} one below 0, and {len(known) - above - below} one that holds 0."
+        f"{len(known)} gains of the true prompt over another prompt or none have an interval: {above} above 0, "
+        f"{below} below 0, {len(known) - above - below} that hold 0."
     )
     if not above:
         return f"{said} Nothing here says that what a prompt says matters."

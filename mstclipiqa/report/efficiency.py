@@ -72,7 +72,7 @@ def efficiency(results: Results) -> Table | None:
             model = Cell(results.title("variants", row["variant"]), streams + ", prompt" * row["prompt"])
             cells: dict[str, str | Cell] = {"Model": model}
             cells |= {"Trained": f"{row['trained']:,}", "All parameters": f"{row['total'] / 1e6:,.1f} M"}
-            cells |= {"GFLOP per image": f"{row['gflops']:.3g}"}
+            cells |= {"GFLOP per image": f"{row['gflops']:#.3g}".rstrip(".")}
             if on_gpu:
                 cells |= {"ms per image": f"{row['ms_1']:.2f}", "Images/s": f"{1e3 / row['ms_32']:,.0f}"}
             for size in (1, 32):

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 from mstclipiqa.base.names import ENTERED, LAST, MODELS, QUALITY
 from mstclipiqa.evaluation.noise import FEWEST_SPLITS, noise_over_splits
-from mstclipiqa.report.attention import found_of_attention
 from mstclipiqa.report.contrasts import HELPS, HURTS, NOT_SHOWN, found, limits
 from mstclipiqa.report.controls import RIVAL
 from mstclipiqa.report.dissection import found_by_dissection
@@ -31,14 +30,7 @@ FOLLOWS_OF_UNSEEN = {
 def further(results: Results) -> list[str]:
     """What is found beside the parts of the model, a sentence or two an experiment; of each where the suite has it."""
     makers = (
-        *(
-            found_by_dissection,
-            found_of_attention,
-            found_of_recipes,
-            found_against_ridge,
-            found_of_generators,
-            found_of_leakage,
-        ),
+        *(found_by_dissection, found_of_recipes, found_against_ridge, found_of_generators, found_of_leakage),
         *(found_of_saturation, found_of_ceiling, found_in_variance, found_in_specifications),
     )
     return [sentence for make in makers for sentence in make(results)]

@@ -191,6 +191,7 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
             findings=headline.findings(results),
             measured=contrasts.found_on_real_benchmarks(real),
             further=findings.further(real),
+            attended=attention.found_of_attention(real),
             main={target: all_tables[target].only(first) for target, first in main.items()},
             rest={target: all_tables[target].only(~first) for target, first in main.items()},
             warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),

@@ -18,7 +18,7 @@ from mstclipiqa.report.table import Cell, Table, frame_of
 
 #: How many images of each kind, and how large a picture is (pixels of the longer side).
 COUNT, SIDE = 2, 144
-COLUMNS = ["Prediction", "Image", "Prompt", "Generator", "MOS", "Predicted", "Error"]
+COLUMNS = ["Image", "Prediction", "Prompt", "Generator", "MOS", "Predicted", "Error"]
 
 #: What the note says of missing pictures.
 MISSING = "pictures are not at hand under"
@@ -46,19 +46,24 @@ def sample_images(results: Results) -> Table | None:
     if not full:
         return None
     table = pd.concat(full, ignore_index=True)
-    first = table.iloc[0]
+    first, names = table.iloc[0], list(table["benchmark"].unique())
+    shaded = any(row["Prompt"].shades for row in shown)
+    real = [name for name in names if _shows(results, name) and name not in results.synthetic]
+    attributions = [get_benchmark(name).attribution for name in real]
     return Table(
         "sample_images",
         f"Best, typical and worst predictions of {results.title('variants', first['variant'])}: the test images with "
         f"the least, the median and the greatest |prediction − MOS|. Protocol {first['protocol']}, split "
         f"{first['split']}, seed {first['seed']}, {SELECTIONS[first['selection']]}, recipe "
-        f"{results.title('recipes', first['recipe'])}.",
+        f"{results.title('recipes', first['recipe'])}."
+        + (" The darker a token of a prompt, the more the model attends to it." if shaded else "")
+        + "".join(f" Pictures made smaller from {attribution}." for attribution in attributions),
         table.drop(columns=["path", "sha256"]),
         frame_of(shown, COLUMNS),
         numeric=("MOS", "Predicted", "Error"),
         groups=groups,
         grouped_by="Benchmark and target",
-        notes=_notes(results, list(table["benchmark"].unique()), shown),
+        notes=_notes(results, names, shown),
     )
 
 
@@ -95,22 +100,20 @@ def _row(results: Results, row: dict, shades: tuple[tuple[str, float], ...]) -> 
         image = Cell(row["image"], image=_thumbnail(path) if at_hand else "", alt=alt)
     prompt = Cell(row["prompt"], shades=shades)
     numbers = f"{row['mos']:.2f}", f"{row['prediction']:.2f}", f"{row['error']:+z.2f}"
-    return dict(zip(COLUMNS, [row["kind"], image, prompt, row["generator"], *numbers], strict=True))
+    return dict(zip(COLUMNS, [image, row["kind"], prompt, row["generator"], *numbers], strict=True))
 
 
 def _notes(results: Results, benchmarks: list[str], shown: list[dict]) -> list[str]:
-    """What the shades mean, whose pictures are shown by which right, and why others are not."""
+    """What the shades say, and why there are no pictures of some benchmarks."""
     notes, withheld = [], []
     if any(row["Prompt"].shades for row in shown):
         notes.append(
-            "The darker a token of a prompt, the more the model attends to it; alike where all weigh the same. Where a "
-            "model attends does not say what decides its score."
+            "All tokens of a prompt are shaded alike where they weigh the same. Where a model attends does not say "
+            "what decides its score."
         )
-    for name in (name for name in benchmarks if name not in results.synthetic):
+    for name in (name for name in benchmarks if not _shows(results, name)):
         title = results.title("benchmarks", name)
-        if _shows(results, name):
-            notes.append(f"Pictures of {title}, made smaller: {get_benchmark(name).attribution}.")
-        elif name in results.packed:
+        if name in results.packed:
             notes.append(f"No pictures of {title}: its features come from a pack, which has no images.")
         else:
             withheld.append(title)

@@ -22,14 +22,14 @@ def test_evenness_is_the_entropy_as_a_share_of_the_greatest():
 
 def test_the_table_says_how_even_each_run_attends(make_results):
     root = make_results()
-    assert attention(read_results(root)) is None and found_of_attention(read_results(root)) == []
+    assert attention(read_results(root)) is None and found_of_attention(read_results(root)) == ""
     write_attention(root)
     table = attention(read_results(root))
     assert list(table.shown["Target"]) == ["AGIQA-3K, quality"]
     row = table.full.iloc[0]
     assert 0 < row["evenness"] < 0.99 and (row["start"], row["even"]) == (pytest.approx(0.1), 0.25)
-    (sentence,) = found_of_attention(read_results(root))
-    assert f"evenness {row['evenness']:.3f} of 1, α = 0.0500" in sentence and "shrank" not in sentence
+    sentence = found_of_attention(read_results(root))
+    assert f"evenness {row['evenness']:.3f} of 1, α = 0.0500." in sentence and "shrinks" not in sentence
 
 
 def test_a_sentence_says_that_and_why_no_token_is_told_apart(make_results):
@@ -37,10 +37,8 @@ def test_a_sentence_says_that_and_why_no_token_is_told_apart(make_results):
     write_attention(root, even=True, norms={"initial": 20.0, "trained": 0.0})
     results = read_results(root)
     results.manifest["recipes"]["released_code"]["values"]["weight_decay"] = 0.001
-    (sentence,) = found_of_attention(results)
-    assert "every token has the same weight" in sentence
-    assert (
-        "shrank the weights of queries and keys from norm 20.0 to 0.0: the recipe’s weight decay of 0.001" in sentence
-    )
+    sentence = found_of_attention(results)
+    assert "all tokens weigh the same, α = 0.0500." in sentence
+    assert sentence.endswith("and Adam’s weight decay of 0.001 is left.")
     results.manifest["recipes"]["released_code"]["values"]["weight_decay"] = 0
-    assert "shrank" not in found_of_attention(results)[0]
+    assert "shrinks" not in found_of_attention(results)

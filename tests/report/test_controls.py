@@ -138,8 +138,7 @@ def test_the_true_prompt_stands_beside_others_with_its_gain(make_results):
     assert rows.loc["Another image's prompt"]["AGIQA-3K", "SRCC"] == f"{runs['srcc'].mean():.4f}"
     # two targets, two protocols, two recipes; MST-CLIPIQA is no other prompt
     assert table.notes[0] == (
-        "Of 16 gains of the true prompt over another prompt or none, 8 have an interval above 0, 0 one below 0, and 8 "
-        "one that holds 0."
+        "16 gains of the true prompt over another prompt or none have an interval: 8 above 0, 0 below 0, 8 that hold 0."
     )
 
 

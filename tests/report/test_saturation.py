@@ -48,7 +48,7 @@ def test_the_table_and_the_sentence_say_it(results):
     table = saturation(results)
     assert len(table.shown) == len(table.full) and "At a level" in table.shown
     (sentence,) = found_of_saturation(results)
-    assert sentence.startswith("Does the template head saturate? Of evenly spread predictions 10% lie at a level.")
+    assert sentence.startswith("Does the template head saturate? Of evenly spread predictions 10 % lie at a level.")
 
 
 def test_drawn_benchmarks_say_nothing(make_results):
