@@ -27,7 +27,7 @@ PINNED = ("torch", "torchvision", "open_clip_torch")
 #: What a configuration may leave out: encoders that only some recipes and variants need.
 OPTIONAL = {
     (): {"split_seeds", "packs", "entries", "dissect"},
-    ("encoders",): {"retokenised", "twin", "reader"},
+    ("encoders",): {"retokenised", "twin", "text"},
     ("extraction",): {"device"},
 }
 SELF_EVIDENT = {"title", "benchmarks", "variants", "encoders", "coarse", "fine", "extraction"}

@@ -155,10 +155,10 @@ class Study:
     def _check_encoders(self) -> None:
         """Raises InputError where an encoder cannot play its part, or rules out a variant that is asked for."""
         models = {role: encoder["model"] for role, encoder in self.config["encoders"].items()}
-        reader = self.config["text_encoder"]
-        if not has_text_tower(models[reader]):
+        text = self.config["text_encoder"]
+        if not has_text_tower(models[text]):
             raise InputError(
-                f"text_encoder: {reader} is {models[reader]}, which has no text tower; describe an encoder `reader` "
+                f"text_encoder: {text} is {models[text]}, which has no text tower; describe an encoder `text` "
                 "with one, and name that"
             )
         sizes = {role: embedding_size(model) for role, model in models.items()}
@@ -179,15 +179,15 @@ class Study:
         """Every variant that the encoders of the configuration rule out, and why: its head compares the streams with
         level texts, and there are none in their space."""
         models = {role: encoder["model"] for role, encoder in self.config["encoders"].items()}
-        reader = self.config["text_encoder"]
-        coarse, texts = embedding_size(models["coarse"]), embedding_size(models[reader])
+        text = self.config["text_encoder"]
+        coarse, texts = embedding_size(models["coarse"]), embedding_size(models[text])
 
         def why(head: str) -> str | None:
             if not has_text_tower(models["coarse"]):
                 return f"the head compares with level texts, and coarse ({models['coarse']}) has no text tower"
             if None not in (coarse, texts) and coarse != texts:
                 return (
-                    f"the head compares with level texts, and those of {reader} ({models[reader]}) have {texts} "
+                    f"the head compares with level texts, and those of {text} ({models[text]}) have {texts} "
                     f"numbers, the features of coarse ({models['coarse']}) {coarse}"
                 )
             if head == TWO_TOWERS and not has_text_tower(models["fine"]):

@@ -137,7 +137,7 @@ def encoders(**models: str) -> dict[str, dict[str, str]]:
 
 def test_a_text_encoder_has_a_text_tower():
     said = refusal(encoders=encoders(coarse=TIMM, fine=CLIP))
-    assert "text_encoder: coarse is timm:resnet18, which has no text tower; describe an encoder `reader`" in said
+    assert "text_encoder: coarse is timm:resnet18, which has no text tower; describe an encoder `text`" in said
 
 
 def test_streams_have_one_size_as_far_as_names_say_it():
@@ -147,14 +147,14 @@ def test_streams_have_one_size_as_far_as_names_say_it():
 
 
 def test_a_backbone_rules_out_what_reads_level_texts_and_what_follows_it():
-    pair = encoders(coarse=TIMM, fine=TIMM, reader=CLIP)
-    said = refusal(encoders=pair, text_encoder="reader", variants=["mlp", "mst-clipiqa-star", "mstfe-1"])
+    pair = encoders(coarse=TIMM, fine=TIMM, text=CLIP)
+    said = refusal(encoders=pair, text_encoder="text", variants=["mlp", "mst-clipiqa-star", "mstfe-1"])
     assert "variants: mlp, mstfe-1: the head compares with level texts, and coarse (timm:resnet18) has no" in said
-    rest = study(encoders=pair, text_encoder="reader", variants=["star-no-prompt", "mst-clipiqa-star", "ma-agiqa-gate"])
+    rest = study(encoders=pair, text_encoder="text", variants=["star-no-prompt", "mst-clipiqa-star", "ma-agiqa-gate"])
     assert {name for name, variant in VARIANTS.items() if not variant.reads_levels} == set(VARIANTS) - set(
         rest.ruled_out
     )
-    assert rest.encoders("agiqa-3k") == ["coarse", "fine", "reader"], "the reader's images, for zero-shot scores"
+    assert rest.encoders("agiqa-3k") == ["coarse", "fine", "text"], "the text encoder's images, for zero-shot scores"
     assert (rest.probed, rest.curved, rest.transferred) == ([], None, [])
 
 
@@ -167,9 +167,9 @@ def test_a_fine_backbone_rules_out_two_towers_alone():
 
 
 def test_level_texts_are_of_the_streams_size():
-    pair = encoders(coarse="mst-small-32", fine="mst-small-16", reader=CLIP)
-    said = refusal(encoders=pair, text_encoder="reader")
-    assert "those of reader (ViT-B-32) have 512 numbers, the features of coarse (mst-small-32) 256" in said
+    pair = encoders(coarse="mst-small-32", fine="mst-small-16", text=CLIP)
+    said = refusal(encoders=pair, text_encoder="text")
+    assert "those of text (ViT-B-32) have 512 numbers, the features of coarse (mst-small-32) 256" in said
 
 
 def test_a_folder_says_the_size_of_its_model(tmp_path):
