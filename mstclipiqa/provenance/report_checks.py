@@ -14,7 +14,7 @@ import torch
 
 from mstclipiqa.provenance.folder import PAPER_FILES, Folder
 from mstclipiqa.report.page import PAGE, compose_report, make_figures, make_tables
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.sample_images import MISSING, sample_images
 from mstclipiqa.report.table import Cell, Table
 

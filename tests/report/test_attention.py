@@ -4,7 +4,7 @@ from results_beside import write_attention
 from scipy.stats import entropy
 
 from mstclipiqa.report.attention import attention, found_of_attention, summarise_attention
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 def test_evenness_is_the_entropy_as_a_share_of_the_greatest():

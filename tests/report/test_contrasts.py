@@ -8,7 +8,7 @@ from results_tables import table_of
 
 from mstclipiqa.base.layout import COMPARISONS
 from mstclipiqa.report.contrasts import contrast_dots, contrasts, found_on_real_benchmarks
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 VARIANTS = ("mst-clipiqa", "mst-clipiqa-star", "coarse-only", "fine-only", "fixed-gate", "star-permuted")
 

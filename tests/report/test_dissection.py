@@ -13,7 +13,8 @@ from mstclipiqa.base.names import COARSE, FROZEN, MODELS
 from mstclipiqa.report import dissection, dissection_figures
 from mstclipiqa.report.page import make_figures, make_tables
 from mstclipiqa.report.recipe_effects import ratio_tested
-from mstclipiqa.report.results import Results, read_results
+from mstclipiqa.report.results import Results
+from mstclipiqa.report.results_folder import read_results
 
 SPLITS = (0, 1, 2)
 SAID = {"benchmark": "agiqa-3k", "recipe": "main_text", "protocol": "grouped3"}

@@ -9,7 +9,7 @@ from results_beside import write_attention
 from mstclipiqa.base.files import read_table
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.report import write_report
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.sample_images import sample_images
 
 DRAWN = {"present": {"agiqa-3k": 60}, "synthetic": ("agiqa-3k",)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mstclipiqa.base.files import read_table, write_table
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.saturation import crowded, crowding, found_of_saturation, saturation
 
 
