@@ -187,7 +187,7 @@ def dissect(
 def attend(
     benchmark: str, results: Path, recipe: "Recipe", target: str, seed: int, split_seed: int | None, out: Path
 ) -> None:
-    """Train the first run of MST-CLIPIQA* on BENCHMARK again, and say how it weighs each token of the prompts."""
+    """Train the first run of MST-CLIPIQA* on BENCHMARK again, and write how it weighs each token of a prompt."""
     from mstclipiqa.analyses.attention import attend as run
 
     run(out, results, benchmark, target, recipe, seed, seed if split_seed is None else split_seed)
