@@ -53,7 +53,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return found[0]
         path, _, anchor = link.partition("#")
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-        inside = {**ELSEWHERE, NOTEBOOK: NOTEBOOK_PAGE}.get(path, path.removeprefix("docs/") if path.startswith("docs/") else "")
+        inside = {**ELSEWHERE, NOTEBOOK: NOTEBOOK_PAGE}.get(
+            path, path.removeprefix("docs/") if path.startswith("docs/") else ""
+        )
         if inside and files.get_file_from_path(inside):
             target = os.path.relpath(inside, posixpath.dirname(place) or ".")
             return f"{mark}[{text}]({target}{'#' * bool(anchor)}{anchor})"

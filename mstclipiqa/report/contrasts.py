@@ -10,7 +10,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
 from mstclipiqa.base.names import MODELS, SELECTIONS
-from mstclipiqa.evaluation.averages import PLACEBOS
+from mstclipiqa.base.words import in_words
+from mstclipiqa.evaluation.averages import AVERAGES, PLACEBOS
 from mstclipiqa.evaluation.noise import Noise
 from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.paper import OTHER_PROMPTS
@@ -20,6 +21,8 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 MODEL, STAR = MODELS
 
 HELPS, HURTS, NOT_SHOWN, NO_INTERVAL = "helps", "hurts", "not shown", "no interval"
+#: Where one protocol, or benchmark, says otherwise than another.
+MIXED, IN_SHORT = "differs by protocol", {NOT_SHOWN: "no gain shown"}
 
 
 class Question(NamedTuple):
@@ -161,6 +164,24 @@ def found_on_real_benchmarks(results: Results) -> list[str]:
         )) + "."
         for question, of_question in full[full["found"] != NO_INTERVAL].groupby("question", sort=False)
     ]  # fmt: skip
+
+
+def found_in_short(results: Results, question: str) -> list[tuple[str, str]]:
+    """What a question comes to on real ratings, by the last recipe of the main grid: the benchmark, and over which
+    rivals that were run (no average of predictions) the part helps, hurts, or shows no gain. Nothing where no
+    interval says so."""
+    full = _of_last_recipe(results)
+    full = full[(full["question"] == question) & (full["found"] != NO_INTERVAL) & ~full["against"].isin(AVERAGES)]
+    if full.empty:
+        return []
+    alike = full.groupby("against", sort=False)["found"].agg(lambda own: own.iloc[0] if own.nunique() == 1 else MIXED)
+    told = [
+        f"{IN_SHORT.get(verdict, verdict)} over {in_words([results.title('variants', name) for name in rivals.index])}"
+        for verdict, rivals in alike.groupby(alike, sort=False)
+    ]
+    where = full["benchmark"].unique()
+    named = results.title("benchmarks", where[0]) if len(where) == 1 else f"{len(where)} benchmarks"
+    return [(f"On {named}", "; ".join(told))]
 
 
 def _in_words(results: Results, key: tuple[str, str, str, str], rows: pd.DataFrame) -> str:
