@@ -107,6 +107,23 @@ def test_models_are_taken_apart_on_every_benchmark_that_rates_quality():
     assert study().dissected == []
 
 
+def test_attention_is_kept_of_real_benchmarks_or_of_the_first_drawn_one():
+    default = study("config.yaml")
+    star = {"recipe": "converged", "variant": "mst-clipiqa-star"}
+    assert default.attended == [Job("agiqa-3k", target, **star) for target in ("quality", "correspondence")]
+    assert "agiqa-3k/attention/quality/converged.parquet" in default.outputs
+    assert [(job.benchmark, job.recipe) for job in study().attended] == [("agiqa-1k", "released_code")]
+    assert study(variants=["mst-clipiqa"]).attended == []
+
+
+def test_pictures_are_of_drawn_images_and_of_those_whose_licence_allows_it(tmp_path):
+    root = str(make_folders(tmp_path, "agiqa-3k", "aigciqa2023"))
+    real = study(draw=None, data_root=root, benchmarks=["agiqa-3k", "aigciqa2023"])
+    assert real.pictured == ["agiqa-3k"]
+    assert study(benchmarks=["aigciqa2023"]).pictured == ["aigciqa2023"]
+    assert "agiqa-3k" not in study("config.yaml").pictured  # from its pack
+
+
 def test_a_grid_of_unselected_benchmarks_adds_nothing_and_of_unknown_ones_is_refused():
     grid = {"benchmarks": ["agiqa-3k"], "recipes": ["released_code"], "variants": ["mlp"]}
     assert not [job for job in study(benchmarks=["agiqa-1k"], also=[grid]).jobs if job.variant == "mlp"]
