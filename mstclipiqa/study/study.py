@@ -383,7 +383,6 @@ class Study:
         files += [
             entry.path.format(benchmark=name, recipe=recipe) for name, recipe in self.dissected for entry in DISSECTION
         ]
-        files += [ATTENTION.path.format_map(vars(job)) for job in self.attended]
         return files + [entry.path.format(recipe=recipe) for recipe in self.probed for entry in (READOUT, GATES)]
 
     @property
@@ -392,6 +391,7 @@ class Study:
         that is run by hand; verification then names what is missing."""
         files = [entry.path for entry in (ZERO_SHOT, EFFICIENCY, CLAIMS)]
         files += [CURVES.path] if self.curved else []
+        files += [ATTENTION.path.format_map(vars(job)) for job in self.attended]
         return files + ([TRANSFER.path] if self.transferred else [])
 
     def _find_absent(self) -> dict[str, str]:

@@ -111,7 +111,7 @@ def test_attention_is_kept_of_real_benchmarks_or_of_the_first_drawn_one():
     default = study("config.yaml")
     star = {"recipe": "converged", "variant": "mst-clipiqa-star"}
     assert default.attended == [Job("agiqa-3k", target, **star) for target in ("quality", "correspondence")]
-    assert "agiqa-3k/attention/quality/converged.parquet" in default.outputs
+    assert "agiqa-3k/attention/quality/converged.parquet" in default.controls
     assert [(job.benchmark, job.recipe) for job in study().attended] == [("agiqa-1k", "released_code")]
     assert study(variants=["mst-clipiqa"]).attended == []
 
