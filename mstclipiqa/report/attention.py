@@ -112,7 +112,8 @@ def found_of_attention(results: Results) -> str:
             shrunk[recipe] = decay
     why = [
         f"Under {recipe} training shrinks the weights of queries and keys to nothing: α, which starts at 0, keeps "
-        f"their gradients small, and Adam’s weight decay of {decay:g} is left."
+        f"their gradients small, and Adam’s weight decay of {decay:g} is left. So its runs do not tell what a prompt "
+        "is worth whose words are told apart."
         for recipe, decay in shrunk.items()
     ]
     title = results.title("variants", MODELS[1])

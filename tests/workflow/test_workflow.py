@@ -63,9 +63,9 @@ def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
 
 def test_the_study_of_agiqa_3k_needs_no_images(checkout: Checkout):
     study = checkout.planned("--configfile", "config/agiqa-3k-study.yaml")
-    # two models on both targets, two recipes of sources, 9 ablations, 7 others on correspondence, 7 other values, 2 on
-    # the other scale
-    assert study["train"] == 2 * 2 + (2 + 1) + 9 + 7 + 7 + 2
+    # two models on both targets, two recipes of sources, 9 ablations, 7 others on correspondence, 3 without weight
+    # decay, 7 other values, 2 on the other scale
+    assert study["train"] == 2 * 2 + (2 + 1) + 9 + 7 + 3 + 7 + 2
     assert study["dissect"] == 2 and not {"draw", "samples", "extract", "probe"} & set(study)
 
 
