@@ -24,15 +24,17 @@ TARGETS = ["quality", "correspondence"]
 SPLITS = {"lab-seed1": [0], "grouped3": [0, 1, 2]}
 
 
-def write_attention(root: Path, even: bool = False, seed: int = 0, norms: dict | None = None) -> dict[str, list]:
+def write_attention(
+    root: Path, even: bool = False, seed: int = 0, norms: dict | None = None, recipe: str = "released_code"
+) -> dict[str, list]:
     """The attention of the first run of MST-CLIPIQA* on quality, to four tokens of each prompt; weights by image."""
-    frame = read_table(root / "agiqa-3k/runs/quality/released_code/mst-clipiqa-star.parquet")[0]
+    frame = read_table(root / f"agiqa-3k/runs/quality/{recipe}/mst-clipiqa-star.parquet")[0]
     images = frame.loc[frame["protocol"] == "lab-seed1", "image"].unique()
     weights = {image: [0.25] * 4 if even else [0.1, 0.2, 0.25, 0.45] for image in images}
     rows = [(image, k, f"t{k}", weight) for image, own in weights.items() for k, weight in enumerate(own)]
     run = {"protocol": "lab-seed1", "split": 0, "seed": seed, "selection": "best-on-test"}
-    said = {"recipe": "released_code", "variant": "mst-clipiqa-star", "alpha": 0.05, **run}
-    path = ATTENTION.at(root, benchmark="agiqa-3k", target="quality", recipe="released_code")
+    said = {"recipe": recipe, "variant": "mst-clipiqa-star", "alpha": 0.05, **run}
+    path = ATTENTION.at(root, benchmark="agiqa-3k", target="quality", recipe=recipe)
     table = pd.DataFrame(rows, columns=list(ATTENTION.columns))
     ATTENTION.write(path, table, said | {"norms": norms or {"initial": 20.0, "trained": 19.0}})
     return weights

@@ -96,25 +96,31 @@ def attention(results: Results) -> Table | None:
     )
 
 
+def put_out(results: Results) -> dict[str, float]:
+    """The recipes under which training shrinks the weights of queries and keys to nothing, with their weight decay."""
+    found = {}
+    for row in table.full.itertuples() if (table := attention(results)) else ():
+        decay = results.manifest["recipes"][row.recipe]["values"].get("weight_decay")
+        if decay and row.norm_trained < row.norm_initial / SHRUNK:
+            found[row.recipe] = decay
+    return found
+
+
 def found_of_attention(results: Results) -> str:
     """Whether the prompt’s tokens are told apart, in a sentence or two; empty where no attention was kept."""
     if (table := attention(results)) is None:
         return ""
-    parts, shrunk = [], {}
-    for row in table.full.itertuples():
-        recipe = results.title("recipes", row.recipe)
-        told = "all tokens weigh the same" if row.evenness > EVEN else f"evenness {row.evenness:.3f} of 1"
-        parts.append(
-            f"{results.title('benchmarks', row.benchmark)}, {row.target}, {recipe}: {told}, α = {row.alpha:.4f}"
-        )
-        decay = results.manifest["recipes"][row.recipe]["values"].get("weight_decay")
-        if decay and row.norm_trained < row.norm_initial / SHRUNK:
-            shrunk[recipe] = decay
+    parts = [
+        f"{results.title('benchmarks', row.benchmark)}, {row.target}, {results.title('recipes', row.recipe)}: "
+        + ("all tokens weigh the same" if row.evenness > EVEN else f"evenness {row.evenness:.3f} of 1")
+        + f", α = {row.alpha:.4f}"
+        for row in table.full.itertuples()
+    ]
     why = [
-        f"Under {recipe} training shrinks the weights of queries and keys to nothing: α, which starts at 0, keeps "
-        f"their gradients small, and Adam’s weight decay of {decay:g} is left. So its runs do not tell what a prompt "
-        "is worth whose words are told apart."
-        for recipe, decay in shrunk.items()
+        f"Under {results.title('recipes', recipe)} training shrinks the weights of queries and keys to nothing: α, "
+        f"which starts at 0, keeps their gradients small, and Adam’s weight decay of {decay:g} is left. So its runs do "
+        "not tell what a prompt is worth whose words are told apart."
+        for recipe, decay in put_out(results).items()
     ]
     title = results.title("variants", MODELS[1])
     return " ".join([f"Which words does {title} attend to? {'; '.join(parts)}.", *why])

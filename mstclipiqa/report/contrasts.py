@@ -13,6 +13,7 @@ from mstclipiqa.base.names import MODELS, SELECTIONS
 from mstclipiqa.base.words import in_words
 from mstclipiqa.evaluation.averages import AVERAGES, PLACEBOS
 from mstclipiqa.evaluation.noise import Noise
+from mstclipiqa.report.attention import put_out
 from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.paper import OTHER_PROMPTS
 from mstclipiqa.report.results import Results
@@ -33,12 +34,16 @@ class Question(NamedTuple):
     against: tuple[str, ...]
 
 
+PROMPT = "Does the prompt help?"
+#: What is said beside an answer to it where the model attends to all words alike.
+EVEN_ATTENTION = " But its attention to single words is put out in training: see “Does the prompt matter?”."
+
 QUESTIONS = (
     Question(
         "Does a second scale help?", MODEL, ("coarse-only", "fine-only", "twin", "averaged-streams", "averaged-seeds")
     ),
     Question("Does the gate help?", MODEL, ("fixed-gate", "mlp")),
-    Question("Does the prompt help?", STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),
+    Question(PROMPT, STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),
     Question("Does the other head help?", "star-no-prompt", (MODEL,)),
     *(Question("Does a placebo help?", variant, (placebo,)) for variant, placebo in PLACEBOS.items()),
 )
@@ -158,10 +163,11 @@ def _of_last_recipe(results: Results) -> pd.DataFrame:
 def found_on_real_benchmarks(results: Results) -> list[str]:
     """A sentence per question, by the last recipe of the main grid; none without runs on a real benchmark."""
     full = _of_last_recipe(results)
+    caveats = {PROMPT: EVEN_ATTENTION} if set(full["recipe"]) & set(put_out(results)) else {}
     return [
         f"{question} " + ". ".join(_in_words(results, pair, rows) for pair, rows in of_question.groupby(
             PAIR, sort=False
-        )) + "."
+        )) + f".{caveats.get(question, '')}"
         for question, of_question in full[full["found"] != NO_INTERVAL].groupby("question", sort=False)
     ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from results_beside import write_statistics
+from results_beside import write_attention, write_statistics
 from results_tables import table_of
 
 from mstclipiqa.base.layout import COMPARISONS
@@ -86,3 +86,13 @@ def test_in_short_rivals_stand_by_what_is_found(read):
     assert found_in_short(read(*PLANTED, other), "Does the gate help?")[0][1] == (
         "differs by protocol over Gate frozen at 0.5"
     )
+
+
+def test_where_attention_is_put_out_the_answer_on_the_prompt_says_so(read):
+    star = row("mst-clipiqa-star", "star-permuted", -0.02, 0.06, recipe="main_text")
+    results = read(star)
+    assert "put out" not in found_on_real_benchmarks(results)[0]
+    write_attention(results.root, even=True, norms={"initial": 20.0, "trained": 0.0}, recipe="main_text")
+    results = read_results(results.root)
+    results.manifest["recipes"]["main_text"]["values"]["weight_decay"] = 0.001
+    assert found_on_real_benchmarks(results)[0].endswith("is put out in training: see “Does the prompt matter?”.")
