@@ -44,6 +44,7 @@ include: "workflow/rules/curves.smk"
 include: "workflow/rules/efficiency.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/dissection.smk"
+include: "workflow/rules/attention.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -23,8 +23,9 @@ ELSEWHERE = {
     "CHANGELOG.md": "changelog.md",
     "config/README.md": "config.md",
     "mstclipiqa/encoders/weights/README.md": "weights.md",
+    "entries/README.md": "entries.md",
 }
-NOTEBOOK = "docs/verify-a-claim.ipynb"
+NOTEBOOK, NOTEBOOK_PAGE = "docs/verify-a-claim.ipynb", "notebook.md"
 
 #: A link of Markdown, and its text.
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
@@ -33,7 +34,7 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are not in docs/."""
     pages = {place: (REPOSITORY / source).read_text(encoding="utf-8") for source, place in ELSEWHERE.items()}
-    pages["notebook.md"] = notebook_as_markdown(json.loads((REPOSITORY / NOTEBOOK).read_text(encoding="utf-8")))
+    pages[NOTEBOOK_PAGE] = notebook_as_markdown(json.loads((REPOSITORY / NOTEBOOK).read_text(encoding="utf-8")))
     for room in sorted(path.parent.name for path in (REPOSITORY / "mstclipiqa").glob("*/__init__.py")):
         pages[f"api/{room}.md"] = f"---\ntitle: {room}\n---\n\n::: mstclipiqa.{room}\n"
     for place, content in pages.items():
@@ -52,7 +53,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return found[0]
         path, _, anchor = link.partition("#")
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-        inside = ELSEWHERE.get(path, path.removeprefix("docs/") if path.startswith("docs/") else "")
+        inside = {**ELSEWHERE, NOTEBOOK: NOTEBOOK_PAGE}.get(
+            path, path.removeprefix("docs/") if path.startswith("docs/") else ""
+        )
         if inside and files.get_file_from_path(inside):
             target = os.path.relpath(inside, posixpath.dirname(place) or ".")
             return f"{mark}[{text}]({target}{'#' * bool(anchor)}{anchor})"

@@ -8,6 +8,7 @@ from results_tables import table_of
 
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import (
+    ATTENTION,
     BASELINES,
     COMPARISONS,
     CURVES,
@@ -21,6 +22,22 @@ from mstclipiqa.base.names import GROUP
 
 TARGETS = ["quality", "correspondence"]
 SPLITS = {"lab-seed1": [0], "grouped3": [0, 1, 2]}
+
+
+def write_attention(
+    root: Path, even: bool = False, seed: int = 0, norms: dict | None = None, recipe: str = "released_code"
+) -> dict[str, list]:
+    """The attention of the first run of MST-CLIPIQA* on quality, to four tokens of each prompt; weights by image."""
+    frame = read_table(root / f"agiqa-3k/runs/quality/{recipe}/mst-clipiqa-star.parquet")[0]
+    images = frame.loc[frame["protocol"] == "lab-seed1", "image"].unique()
+    weights = {image: [0.25] * 4 if even else [0.1, 0.2, 0.25, 0.45] for image in images}
+    rows = [(image, k, f"t{k}", weight) for image, own in weights.items() for k, weight in enumerate(own)]
+    run = {"protocol": "lab-seed1", "split": 0, "seed": seed, "selection": "best-on-test"}
+    said = {"recipe": recipe, "variant": "mst-clipiqa-star", "alpha": 0.05, **run}
+    path = ATTENTION.at(root, benchmark="agiqa-3k", target="quality", recipe=recipe)
+    table = pd.DataFrame(rows, columns=list(ATTENTION.columns))
+    ATTENTION.write(path, table, said | {"norms": norms or {"initial": 20.0, "trained": 19.0}})
+    return weights
 
 
 def write_baselines(root):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from mstclipiqa.base.layout import FLAG, NUMBER, TEXT, WHOLE, ResultsFile
+from mstclipiqa.report.table import Table
 
 NEUTRAL = {TEXT: "-", WHOLE: 0, NUMBER: float("nan"), FLAG: False}
 
@@ -14,3 +15,9 @@ def table_of(entry: ResultsFile, rows: Iterable[Mapping] | pd.DataFrame = ()) ->
     given = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows))
     columns = {name: given.get(name, NEUTRAL[kind]) for name, kind in entry.columns.items()}
     return pd.DataFrame(columns, index=given.index)
+
+
+def rows_of(table: Table, heading: str) -> pd.DataFrame:
+    """The rows of a group of a table, by their first column."""
+    chosen = [group.text == heading for group in table.groups]
+    return table.shown[chosen].set_index(table.shown.columns[0])

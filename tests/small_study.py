@@ -106,6 +106,10 @@ def build(folder: Path) -> SmallStudy:
         of_recipe = (*common, *of_stores, "--fine", stores["fine"], "--levels", levels, "--recipe", path, "--seed", 0)
         run("probe", *of_recipe, *models, "--out", results / "probe" / "slow")
         run("dissect", *of_recipe, "--out", benchmark / "dissection" / "slow")
+    for target in ("quality", "correspondence"):
+        attended = benchmark / "attention" / target / "slow.parquet"
+        words = ("--results", results, "--recipe", path, "--target", target)
+        run("attend", "agiqa-3k", *words, "--seed", 0, "--out", attended)
     cases = []
     for recipe, stated in RECIPES.items():
         fine = stores[stated.get("fine_stream", "fine")]

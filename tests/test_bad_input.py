@@ -644,8 +644,8 @@ BAD: list[Bad] = [
         CONFIGS,
         "dissection without level texts",
         config(
-            encoders=encoders(coarse="timm:resnet18", reader="ViT-B-32"),
-            text_encoder="reader",
+            encoders=encoders(coarse="timm:resnet18", text="ViT-B-32"),
+            text_encoder="text",
             variants=["star-no-prompt"],
             dissect=["converged"],
         ),
@@ -656,9 +656,9 @@ BAD: list[Bad] = [
     Bad(
         CONFIGS,
         "level texts without a text tower",
-        config(encoders=encoders(coarse="timm:resnet18", reader="ViT-B-32"), text_encoder="reader"),
+        config(encoders=encoders(coarse="timm:resnet18", text="ViT-B-32"), text_encoder="text"),
     ),
-    Bad(CONFIGS, "level texts of another size", config(encoders=encoders(reader="ViT-B-32"), text_encoder="reader")),
+    Bad(CONFIGS, "level texts of another size", config(encoders=encoders(text="ViT-B-32"), text_encoder="text")),
     Bad(CONFIGS, "shard beyond the last", lambda here: [*here.extracting(), "--shard", 3, 2]),
     Bad(CONFIGS, "unknown open_clip model", lambda here: here.extracting("ViT-Z", "openai")),
     Bad(CONFIGS, "unknown timm model", lambda here: here.extracting("timm:vit", "random:1")),

@@ -27,7 +27,7 @@ PINNED = ("torch", "torchvision", "open_clip_torch")
 #: What a configuration may leave out: encoders that only some recipes and variants need.
 OPTIONAL = {
     (): {"split_seeds", "packs", "entries", "dissect"},
-    ("encoders",): {"retokenised", "twin", "twin-fine", "reader"},
+    ("encoders",): {"retokenised", "twin", "twin-fine", "text"},
     ("extraction",): {"device"},
 }
 SELF_EVIDENT = {"title", "benchmarks", "variants", "encoders", "coarse", "fine", "extraction"}

@@ -118,6 +118,10 @@ STAGES: dict[str, Stage] = {
     ],
     "probe": lambda study, out: ["probe", *TRAINED(study), "--seed", 0, *MODELS, "--out", out],
     "dissect": lambda study, out: ["dissect", *TRAINED(study), "--seed", 0, "--out", out],
+    "attend": lambda study, out: [
+        "attend", "agiqa-3k", "--results", study.results, *of_benchmark("recipe")(study), "--target", "quality",
+        "--out", out / "a.parquet",
+    ],
     "curves": lambda study, out: [
         "curves", *of_benchmark("samples", "splits", "prompts")(study),
         "--case", *of_benchmark("recipe", "coarse", "fine", "levels")(study)[1::2], "--out", out / "a.parquet",

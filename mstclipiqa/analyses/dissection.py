@@ -18,7 +18,7 @@ from mstclipiqa.analyses.skipping import skip_fine
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import DISSECTION, SAMPLES, SPLITS
-from mstclipiqa.base.names import COARSE, DISSECTED, MODELS, QUALITY, TEST, TRAIN, VAL
+from mstclipiqa.base.names import COARSE, DISSECTED, MODELS, QUALITY, TEST, TRAIN, VAL, VALIDATION
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.stores import TextFeatures, load_texts
 from mstclipiqa.evaluation.metrics import plcc, srcc
@@ -27,7 +27,7 @@ from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
-from mstclipiqa.training.run import Trainer, predict_all, train_run
+from mstclipiqa.training.run import Run, Trainer
 
 #: What the models are trained on.
 TARGET = QUALITY
@@ -39,24 +39,6 @@ def first_by_prompt(splits: pd.DataFrame) -> str:
         if str(name).startswith("grouped"):
             return str(name)
     raise InputError("no protocol groupedN among the splits, which a dissection needs; add grouped10 to the protocols")
-
-
-def train_best(trainer: Trainer, roles: np.ndarray, seed: int) -> tuple[MSTCLIPIQA, MSTCLIPIQA]:
-    """The model before training, and at the epoch with the best SRCC on validation images; of equal ones the first."""
-    data, model = trainer.data, trainer.build(seed)
-    rows = torch.from_numpy(np.flatnonzero(roles == VAL))
-    best: dict[str, Tensor] = {}
-    merits: list[float] = []
-
-    def keep(_: int, trained: MSTCLIPIQA) -> None:
-        merit = srcc(predict_all(trained, data, rows).double().numpy(), data.mos[rows])
-        if not merits or merit > max(merits):
-            best.update({name: value.clone() for name, value in trained.state_dict().items()})
-        merits.append(merit)
-
-    train_run(model, data, roles, trainer.recipe, seed, keep)
-    model.load_state_dict(best)
-    return trainer.build(seed).eval(), model.eval()
 
 
 def read_streams(features: dict[str, Tensor], data: Dataset, train: Tensor, test: Tensor) -> pd.DataFrame:
@@ -75,20 +57,20 @@ def read_streams(features: dict[str, Tensor], data: Dataset, train: Tensor, test
 def dissect_split(
     data: Dataset,
     generators: np.ndarray,
-    roles: np.ndarray,
-    split: int,
+    run: Run,
     recipe: Recipe,
     levels: TextFeatures,
-    seed: int,
 ) -> tuple[pd.DataFrame, ...]:
-    """The rows of DISSECTION of one split, without what names it: from models of DISSECTED trained on it."""
+    """The rows of DISSECTION of a run's split, without what names it: from models of DISSECTED trained on it."""
+    roles, split = run.roles, run.split
     train, val, test = (torch.from_numpy(np.flatnonzero(roles == role)) for role in (TRAIN, VAL, TEST))
     trained: dict[str, MSTCLIPIQA] = {}
     features = {"f_c": data.f_c, "f_f": data.f_f}
     interventions, movement = [], []
     for variant in DISSECTED:
-        initial, model = train_best(Trainer.of_texts(data, variant, recipe, levels), roles, seed)
-        trained[variant] = model
+        trainer = Trainer.of_texts(data, variant, recipe, levels)
+        model, _ = trainer.train_selected(run, VALIDATION)
+        initial, trained[variant] = trainer.build(run.seed).eval(), model
         with torch.inference_mode():
             if variant != COARSE:
                 for state, own in (("initial", initial), ("trained", model)):
@@ -133,9 +115,8 @@ def dissect(
     found: list[tuple[pd.DataFrame, ...]] = []
     for split in progress(numbers, len(numbers), f"dissect {metadata['benchmark']} {recipe.name}", "splits"):
         try:
-            tables = dissect_split(
-                data, generators, roles_of(data, splits, protocol, split), split, recipe, levels, seed
-            )
+            run = Run(protocol, split, seed, roles_of(data, splits, protocol, split))
+            tables = dissect_split(data, generators, run, recipe, levels)
         except FailedRunError as error:
             place = f"{metadata['benchmark']} {TARGET} {recipe.name}, {protocol}, split {split}, seed {seed}"
             raise FailedRunError(f"dissection of {place}: {error}") from None

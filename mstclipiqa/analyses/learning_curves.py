@@ -24,6 +24,7 @@ from mstclipiqa.model.variants import get_variant
 from mstclipiqa.training.dataset import Dataset, DatasetFiles, first_split, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Trainer, predict_all, train_run
+from mstclipiqa.training.selection import Selected
 
 #: The model that is followed, and the target it is trained on.
 VARIANT, TARGET = MODELS[0], QUALITY
@@ -55,7 +56,7 @@ def follow(
     shown[TRAIN] = np.sort(np.random.default_rng(0).permutation(shown[TRAIN])[:TRAIN_IMAGES])
     curve: list[tuple[int, str, float]] = []
 
-    def observe(epoch: int, model: MSTCLIPIQA) -> None:
+    def observe(epoch: int, model: MSTCLIPIQA, _: Selected) -> None:
         for role, rows in shown.items():
             scores = predict_all(model, data, torch.from_numpy(rows))
             curve.append((epoch, role, srcc(scores.numpy(), data.mos[rows])))

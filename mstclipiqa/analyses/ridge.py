@@ -77,16 +77,6 @@ class Ridge:
         return self._whole.predict(mos, test, [penalty])[:, 0]
 
 
-def ridge(train: np.ndarray, mos: np.ndarray, test: np.ndarray, penalty: float) -> np.ndarray:
-    """Predictions (m,) for features (m, D) from ridge regression on features (n, D) and MOS (n,)."""
-    return Ridge(train).predict(mos, test, penalty)
-
-
-def choose_penalty(train: np.ndarray, mos: np.ndarray, groups: np.ndarray | None = None) -> float:
-    """As `Ridge.choose_penalty`, of features (n, D) and MOS (n,) that are trained on."""
-    return Ridge(train, groups).choose_penalty(mos)
-
-
 def inner_folds(groups: np.ndarray) -> np.ndarray:
     """The fold (n,) of each image, by its group (n,): groups in random order, the largest first, each into the smallest
     of FOLDS folds, or of as many as there are groups."""

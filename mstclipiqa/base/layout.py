@@ -155,6 +155,13 @@ SKIPPING = ResultsFile(
     | _numbers("aimed", "skipped", "srcc_val", "srcc"),
     ("rule", "scorer", "aimed", "split"),
 )
+ATTENTION = ResultsFile(
+    "{benchmark}/attention/{target}/{recipe}.parquet",
+    "attend",
+    "a row per test image of one run of MST-CLIPIQA* and token of its prompt: the token's weight",
+    {"image": TEXT, "position": WHOLE, "token": TEXT, "weight": NUMBER},
+    ("image", "position"),
+)
 
 # Of the suite
 

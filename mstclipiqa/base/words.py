@@ -11,6 +11,11 @@ def in_words(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def percent(share: float, decimals: int = 0) -> str:
+    """A share, as `12 %`."""
+    return f"{100 * share:.{decimals}f} %"
+
+
 def spread(sd: float, decimals: int = 4) -> str:
     """A sample SD behind its mean, as `± 0.0123`; empty where it is undefined, as for a single value."""
     return "" if math.isnan(sd) else f"± {sd:.{decimals}f}"

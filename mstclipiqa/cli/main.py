@@ -29,7 +29,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         *(reading.samples, reading.split, packs.unpack),
         *(encoding.extract, encoding.encode_texts, encoding.measure),
         *(training.train, training.baselines, training.curves, training.transfer, training.probe, training.dissect),
-        *(training.efficiency, entries.admit),
+        *(training.attend, training.efficiency, entries.admit),
         *(verdicts.evaluate, verdicts.compare, verdicts.claims, verdicts.manifest, verdicts.report),
     ),
 }

@@ -177,6 +177,23 @@ def dissect(
 
 
 @click.command()
+@click.argument("benchmark")
+@options.results
+@options.recipe
+@click.option("--target", required=True)
+@options.seed
+@click.option("--split-seed", type=SEED, help="The same of a protocol of several splits.")
+@options.table
+def attend(
+    benchmark: str, results: Path, recipe: "Recipe", target: str, seed: int, split_seed: int | None, out: Path
+) -> None:
+    """Train the first run of MST-CLIPIQA* on BENCHMARK again, and write how it weighs each token of a prompt."""
+    from mstclipiqa.analyses.attention import attend as run
+
+    run(out, results, benchmark, target, recipe, seed, seed if split_seed is None else split_seed)
+
+
+@click.command()
 @options.json_configuration
 @click.option("--out", type=WRITE, required=True, help="Table (Parquet) of what is counted.")
 @click.option("--timings", type=WRITE, required=True, help="Table (Parquet) of what is timed, other every time.")

@@ -85,7 +85,7 @@ class Encoder:
             set_products(tf32=False)
         tokens = self.tokenize(texts)
         states, pooled = read_texts(self.model, tokens.to(self.device))
-        lengths, states = self._reader.lengths(texts, tokens), states.float().cpu()
+        lengths, states = self._own_tokenizer.lengths(texts, tokens), states.float().cpu()
         return (
             [state[:length].clone() for state, length in zip(states, lengths, strict=True)],
             pooled.float().cpu(),
@@ -97,29 +97,27 @@ class Encoder:
         return max(self.model.visual.image_size)
 
     @property
-    def _reader(self) -> Tokenizer:
+    def _own_tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:
             raise InputError(f"encoder {self.identity['model']}: has no text tower; name another as text_encoder")
         return self.tokenizer
 
     def tokenize(self, texts: list[str]) -> Tensor:
         """The tokens (B, context) of texts."""
-        return self._reader(texts)
+        return self._own_tokenizer(texts)
 
     def token_counts(self, texts: list[str]) -> list[int]:
         """The tokens of each text, start and end included, however many."""
-        return self._reader.count(texts)
+        return self._own_tokenizer.count(texts)
 
     def token_letters(self, texts: list[str]) -> list[list[str]]:
         """The tokens of each text whose states `encode_texts` gives, from start to end token, in letters."""
-        tokens = self.tokenize(texts)
-        lengths = self._reader.lengths(texts, tokens)
-        return [self._reader.letters(row[:length]) for row, length in zip(tokens, lengths, strict=True)]
+        return self._own_tokenizer.letters(texts)
 
     @property
     def text_settings(self) -> dict[str, str]:
         """What decides the states of texts beside the identity: a tokenizer that does not come with open_clip."""
-        digest = self._reader.digest
+        digest = self._own_tokenizer.digest
         return {"tokenizer_sha256": digest} if digest else {}
 
 
@@ -159,8 +157,8 @@ def expected_sizes(config: Mapping) -> tuple[int, int]:
     prompts' token states; the latter a guess where the text tower is one of transformers'. Raises InputError as
     `check_encoder` does."""
     roles = (config["encoders"][role] for role in ("coarse", config["text_encoder"]))
-    coarse, reader = (check_encoder(encoder["model"], encoder["weights"])[0] for encoder in roles)
-    return coarse["embed_dim"], reader["text_cfg"].get("width", 768)
+    coarse, text = (check_encoder(encoder["model"], encoder["weights"])[0] for encoder in roles)
+    return coarse["embed_dim"], text["text_cfg"].get("width", 768)
 
 
 def _describe(full_name: str, name: str) -> dict:

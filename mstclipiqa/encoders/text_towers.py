@@ -64,10 +64,11 @@ class Tokenizer:
             return (tokens.argmax(dim=-1) + 1).tolist()
         return [min(count, self.context_length) for count in self.count(texts)]
 
-    def letters(self, tokens: Tensor) -> list[str]:
-        """Each of the tokens (n,) of a text, in letters."""
-        decoder = self.own if self.is_clips else self.own.tokenizer
-        return [decoder.decode([token]).strip() for token in tokens.tolist()]
+    def letters(self, texts: list[str]) -> list[list[str]]:
+        """The tokens of each text, from start to end token, in letters."""
+        tokens, decoder = self(texts), self.own if self.is_clips else self.own.tokenizer
+        rows = [row[:length] for row, length in zip(tokens.tolist(), self.lengths(texts, tokens), strict=True)]
+        return [[decoder.decode([token]).strip() for token in row] for row in rows]
 
 
 def read_texts(model: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ class Average:
 
 AVERAGES = {
     "averaged-streams": Average("mean of the streams trained alone", ("coarse-only", "fine-only")),
-    "averaged-seeds": Average("mean of two trainings", (MODELS[0], MODELS[0])),
+    "averaged-seeds": Average("mean of two trainings of MST-CLIPIQA", (MODELS[0], MODELS[0])),
     "other-seeds": Average("MST-CLIPIQA from other seeds (placebo)", (MODELS[0], MODELS[0]), second=1),
     "other-seeds-star": Average("MST-CLIPIQA* from other seeds (placebo)", (MODELS[1], MODELS[1]), second=1),
 }

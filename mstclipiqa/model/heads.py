@@ -102,6 +102,15 @@ class PromptHead(nn.Module):
         self.dropout = nn.Dropout(recipe.regression_dropout)
         self.w_o = nn.Linear(hidden, 1)
 
+    @property
+    def projections(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The weights that make queries, keys and values, each with D rows."""
+        module = self.attention
+        if module.in_proj_weight is None:
+            return module.q_proj_weight, module.k_proj_weight, module.v_proj_weight
+        query, key, value = module.in_proj_weight.chunk(3)
+        return query, key, value
+
     def attend(self, z: Tensor, tokens: Tensor, padding: Tensor) -> Tensor:
         """CrossAttn (B, D): what `self.attention` gives for the single query z, without projecting every token.
 
@@ -109,11 +118,7 @@ class PromptHead(nn.Module):
         fraction. The keys' bias adds the same to every logit, so the softmax is without it.
         """
         module, heads = self.attention, self.attention.num_heads
-        if module.in_proj_weight is None:
-            weights = module.q_proj_weight, module.k_proj_weight, module.v_proj_weight
-        else:
-            weights = module.in_proj_weight.chunk(3)
-        w_q, w_k, w_v = weights
+        w_q, w_k, w_v = self.projections
         b_q, _, b_v = module.in_proj_bias.chunk(3)
         query = F.linear(z, w_q, b_q).unflatten(1, (heads, -1))
         keyed = torch.einsum("bhd,hdt->bht", query, w_k.unflatten(0, (heads, -1))) / module.head_dim**0.5

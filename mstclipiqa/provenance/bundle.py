@@ -2,7 +2,8 @@
 verification of one that comes from elsewhere.
 
 The description is a page of JSON-LD, written here by hand: the `rocrate` library would add identifiers and times of its
-own. Images are never packed. Prompts and MOS are, in samples and predictions, under their benchmarks' licences.
+own. Images are never packed, but for the few small ones on the page, which says by which right. Prompts and MOS are, in
+samples and predictions, under their benchmarks' licences.
 """
 
 import json

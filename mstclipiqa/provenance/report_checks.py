@@ -14,7 +14,8 @@ import torch
 
 from mstclipiqa.provenance.folder import PAPER_FILES, Folder
 from mstclipiqa.report.page import PAGE, compose_report, make_figures, make_tables
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
+from mstclipiqa.report.sample_images import MISSING, sample_images
 from mstclipiqa.report.table import Cell, Table
 
 #: What decides the bytes of a report beside this package.
@@ -25,7 +26,7 @@ PACKAGES = (
 
 AGAIN = "get the bundle again from its source"
 
-#: A picture beside the largest errors, and what stands for one that is not at hand.
+#: A sample image, and what stands for one that is not at hand.
 PICTURE = re.compile(rb'(?<=<img src=")data:image/jpeg;base64,[A-Za-z0-9+/=]*(?=")')
 BLANK = "data:image/jpeg;base64,"
 
@@ -68,7 +69,7 @@ def check_report(folder: Folder, reports: Path, lock: Mapping[str, str]) -> None
         elif name in with_pictures and PICTURE.sub(b"", held) == PICTURE.sub(b"", with_pictures[name]):
             verdict.counts["other files of the report"] += 1
             if held != with_pictures[name]:
-                verdict.notes.append("the pictures beside the largest errors: their images are not at hand")
+                verdict.notes.append("the sample images: their images are not at hand")
         elif others and not name.endswith(".csv"):
             different.append(name)
         else:
@@ -87,20 +88,21 @@ def _make_again(folder: Folder, sources: list[Path], reports: Path) -> tuple[dic
     results = read_results(folder.root, printed, claims, prior, images=folder.data_root)
     tables, figures = make_tables(results), make_figures(results)
     made = compose_report(results, tables, figures)
-    if "largest_errors" not in tables:
+    sampled = {name: table for name, table in tables.items() if name.endswith(sample_images.__name__)}
+    if not sampled:
         return made, {}
-    tables["largest_errors"] = _with_blank_pictures(tables["largest_errors"])
-    blank = compose_report(results, tables, figures)
+    filled = {name: _with_blank_pictures(table) for name, table in sampled.items()}
+    blank = compose_report(results, tables | filled, figures)
     return made, {name: content for name, content in blank.items() if content != made[name]}
 
 
 def _with_blank_pictures(table: Table) -> Table:
-    """The largest errors as they are shown where every picture is at hand."""
+    """Sample images as they are shown where every picture is at hand."""
 
     def fill(cell: object) -> object:
         return replace(cell, image=BLANK) if isinstance(cell, Cell) and cell.alt and not cell.image else cell
 
-    notes = [note for note in table.notes if "pictures are not at hand under" not in note]
+    notes = [note for note in table.notes if MISSING not in note]
     return replace(table, shown=table.shown.map(fill), notes=notes)
 
 

@@ -5,13 +5,14 @@ the data folder does not give, or whose prompts are grouped otherwise; splits th
 features of other images, of another shape or not finite; predictions of another job, recipe, encoder, seed or code, of
 other images than those the split tests, or beside other MOS; entered scores that are not their entry's; metrics,
 intervals, paired tests, tables by generator, verdicts, rivals, parameters and operations that come out otherwise;
-features that are not their pack's, or not what its encoders give of images that are at hand; curves, transfer and
-dissections that a run of the suite contradicts; titles, descriptions and readings that are not this version's.
+features that are not their pack's, or not what its encoders give of images that are at hand; curves, transfer,
+dissections and attention that a run of the suite contradicts; titles, descriptions and readings that are not this
+version's.
 
 Not found out: whoever writes every file anew, consistently and with a new manifest, cannot be told from one who ran the
 study; that takes running it again, or a signature (provenance/signatures). Held to their hashes alone, so to the
 manifest's word: the values of features and predictions, the other points of curves, transfer and dissections, the
-probe, hardware, the data folder's name, and without a data folder the labels.
+weights of attention, the probe, hardware, the data folder's name, and without a data folder the labels.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from mstclipiqa.base.progress import say
+from mstclipiqa.provenance.attention_checks import check_attention
 from mstclipiqa.provenance.control_checks import Controls, check_controls
 from mstclipiqa.provenance.data_checks import check_features, check_levels, check_samples, check_splits
 from mstclipiqa.provenance.dissection_checks import check_dissections
@@ -55,6 +57,7 @@ def verify_folder(folder: Folder, controls: Controls | None = None) -> Verdict:
         ("the metrics", lambda: check_metrics(folder)),
         ("rivals, curves, transfer and costs", lambda: check_controls(folder, controls)),
         ("dissections", lambda: check_dissections(folder)),
+        ("attention to the prompts", lambda: check_attention(folder)),
         ("intervals and paired tests", lambda: check_statistics(folder)),
         ("the verdicts", lambda: check_claims(folder)),
     ]

@@ -141,8 +141,8 @@ def _power(rows: pd.DataFrame) -> list[str]:
         return []
     shown = (orderings["detectable"] <= orderings["printed"].abs()).sum()
     return [
-        f"Power: of {len(orderings)} orderings measured, the printed margin of {shown} is large enough to be shown by "
-        f"this evidence in 80 % of cases. The median printed margin is {orderings['printed'].abs().median():.4f}, the "
+        f"Power: for {shown} of {len(orderings)} orderings measured the printed margin is so large that this evidence "
+        f"would show it in 80 % of cases. The median printed margin is {orderings['printed'].abs().median():.4f}, the "
         f"median margin that could have been shown {orderings['detectable'].median():.4f}."
     ]
 

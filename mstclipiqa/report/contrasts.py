@@ -10,8 +10,10 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
 from mstclipiqa.base.names import MODELS, SELECTIONS
-from mstclipiqa.evaluation.averages import PLACEBOS
+from mstclipiqa.base.words import in_words
+from mstclipiqa.evaluation.averages import AVERAGES, PLACEBOS
 from mstclipiqa.evaluation.noise import Noise
+from mstclipiqa.report.attention import put_out
 from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.paper import OTHER_PROMPTS
 from mstclipiqa.report.results import Results
@@ -20,6 +22,8 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 MODEL, STAR = MODELS
 
 HELPS, HURTS, NOT_SHOWN, NO_INTERVAL = "helps", "hurts", "not shown", "no interval"
+#: Where one protocol, or benchmark, says otherwise than another.
+MIXED, IN_SHORT = "differs by protocol", {NOT_SHOWN: "no gain shown"}
 
 
 class Question(NamedTuple):
@@ -30,6 +34,10 @@ class Question(NamedTuple):
     against: tuple[str, ...]
 
 
+PROMPT = "Does the prompt help?"
+#: What is said beside an answer to it where the model attends to all words alike.
+EVEN_ATTENTION = " But its attention to single words is put out in training: see “Does the prompt matter?”."
+
 QUESTIONS = (
     Question(
         "Does a second scale help?",
@@ -37,7 +45,7 @@ QUESTIONS = (
         ("coarse-only", "fine-only", "twin", "twin-fine", "averaged-streams", "averaged-seeds"),
     ),
     Question("Does the gate help?", MODEL, ("fixed-gate", "mlp")),
-    Question("Does the prompt help?", STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),
+    Question(PROMPT, STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),
     Question("Does the other head help?", "star-no-prompt", (MODEL,)),
     *(Question("Does a placebo help?", variant, (placebo,)) for variant, placebo in PLACEBOS.items()),
 )
@@ -157,12 +165,31 @@ def _of_last_recipe(results: Results) -> pd.DataFrame:
 def found_on_real_benchmarks(results: Results) -> list[str]:
     """A sentence per question, by the last recipe of the main grid; none without runs on a real benchmark."""
     full = _of_last_recipe(results)
+    caveats = {PROMPT: EVEN_ATTENTION} if set(full["recipe"]) & set(put_out(results)) else {}
     return [
         f"{question} " + ". ".join(_in_words(results, pair, rows) for pair, rows in of_question.groupby(
             PAIR, sort=False
-        )) + "."
+        )) + f".{caveats.get(question, '')}"
         for question, of_question in full[full["found"] != NO_INTERVAL].groupby("question", sort=False)
     ]  # fmt: skip
+
+
+def found_in_short(results: Results, question: str) -> list[tuple[str, str]]:
+    """What a question comes to on real ratings, by the last recipe of the main grid: the benchmark, and over which
+    rivals that were run (no average of predictions) the part helps, hurts, or shows no gain. Nothing where no
+    interval says so."""
+    full = _of_last_recipe(results)
+    full = full[(full["question"] == question) & (full["found"] != NO_INTERVAL) & ~full["against"].isin(AVERAGES)]
+    if full.empty:
+        return []
+    alike = full.groupby("against", sort=False)["found"].agg(lambda own: own.iloc[0] if own.nunique() == 1 else MIXED)
+    told = [
+        f"{IN_SHORT.get(verdict, verdict)} over {in_words([results.title('variants', name) for name in rivals.index])}"
+        for verdict, rivals in alike.groupby(alike, sort=False)
+    ]
+    where = full["benchmark"].unique()
+    named = results.title("benchmarks", where[0]) if len(where) == 1 else f"{len(where)} benchmarks"
+    return [(f"On {named}", "; ".join(told))]
 
 
 def _in_words(results: Results, key: tuple[str, str, str, str], rows: pd.DataFrame) -> str:
@@ -174,7 +201,8 @@ def _in_words(results: Results, key: tuple[str, str, str, str], rows: pd.DataFra
         for found, of_verdict in rows.groupby("found", sort=False)
     ]
     place = f"{results.title('benchmarks', benchmark)}, {target}"
-    return f"Over {results.title('variants', against)} ({place}): {'; '.join(parts)}"
+    title = results.title("variants", against)
+    return f"Over {'the ' * title.startswith('mean')}{title} ({place}): {'; '.join(parts)}"
 
 
 def limits(row: Any) -> str:

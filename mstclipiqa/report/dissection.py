@@ -7,6 +7,7 @@ import pandas as pd
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.layout import DECODING, EFFICIENCY, INTERVENTIONS, MOVEMENT, SKIPPING, ResultsFile
 from mstclipiqa.base.names import COARSE, FROZEN, MODELS
+from mstclipiqa.base.words import percent
 from mstclipiqa.evaluation.noise import noise_over_splits
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.report.contrasts import limits
@@ -271,7 +272,7 @@ def skipping(results: Results) -> Table | None:
             {
                 "Decides": RULES[row.rule],
                 "Scores without f_f": SCORERS[row.scorer],
-                "Skipped": f"{row.skipped:.0%}",
+                "Skipped": percent(row.skipped),
                 "Operations": _share(row.operations),
                 "Change of SRCC": Cell(f"{row.difference:+.4f}", limits(row)),
                 "Change with half skipped": Cell(f"{at_half['difference']:+.4f}", limits(at_half)),
@@ -297,7 +298,7 @@ def skipping(results: Results) -> Table | None:
 
 def _share(operations: float) -> str:
     """A share of the operations; a dash where no costs are known."""
-    return DASH if pd.isna(operations) else f"{operations:.0%}"
+    return DASH if pd.isna(operations) else percent(operations)
 
 
 def _what_skipping_shows(full: pd.DataFrame) -> str:
@@ -361,7 +362,8 @@ def found_by_dissection(results: Results) -> list[str]:
         row = next(rows.itertuples())
         said.append(
             f"How much of the fine stream is needed? {results.title('benchmarks', str(benchmark))}; the gate decides, "
-            f"{SCORERS[str(scorer)]} scores: {row.skipped:.0%} of fine encodings are skipped at {row.difference:+.3f} "
-            f"{limits(row)} SRCC ({_share(row.operations)} of the operations). {_what_skipping_shows(rows)}"
+            f"{SCORERS[str(scorer)]} scores: {percent(row.skipped)} of fine encodings are skipped at "
+            f"{row.difference:+.3f} {limits(row)} SRCC ({_share(row.operations)} of the operations). "
+            f"{_what_skipping_shows(rows)}"
         )
     return said

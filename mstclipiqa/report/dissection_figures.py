@@ -1,5 +1,7 @@
 """The figures of trained models taken apart: how far gates move, and SRCC against the operations of the encoders."""
 
+import math
+
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
@@ -11,6 +13,11 @@ from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.dissection import ALL_GENERATORS, RULES, SCORERS, movements, skipped
 from mstclipiqa.report.results import Results
 
+#: Panels beside one another.
+COLUMNS = 3
+#: A legend below a panel.
+SMALL = {"fontsize": "x-small", "frameon": False, "handlelength": 1.2, "columnspacing": 1.0}
+
 
 def gate_histogram(results: Results) -> Figure | None:
     """How many dimensions' gates move how far over images: a line per generator, a panel per recipe. Of MST-CLIPIQA;
@@ -21,22 +28,36 @@ def gate_histogram(results: Results) -> Figure | None:
         return None
     panels = list(full.groupby(["benchmark", "recipe"], sort=False))
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(9.4, 2.6), layout="constrained")
-        axes = canvas.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-        told, names = [], list(full["generator"].unique())
-        colours = dict(zip(names, [INK, *sns.color_palette("colorblind", len(names) - 1)], strict=True))
-        for ax, ((benchmark, recipe), rows) in zip(axes, panels, strict=True):
+        columns = min(COLUMNS, len(panels))
+        lines = math.ceil(len(panels) / columns)
+        canvas = Canvas(figsize=(9.4, 3.2 * lines), layout="constrained")
+        axes = list(canvas.subplots(lines, columns, squeeze=False, sharey=True).flat)
+        told = []
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        for ax, ((benchmark, recipe), rows) in zip(axes, panels, strict=False):
+            names = list(rows["generator"].unique())
+            colours = dict(zip(names, [INK, *sns.husl_palette(len(names) - 1, l=0.55)], strict=True))
             sns.histplot(
-                rows, x="sd", hue="generator", palette=colours, element="step", fill=False, bins=25, legend=False, ax=ax
+                rows,
+                x="sd",
+                hue="generator",
+                palette=colours,
+                element="step",
+                fill=False,
+                bins=25,
+                linewidth=1,
+                legend=False,
+                ax=ax,
             )
             ax.set(title=f"{results.title('benchmarks', benchmark)}, {results.title('recipes', recipe)}")
             ax.set(xlabel="SD of a gate over images", ylabel="dimensions")
             sns.despine(ax=ax)
             medians = rows.groupby("generator", sort=False)["sd"].median()
-            told.append(f"{recipe}: {', '.join(f'{name} {value:.3f}' for name, value in medians.items())}")
-        lines = [Line2D([], [], color=colours[name]) for name in names]
-        labels = ["all generators" if name == ALL_GENERATORS else name for name in names]
-        canvas.legend(lines, labels, loc="outside lower center", ncols=7, frameon=False)
+            told.append(f"{benchmark}, {recipe}: {', '.join(f'{name} {value:.3f}' for name, value in medians.items())}")
+            labels = ["all generators" if name == ALL_GENERATORS else name for name in names]
+            drawn = [Line2D([], [], color=colours[name]) for name in names]
+            ax.legend(drawn, labels, loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, **SMALL)
         caption = "How far the gates of MST-CLIPIQA move: dimensions by the SD of their gate over the test images."
         return finish(canvas, "gate_histogram", caption, f"Histograms of SD by generator. Medians: {'; '.join(told)}.")
 

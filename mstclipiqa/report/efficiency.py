@@ -1,10 +1,15 @@
 """What the models cost, beside their SRCC."""
 
+import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from mstclipiqa.base.layout import EFFICIENCY, TIMED
 from mstclipiqa.base.names import MODELS, SELECTIONS, TARGETS
-from mstclipiqa.report.controls import read
+from mstclipiqa.report.canvas import COLOURS, MARKERS, STYLE, Figure, finish
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.results_tables import number, summarise
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -23,7 +28,7 @@ def costs(results: Results) -> tuple[pd.DataFrame, dict] | None:
     (named in the metadata) on which most variants were run, or empty; of several, the first target and benchmark, and
     the last protocol.
     """
-    counted, timed = read(results, EFFICIENCY), read(results, TIMED)
+    counted, timed = results.of_suite(EFFICIENCY), results.of_suite(TIMED)
     if counted is None or timed is None:
         return None
     full, metadata = counted[0].merge(timed[0], how="left", on=KEYS), timed[1]
@@ -72,7 +77,7 @@ def efficiency(results: Results) -> Table | None:
             model = Cell(results.title("variants", row["variant"]), streams + ", prompt" * row["prompt"])
             cells: dict[str, str | Cell] = {"Model": model}
             cells |= {"Trained": f"{row['trained']:,}", "All parameters": f"{row['total'] / 1e6:,.1f} M"}
-            cells |= {"GFLOP per image": f"{row['gflops']:.3g}"}
+            cells |= {"GFLOP per image": f"{row['gflops']:#.3g}".rstrip(".")}
             if on_gpu:
                 cells |= {"ms per image": f"{row['ms_1']:.2f}", "Images/s": f"{1e3 / row['ms_32']:,.0f}"}
             for size in (1, 32):
@@ -100,3 +105,49 @@ def efficiency(results: Results) -> Table | None:
             "charged for one encoder, and one that reads the prompt for the text tower.",
         ],
     )
+
+
+def cost_dots(results: Results) -> Figure | None:
+    """SRCC with its interval, trained parameters and time of every variant; None where no costs were measured."""
+    found = costs(results)
+    if found is None:
+        return None
+    full, metadata = found
+    full = full.dropna(subset=["srcc", "relative_32"])
+    if full.empty:
+        return None
+    recipes, variants = results.among("recipe", full), results.among("variant", full)
+    full["millions"] = full["trained"] / 1e6
+    axes = {
+        "srcc": f"SRCC ({metadata['target']})",
+        "millions": "trained parameters, millions",
+        "relative_32": f"time per image ({results.title('variants', metadata['unit'])} = 1)",
+    }
+    with mpl.rc_context(STYLE):
+        size = 9.4, 0.9 + (0.12 + 0.1 * len(recipes)) * len(variants)
+        canvas = Canvas(figsize=size, layout="constrained")
+        panels = canvas.subplots(1, len(axes), sharey=True)
+        for ax, (column, label) in zip(panels, axes.items(), strict=True):
+            for k, (recipe, colour, marker) in enumerate(zip(recipes, COLOURS, MARKERS, strict=False)):
+                rows = full[full["recipe"] == recipe]
+                y = rows["variant"].map(variants.index) + 0.7 * ((k + 0.5) / len(recipes) - 0.5)
+                ax.plot(rows[column], y, color=colour, marker=marker, markersize=4, linestyle="")
+                if column == "srcc":
+                    ax.hlines(y, rows["low"], rows["high"], color=colour, linewidth=1.1)
+            ax.xaxis.set_major_locator(MaxNLocator(5))
+            ax.set(xlabel=label, xlim=None if column == "srcc" else (0, 1.1 * full[column].max()))
+            ax.grid(axis="y", color="#8b949e", alpha=0.25, linewidth=0.6)
+            sns.despine(ax=ax)
+        panels[0].set_yticks(range(len(variants)), [results.title("variants", name) for name in variants])
+        panels[0].set_ylim(len(variants) - 0.5, -0.5)
+        legend = {
+            results.title("recipes", name): Line2D([], [], color=colour, marker=marker, markersize=4.5, linestyle="")
+            for name, colour, marker in zip(recipes, COLOURS, MARKERS, strict=False)
+        }
+        canvas.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=4, frameon=False)
+        caption = (
+            f"SRCC ({describe_place(results, metadata)}) with its 95 % interval where there is one, what a "
+            f"model trains, and its time from image to score in batches of 32 on {metadata['machine']}."
+        )
+        alt = "Dots by variant: SRCC, trained parameters and time. The numbers are in the table."
+        return finish(canvas, "costs", caption, alt)

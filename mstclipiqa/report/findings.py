@@ -5,12 +5,12 @@ from types import SimpleNamespace
 from mstclipiqa.base.names import ENTERED, LAST, MODELS, QUALITY
 from mstclipiqa.evaluation.noise import FEWEST_SPLITS, noise_over_splits
 from mstclipiqa.report.contrasts import HELPS, HURTS, NOT_SHOWN, found, limits
-from mstclipiqa.report.controls import RIVAL
 from mstclipiqa.report.dissection import found_by_dissection
 from mstclipiqa.report.leakage_effect import found_of_leakage
 from mstclipiqa.report.multiverse import found_in_specifications
 from mstclipiqa.report.recipe_effects import found_of_recipes, ratio_tested
 from mstclipiqa.report.results import Results
+from mstclipiqa.report.rivals import RIVAL
 from mstclipiqa.report.saturation import found_of_saturation
 from mstclipiqa.report.unseen_generators import unseen_generators
 from mstclipiqa.report.variance import found_in_variance

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mstclipiqa.base.names import ENTERED, STAND_IN
+from mstclipiqa.base.words import in_words
 from mstclipiqa.report.claims import CONTRADICTED, UNDECIDED, read_claims
+from mstclipiqa.report.contrasts import found_in_short
 from mstclipiqa.report.paper import BEST_RIVAL
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import span
@@ -48,21 +50,22 @@ def cards(results: Results) -> list[Card]:
     rows = document["claims"]
     rows = rows[rows["counts"]].assign(of=rows["id"].str.partition("/")[0])
     statements = {entry["id"]: entry["statement"] for entry in results.paper.claims["statements"]}
+    real, _ = results.parted()
     return [
-        _card(entry["title"], statements[entry["statements"][0]], of_card)
+        _card(entry["title"], statements[entry["statements"][0]], of_card, found_in_short(real, entry.get("asks", "")))
         for entry in results.paper.claims["headline"]
         if len(of_card := rows[rows["of"].isin(entry["statements"])])
     ]
 
 
-def _card(title: str, claimed: str, rows: pd.DataFrame) -> Card:
+def _card(title: str, claimed: str, rows: pd.DataFrame, on_real: list[tuple[str, str]]) -> Card:
     source = rows["kind"].map(SOURCES).fillna(RUNS)
     found = [(name, _found(rows[source == name])) for name in (*SOURCES.values(), RUNS) if (source == name).any()]
     grave = rows[rows["verdict"] == _gravest(rows)]
     # The row that is furthest from what is claimed; points are hundredths.
     off = (grave["measured"].astype(float) - grave["claimed"].astype(float).fillna(0)).abs()
     row = grave.loc[(off / grave["unit"].map({"points": 100}).fillna(1)).fillna(-1).idxmax()]
-    return Card(title, claimed, row["verdict"], found, f"{row['statement']} Found: {row['reason']}.")
+    return Card(title, claimed, row["verdict"], found + on_real, f"{row['statement']} Found: {row['reason']}.")
 
 
 def _gravest(rows: pd.DataFrame) -> str:
@@ -119,7 +122,8 @@ def _data(results: Results) -> str:
     identities = results.manifest["encoders"].values()
     labels = "; ".join(identity["label"] for identity in identities)
     if identities and all(identity.get("weights") == "embedded" for identity in identities):
-        labels += ", small ones of this project that learned from drawn images"
+        models = in_words([identity["model"] for identity in identities])
+        labels = f"{models}, small ones of this project that learned from drawn images"
     entered = int((real.metrics["recipe"] == ENTERED).sum())  # one selection each
     present = f"{len(real.cards)} of {len(results.benchmarks)} benchmarks present, {real.run_count} runs" + (
         f" ({entered} of entered scores)" if entered else ""

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure as Canvas
 from mstclipiqa.base.layout import TRANSFER
 from mstclipiqa.base.names import ENTERED
 from mstclipiqa.model.variants import get_variant
-from mstclipiqa.report import controls
 from mstclipiqa.report.canvas import STYLE, Figure, finish
 from mstclipiqa.report.results import Results
+from mstclipiqa.report.rivals import RIVAL
 from mstclipiqa.report.unseen_generators import unseen_generators
 
 #: Of SRCC light to dark; of a gain or a loss from blue over white to red.
@@ -19,7 +19,7 @@ SCALE, DIVERGING = "YlGnBu", "vlag_r"
 
 def transfer_map(results: Results) -> Figure | None:
     """SRCC of a model trained on one benchmark (rows) and tested on another (columns), a panel per model."""
-    found = controls.read(results, TRANSFER)
+    found = results.of_suite(TRANSFER)
     if found is None:
         return None
     table, metadata = found
@@ -28,7 +28,7 @@ def transfer_map(results: Results) -> Figure | None:
     for (variant, recipe), rows in table.groupby(["variant", "recipe"], sort=False):
         matrix = rows.pivot(index="train_benchmark", columns="test_benchmark", values="srcc")
         matrix = matrix.reindex(index=names, columns=names).rename(index=names, columns=names)
-        title = f"{get_variant(variant).title}, {results.title('recipes', recipe)}" if recipe else controls.RIVAL
+        title = f"{get_variant(variant).title}, {results.title('recipes', recipe)}" if recipe else RIVAL
         panels[title] = matrix
     caption = (
         f"SRCC ({metadata['target']}) of a model that was trained on one benchmark (row) and tested on another "

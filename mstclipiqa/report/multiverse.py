@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from mstclipiqa.base.names import SELECTIONS
+from mstclipiqa.base.words import percent
 from mstclipiqa.report.canvas import COLOURS, DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.contrasts import MODEL, QUESTIONS, STAR, Question
 from mstclipiqa.report.recipe_effects import changed_recipes
@@ -84,12 +85,12 @@ def multiverse(results: Results) -> Table | None:
         cells: dict[str, str | Cell] = {
             "Compared": f"{results.title('variants', named['variant'])} over "
             f"{results.title('variants', named['against'])}",
-            "Holds in": Cell(f"{holds:.0%}", f"of {len(rows):,}"),
+            "Holds in": Cell(percent(holds), f"of {len(rows):,}"),
             "Median gain": Cell(f"{middle:+.4f}", f"[{low:+.3f}, {high:+.3f}]"),
         }
         for choice, title in CHOICES.items():
             cells[f"By {title.lower()}"] = ", ".join(
-                f"{_named(results, choice, name)} {share:.0%}" for name, share in shares[choice].items()
+                f"{_named(results, choice, name)} {percent(share)}" for name, share in shares[choice].items()
             )
         shown.append(cells)
         groups.append(Cell(f"{named['question']} {results.title('benchmarks', named['benchmark'])}, {named['target']}"))
@@ -120,7 +121,7 @@ def found_in_specifications(results: Results) -> list[str]:
     parts = [
         f"{results.title('variants', key[3])} over {results.title('variants', key[4])}, "
         f"{results.title('benchmarks', key[1])}, {key[2]}: "
-        f"{(rows['gain'] > 0).mean():.0%} (middle 90 % of gains {rows['gain'].quantile(0.05):+.3f} to "
+        f"{percent((rows['gain'] > 0).mean())} (middle 90 % of gains {rows['gain'].quantile(0.05):+.3f} to "
         f"{rows['gain'].quantile(0.95):+.3f})"
         for key, rows in table.groupby(PAIR, sort=False)
     ]
@@ -156,7 +157,7 @@ def specification_curves(results: Results) -> Figure | None:
             title = f"{results.title('variants', named['variant'])} over {results.title('variants', named['against'])}"
             _curve(ax, rows, protocols)
             ax.set_title(f"{title}\n{results.title('benchmarks', named['benchmark'])}, {named['target']}", loc="left")
-            told.append(f"{title}, {named['target']}: above 0 in {(rows['gain'] > 0).mean():.0%} of {len(rows)}")
+            told.append(f"{title}, {named['target']}: above 0 in {percent((rows['gain'] > 0).mean())} of {len(rows)}")
         for ax in panels[:, 0]:
             ax.set_ylabel("gain")
         caption = (

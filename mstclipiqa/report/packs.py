@@ -12,7 +12,7 @@ from mstclipiqa.report.table import Cell, Table, frame_of
 NEEDED = {
     "image statistics": "not measured: ridge regression on them, and on mean colour, has no row",
     "augmented views": "not in a pack: no recipe that trains on them is run",
-    "pictures beside the largest errors": "not shown",
+    "pictures of sample images": "not shown",
 }
 PROBE = {"the probe": "not run: it encodes drawn scenes, and a pack needs no encoder at hand"}
 

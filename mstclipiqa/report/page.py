@@ -14,37 +14,45 @@ from mstclipiqa.base.names import TARGETS
 from mstclipiqa.report import (
     ablations,
     atlas,
+    attention,
+    by_generator,
     claims,
     contrasts,
-    controls,
     data_tables,
     dissection,
     dissection_figures,
     efficiency,
     entered,
-    figures,
     findings,
     headline,
     heat_maps,
+    intervals,
     leakage_effect,
+    learning_rates,
     mechanisms,
     multiverse,
     packs,
     pipeline,
-    probe_tables,
+    pretraining,
+    probe,
+    prompts,
+    protocol_audit,
     recipe_effects,
     results_tables,
+    rivals,
+    run_figures,
     saturation,
-    statistics,
     training_tables,
+    transfer,
     variance,
 )
 from mstclipiqa.report import overview_figures as overview
 from mstclipiqa.report.canvas import Figure
 from mstclipiqa.report.glossary import Terms
-from mstclipiqa.report.largest_errors import largest_errors
 from mstclipiqa.report.paper import PAPER
-from mstclipiqa.report.results import Results, cautions, read_results
+from mstclipiqa.report.results import Results, cautions
+from mstclipiqa.report.results_folder import read_results
+from mstclipiqa.report.sample_images import sample_images
 from mstclipiqa.report.summary import summarise_report
 from mstclipiqa.report.table import Table, plain
 from mstclipiqa.report.unseen_generators import unseen_generators
@@ -119,15 +127,17 @@ def make_tables(results: Results) -> dict[str, Table]:
         *(entered.entered_methods, results_tables.all_metrics, data_tables.protocols, atlas.atlas, *packs.TABLES),
     )
     of_real: Iterable[Callable] = (
-        *([probe_tables.readout, probe_tables.gates, probe_tables.gate_variance] if results.probes else []),
-        *(data_tables.leakage, largest_errors, efficiency.efficiency, unseen_generators),
-        *(contrasts.contrasts, multiverse.multiverse, variance.variance, *controls.TABLES, *statistics.TABLES),
+        *([probe.readout, probe.gates, probe.gate_variance] if results.probes else []),
+        *(data_tables.leakage, sample_images, attention.attention, efficiency.efficiency, unseen_generators),
+        *(contrasts.contrasts, multiverse.multiverse, variance.variance, rivals.baselines, rivals.heads_against_ridge),
+        *(prompts.prompts, learning_rates.learning_rates, transfer.transfer, intervals.intervals),
+        *(intervals.paired_tests, protocol_audit.protocol_audit, by_generator.by_generator),
         *(recipe_effects.recipe_effects, saturation.saturation, leakage_effect.leakage_effect),
         *(dissection.gate_interventions, dissection.gate_movements, dissection.decoding, dissection.skipping),
     )
     made = _measured(real, of_real) | _make(results, of_all) | ablations.tables(real)
     if drawn:
-        of_drawn = (data_tables.leakage, controls.baselines, controls.transfer, largest_errors)
+        of_drawn = (data_tables.leakage, rivals.baselines, transfer.transfer, sample_images)
         for key, table in _measured(drawn, of_drawn).items():
             if len(table.shown):
                 made[f"{STAND_INS}{key}"] = replace(table, name=f"{STAND_INS}{table.name}")
@@ -148,9 +158,9 @@ def make_figures(results: Results) -> dict[str, Figure]:
     """Every figure of the report by name; targets without runs have none, nor has a suite without a probe. Of drawn
     stand-ins beside real benchmarks there is the transfer alone."""
     results, drawn = results.parted()
-    made = [draw(results, target) for draw in (figures.scatter, figures.spread) for target in TARGETS]
-    made += [figures.pretraining(results), figures.readout(results), figures.learning_curves(results)]
-    made += [figures.costs(results), overview.forest(results), overview.ablation_dots(results)]
+    made = [draw(results, target) for draw in (run_figures.scatter, run_figures.spread) for target in TARGETS]
+    made += [pretraining.pretraining(results), probe.readout_dots(results), learning_rates.learning_curves(results)]
+    made += [efficiency.cost_dots(results), overview.forest(results), overview.ablation_dots(results)]
     made += [overview.leakage_bars(results), contrasts.contrast_dots(results)]
     made += [multiverse.specification_curves(results), variance.variance_bars(results)]
     made += [dissection_figures.gate_histogram(results), dissection_figures.skipping_curve(results)]
@@ -190,6 +200,7 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
             findings=headline.findings(results),
             measured=contrasts.found_on_real_benchmarks(real),
             further=findings.further(real),
+            attended=attention.found_of_attention(real),
             main={target: all_tables[target].only(first) for target, first in main.items()},
             rest={target: all_tables[target].only(~first) for target, first in main.items()},
             warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),

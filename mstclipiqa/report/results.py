@@ -1,35 +1,22 @@
-"""The results folder of one suite, read once and checked."""
+"""The results of one suite: what tables and figures are made of."""
 
-import json
 from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import read_description
 from mstclipiqa.base.layout import (
-    BASELINES,
-    COMPARISONS,
-    EXTRACTION,
-    GATES,
-    GENERATORS,
-    INTERVALS,
-    MANIFEST,
-    METRICS,
-    READOUT,
     RUNS,
     SAMPLES,
-    SPLITS,
+    ResultsFile,
 )
-from mstclipiqa.base.names import ENTERED, MODELS, SELECTIONS, TARGETS
+from mstclipiqa.base.names import ENTERED, MODELS
 from mstclipiqa.base.words import in_words
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.evaluation.metrics import METRICS as METRICS_OF
-from mstclipiqa.report.paper import CONTROLS, Paper, read_paper
+from mstclipiqa.report.paper import CONTROLS, Paper
 
 #: What stands in the place of a recipe's title beside entered scores.
 ENTERED_TITLE = "Entered scores"
@@ -38,13 +25,9 @@ METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "plcc_fitted": "fitted PLCC", "
 
 #: The keys of one number, of a run and selection, in the order that rows are sorted by.
 RUN_ORDER = ["target", "protocol", "selection", "recipe", "variant", "benchmark", "split", "seed"]
+
 #: The keys of one mean over splits and seeds, in that order.
 GROUP_ORDER = [key for key in RUN_ORDER if key not in ("split", "seed")]
-
-MANIFEST_KEYS = [
-    *("suite", "title", "config", "code", "versions", "hardware", "benchmarks", "encoders"),
-    *("recipes", "variants", "protocols", "readings", "inputs"),
-]
 
 
 @dataclass(frozen=True)
@@ -133,6 +116,11 @@ class Results:
         return [name for name in self.among("variant", self.metrics) if name not in known] if tables else []
 
     @property
+    def packed(self) -> list[str]:
+        """The benchmarks whose features come from a pack, without images."""
+        return list(self.manifest["config"].get("packs", {}))
+
+    @property
     def entered(self) -> list[str]:
         """The methods whose scores were entered, by their names."""
         return list(dict.fromkeys(entry["card"]["name"] for entry in self.entries.values()))
@@ -207,6 +195,22 @@ class Results:
         first = metrics[["protocol", "recipe"]].eq(metrics[["protocol", "recipe"]].head(1).squeeze()).all(axis=1)
         return metrics[first].drop_duplicates(["benchmark", "variant"])
 
+    def of_suite(self, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
+        """A table of the whole suite with its metadata; None where the suite lacks it, or has it of recipes that it no
+        longer runs, or of benchmarks that stand apart."""
+        path = entry.at(self.root)
+        if not path.exists():
+            return None
+        table, metadata = entry.read(path)
+        known = set(table["recipe"]) <= {"", *self.manifest["recipes"]}
+        trained = set(table["train_benchmark"]) if "train_benchmark" in table else {metadata.get("benchmark")}
+        return (table, metadata) if known and not trained & set(self.apart) else None
+
+    def shown_statistics(self, name: str) -> pd.DataFrame:
+        """The rows of a table of statistics that the page shows, if any: the models, main selections."""
+        table = self.statistics.get(name, pd.DataFrame(columns=GROUP_ORDER))
+        return table[self.is_main(table) & table["variant"].isin(self.models)]
+
     def each_run(self, metrics: pd.DataFrame) -> Iterator[tuple[Hashable, pd.DataFrame]]:
         """The index of each row of `metrics` with its predictions, as `predictions` gives them; every file is read
         once."""
@@ -261,131 +265,6 @@ def ordered(manifest: dict, kind: str) -> list[str]:
     named = [name for grid in (config, *config.get("also", [])) for name in grid.get(kind, [])]
     first = [name for name in dict.fromkeys(named) if name in manifest[kind]]
     return first + sorted(set(manifest[kind]) - set(first))
-
-
-def read_results(
-    root: Path,
-    paper_tables: Path | None = None,
-    claims: Path | None = None,
-    prior_results: Path | None = None,
-    images: Path | None = None,
-) -> Results:
-    """Read `results/<suite>/`, and of the paper what is given: its printed numbers, its claims, what others published.
-    Pictures are looked for in the folder `images`, or else in the configuration's data folder.
-
-    Raises InputError where a file is missing or unreadable, or where metrics and manifest disagree.
-    """
-    manifest = _read_manifest(MANIFEST.at(root))
-    present = [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)]
-    cards = {name: read_description(SAMPLES.at(root, benchmark=name)) for name in present}
-    metrics = _read_metrics(METRICS.at(root), manifest)
-    return Results(
-        root=root,
-        manifest=manifest,
-        cards=cards,
-        splits={name: read_description(SPLITS.at(root, benchmark=name)) for name in present},
-        metrics=metrics,
-        runs={file: read_description(root / file) for file in metrics["file"].unique()},
-        timings=_read_timings(root, cards),
-        baselines=_read_baselines(root, present),
-        probes={name: _read_probe(root, name) for name in _probed(root, manifest)},
-        statistics=_read_statistics(root, metrics),
-        paper=read_paper(paper_tables, claims, prior_results),
-        images=images,
-    )
-
-
-def _is_present(manifest: dict, benchmark: str) -> bool:
-    return manifest["benchmarks"][benchmark]["status"] == "present"
-
-
-def _read_manifest(path: Path) -> dict:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the workflow, or name a folder results/<suite>") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); delete it and run again") from None
-    missing = [key for key in MANIFEST_KEYS if key not in manifest]
-    if missing:
-        raise InputError(f"{path}: missing {', '.join(missing)}; delete it and run again")
-    return manifest
-
-
-def _read_metrics(path: Path, manifest: dict) -> pd.DataFrame:
-    metrics = METRICS.read(path)[0]
-    known = {
-        "target": list(TARGETS),
-        "benchmark": [name for name in ordered(manifest, "benchmarks") if _is_present(manifest, name)],
-        "protocol": ordered(manifest, "protocols"),
-        "selection": list(SELECTIONS),
-        "recipe": [*ordered(manifest, "recipes"), ENTERED],
-        "variant": ordered(manifest, "variants"),
-    }
-    for column, names in known.items():
-        strange = sorted(set(metrics[column]) - set(names))
-        if strange:
-            raise InputError(f"{path}: {column} {strange[0]!r} is not in the manifest; run the workflow again")
-    repeated = metrics[metrics.duplicated(RUN_ORDER)]
-    if len(repeated):
-        run = ", ".join(str(value) for value in repeated[RUN_ORDER].iloc[0])
-        raise InputError(f"{path}: the run ({run}) stands twice; delete the file and run again")
-    metrics[list(METRIC_TITLES)] = metrics[list(METRIC_TITLES)].astype(float).replace([np.inf, -np.inf], np.nan)
-
-    def rank(values: pd.Series) -> pd.Series:
-        return values.map(known[values.name].index) if values.name in known else values
-
-    return metrics.sort_values(RUN_ORDER, key=rank, ignore_index=True)
-
-
-def _read_timings(root: Path, cards: dict[str, dict]) -> pd.DataFrame:
-    rows = []
-    for benchmark, card in cards.items():
-        for path in sorted(root.glob(EXTRACTION.path.format(benchmark=benchmark, encoders="*"))):
-            try:
-                seconds = float(pd.read_csv(path, sep="\t")["s"].mean())
-            except (KeyError, ValueError) as error:
-                raise InputError(f"{path}: no column of seconds `s` ({error}); delete it") from None
-            role = path.stem.removeprefix(f"{benchmark}-")
-            unit = "prompts" if role in ("prompts", "text") else "images"
-            rows.append((benchmark, role, card[unit], unit, seconds))
-    return pd.DataFrame(rows, columns=["benchmark", "encoder", "items", "unit", "seconds"])
-
-
-def _read_baselines(root: Path, benchmarks: list[str]) -> pd.DataFrame:
-    files = {name: BASELINES.path.format(benchmark=name) for name in benchmarks}
-    tables = [
-        BASELINES.read(root / file)[0].assign(benchmark=name, file=file)
-        for name, file in files.items()
-        if (root / file).exists()
-    ]
-    empty = pd.DataFrame(columns=["benchmark", *BASELINES.columns, "file"])
-    return pd.concat(tables, ignore_index=True) if tables else empty
-
-
-def _probed(root: Path, manifest: dict) -> list[str]:
-    return [recipe for recipe in ordered(manifest, "recipes") if READOUT.at(root, recipe=recipe).exists()]
-
-
-def _read_probe(root: Path, recipe: str) -> Probe:
-    readout, metadata = READOUT.read(READOUT.at(root, recipe=recipe))
-    return Probe(readout, GATES.read(GATES.at(root, recipe=recipe))[0], metadata)
-
-
-def _read_statistics(root: Path, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    if not INTERVALS.at(root).exists():
-        return {}
-    order = metrics[GROUP_ORDER].drop_duplicates()
-    # Entered scores are compared with the variants of every recipe, under its name.
-    is_entered = order["recipe"] == ENTERED
-    place = [name for name in GROUP_ORDER if name not in ("recipe", "variant")]
-    recipes = order.loc[~is_entered, [*place, "recipe"]].drop_duplicates()
-    beside = order[is_entered].drop(columns="recipe").merge(recipes, on=place)
-    order = pd.concat([order, beside], ignore_index=True)
-    return {
-        Path(entry.path).stem: order.merge(entry.read(entry.at(root))[0], on=GROUP_ORDER)
-        for entry in (INTERVALS, COMPARISONS, GENERATORS)
-    }
 
 
 def cautions(results: Results, titles: dict[str, str]) -> list[str]:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mstclipiqa.base.names import ENTERED, SELECTIONS
+from mstclipiqa.base.words import percent
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import Cell, Table, frame_of
 
@@ -62,9 +63,9 @@ def saturation(results: Results) -> Table | None:
         {
             "Method": results.title("variants", row.variant),
             "Recipe": results.title("recipes", row.recipe),
-            "At a level": Cell(f"{row.at_level:.1%}", f"{row.least:.1%} to {row.greatest:.1%}"),
-            "Distinct values": f"{row.distinct:.1%}",
-            "Pairs tied": f"{row.tied:.2%}",
+            "At a level": Cell(percent(row.at_level, 1), f"{percent(row.least, 1)} to {percent(row.greatest, 1)}"),
+            "Distinct values": percent(row.distinct, 1),
+            "Pairs tied": percent(row.tied, 2),
             "SRCC": f"{row.srcc:.4f}",
         }
         for row in full.itertuples()
@@ -86,8 +87,8 @@ def saturation(results: Results) -> Table | None:
         ],
         grouped_by="Benchmark, target, protocol and selection",
         notes=[
-            f"Predictions that spread evenly would have {2 * NEAR:.0%} at a level. Where a head multiplies cosines "
-            "by a high temperature, one level takes nearly all of the softmax.",
+            f"Predictions that spread evenly would have {percent(2 * NEAR)} at a level. Where a head multiplies "
+            "cosines by a high temperature, one level takes nearly all of the softmax.",
         ],
     )
 
@@ -98,11 +99,11 @@ def found_of_saturation(results: Results) -> list[str]:
     full = full[full["variant"] == next(iter(results.models), "")]
     parts = [
         f"{results.title('benchmarks', row.benchmark)}, {results.title('recipes', row.recipe)}, {row.protocol}: "
-        f"{row.at_level:.0%} at a level "
-        f"({row.least:.0%} to {row.greatest:.0%} over runs), {row.distinct:.0%} distinct, SRCC {row.srcc:.3f}"
+        f"{percent(row.at_level)} at a level ({percent(row.least)} to {percent(row.greatest)} over runs), "
+        f"{percent(row.distinct)} distinct, SRCC {row.srcc:.3f}"
         for row in full[full["target"] == "quality"].itertuples()
     ]
     if not parts:
         return []
-    asked = f"Does the template head saturate? Of evenly spread predictions {2 * NEAR:.0%} lie at a level"
+    asked = f"Does the template head saturate? Of evenly spread predictions {percent(2 * NEAR)} lie at a level"
     return [f"{asked}. {'; '.join(parts)}."]

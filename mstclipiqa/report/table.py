@@ -29,7 +29,7 @@ class Cell:
     """A table cell: text, a remark in smaller print, and the files of the results folder it links to.
 
     On the page it may begin with a picture: `image` is its data URI, `alt` what it shows. The `best` of a column is
-    bold there.
+    bold there. `shades` are parts of the text, which the page shades by a weight of 0 or more, 1 in the middle.
     """
 
     text: str
@@ -39,6 +39,7 @@ class Cell:
     image: str = ""
     alt: str = ""
     best: bool = False
+    shades: tuple[tuple[str, float], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.text} {self.note}".strip()

@@ -6,8 +6,8 @@ import pandas as pd
 
 from mstclipiqa.base.names import LAST
 from mstclipiqa.evaluation.noise import noise_of_independent
-from mstclipiqa.report.controls import RIVAL
 from mstclipiqa.report.results import Results, cautions, ordered
+from mstclipiqa.report.rivals import RIVAL
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
 #: The protocols of unseen generators or kinds, each with that of the same sizes and test images.

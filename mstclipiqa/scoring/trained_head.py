@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from mstclipiqa.base.documents import RECIPE_SCHEMA, SCHEMAS, validate
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.layout import SPLITS, training_files
-from mstclipiqa.base.names import LAST, LEVELS, TRAIN, VAL, VALIDATION
+from mstclipiqa.base.names import LAST, LEVELS, TRAIN
 from mstclipiqa.encoders.architectures import FOLDER
-from mstclipiqa.encoders.stores import TextFeatures, load_texts, read_store, write_store
+from mstclipiqa.encoders.stores import load_texts, read_store, write_store
 from mstclipiqa.evaluation.metrics import METRICS
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
 from mstclipiqa.model.recipes import VALUES, Recipe
 from mstclipiqa.model.variants import OWN, TWO_TOWERS, get_variant
 from mstclipiqa.scoring import novelty
 from mstclipiqa.scoring.novelty import Neighbours
-from mstclipiqa.training.dataset import MOS_SCALE, Dataset, DatasetFiles, read_dataset, roles_of
+from mstclipiqa.training.dataset import MOS_SCALE, DatasetFiles, read_dataset, roles_of
 from mstclipiqa.training.process import prepare_process
-from mstclipiqa.training.run import Trainer, train_run
+from mstclipiqa.training.run import Run, Trainer
 
 if TYPE_CHECKING:
     from mstclipiqa.encoders.clip import Encoder
@@ -93,6 +92,17 @@ def train_head_from_results(
     chosen = get_variant(variant)
     if chosen.prompt and chosen.prompts != OWN:
         raise InputError(f"{variant}: its prompts are not the images' own, so it scores none; choose another variant")
+    trainer, splits, metadata = read_trainer(results, benchmark, variant, recipe, target)
+    train_head(output, trainer, splits, run, metadata, selection)
+    return load_head(output)
+
+
+def read_trainer(
+    results: Path, benchmark: str, variant: str, recipe: Recipe, target: str
+) -> tuple[Trainer, pd.DataFrame, dict]:
+    """What trains a variant on a benchmark of a results folder, its splits table, and the entries of CARD that these do
+    not say, with the benchmark's title."""
+    chosen = get_variant(variant)
     streams, views = chosen.encoders(recipe.fine_stream), bool(recipe.views)
     names = training_files(benchmark, recipe.name, streams, views, chosen.head == TWO_TOWERS)
     paths = {option.replace("-", "_"): results / name for option, name in names.items()}
@@ -100,21 +110,17 @@ def train_head_from_results(
     data, card = read_dataset(DatasetFiles(**paths), target, recipe)
     metadata = {name: card[name] for name in ("benchmark", "title", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target}
-    texts = load_texts(levels), load_texts(fine_levels) if fine_levels else None
-    train_head(output, data, SPLITS.read(splits)[0], run, variant, recipe, texts[0], metadata, texts[1], selection)
-    return load_head(output)
+    own = load_texts(fine_levels) if fine_levels else None
+    trainer = Trainer.of_texts(data, variant, recipe, load_texts(levels), own)
+    return trainer, SPLITS.read(splits)[0], metadata
 
 
 def train_head(
     output: Path,
-    data: Dataset,
+    trainer: Trainer,
     splits: pd.DataFrame,
     run: tuple[str, int, int],
-    variant: str,
-    recipe: Recipe,
-    levels: TextFeatures,
     metadata: Mapping,
-    fine_levels: TextFeatures | None = None,
     selection: str = LAST,
 ) -> dict:
     """Train one run (protocol, split, seed) and write its model as of the selected epoch. Returns the card.
@@ -131,29 +137,18 @@ def train_head(
                 f"{identity['model']}: a model of a folder, which others do not have, so that no head may ask for it; "
                 "train heads on encoders that open_clip or timm knows by name"
             )
-    protocol, split, seed = run
+    data, recipe, (protocol, split, seed) = trainer.data, trainer.recipe, run
     roles = roles_of(data, splits, protocol, split)
-    if selection == VALIDATION and not (roles == VAL).any():
-        raise InputError(f"{protocol}, split {split} has no validation images to choose an epoch on; choose {LAST}")
-    model = Trainer.of_texts(data, variant, recipe, levels, fine_levels).build(seed)
-    states: dict[int, dict[str, Tensor]] = {}
-
-    def keep(epoch: int, model: MSTCLIPIQA) -> None:
-        if selection == LAST:
-            states.clear()
-        states[epoch] = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
     try:
-        predictions = train_run(model, data, roles, recipe, seed, keep)
+        model, predictions = trainer.train_selected(Run(protocol, split, seed, roles), selection)
     except FailedRunError as error:
-        job = f"{metadata['benchmark']} {metadata['target']} {recipe.name} {variant}"
+        job = f"{metadata['benchmark']} {metadata['target']} {recipe.name} {trainer.variant}"
         raise FailedRunError(f"head of {job}, {protocol}, split {split}, seed {seed}: {error}") from None
-    predictions = predictions[predictions["selection"] == selection]
     epoch = int(predictions["epoch"].iloc[0])
     metrics = {name: metric(predictions["prediction"], predictions["mos"]) for name, metric in METRICS.items()}
     card = {
         **metadata,
-        "variant": variant,
+        "variant": trainer.variant,
         "recipe": asdict(recipe),
         "protocol": protocol,
         "split": split,
@@ -167,7 +162,7 @@ def train_head(
     }
     neighbours = novelty.keep(data.f_c.numpy(), data.f_f.numpy(), roles == TRAIN)
     kept = neighbours.tensors() if neighbours else {}
-    write_store(output, {name: tensor.numpy() for name, tensor in states[epoch].items()} | kept, card)
+    write_store(output, {name: tensor.numpy() for name, tensor in model.state_dict().items()} | kept, card)
     return card
 
 

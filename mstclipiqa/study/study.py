@@ -8,6 +8,7 @@ from mstclipiqa.base.documents import CONFIG_SCHEMA, validate
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import digest, list_files
 from mstclipiqa.base.layout import (
+    ATTENTION,
     BENCHMARK_TABLES,
     CLAIMS,
     CURVES,
@@ -153,10 +154,10 @@ class Study:
     def _check_encoders(self) -> None:
         """Raises InputError where an encoder cannot play its part, or rules out a variant that is asked for."""
         models = {role: encoder["model"] for role, encoder in self.config["encoders"].items()}
-        reader = self.config["text_encoder"]
-        if not has_text_tower(models[reader]):
+        text = self.config["text_encoder"]
+        if not has_text_tower(models[text]):
             raise InputError(
-                f"text_encoder: {reader} is {models[reader]}, which has no text tower; describe an encoder `reader` "
+                f"text_encoder: {text} is {models[text]}, which has no text tower; describe an encoder `text` "
                 "with one, and name that"
             )
         sizes = {role: embedding_size(model) for role, model in models.items()}
@@ -177,15 +178,15 @@ class Study:
         """Every variant that the encoders of the configuration rule out, and why: its head compares the streams with
         level texts, and there are none in their space."""
         models = {role: encoder["model"] for role, encoder in self.config["encoders"].items()}
-        reader = self.config["text_encoder"]
-        coarse, texts = embedding_size(models["coarse"]), embedding_size(models[reader])
+        text = self.config["text_encoder"]
+        coarse, texts = embedding_size(models["coarse"]), embedding_size(models[text])
 
         def why(head: str) -> str | None:
             if not has_text_tower(models["coarse"]):
                 return f"the head compares with level texts, and coarse ({models['coarse']}) has no text tower"
             if None not in (coarse, texts) and coarse != texts:
                 return (
-                    f"the head compares with level texts, and those of {reader} ({models[reader]}) have {texts} "
+                    f"the head compares with level texts, and those of {text} ({models[text]}) have {texts} "
                     f"numbers, the features of coarse ({models['coarse']}) {coarse}"
                 )
             if head == TWO_TOWERS and not has_text_tower(models["fine"]):
@@ -236,6 +237,12 @@ class Study:
     def drawn_benchmarks(self) -> list[str]:
         """The benchmarks that take part and are drawn by the workflow."""
         return [name for name in self.benchmarks if self.drawn and name not in self.packs]
+
+    @property
+    def pictured(self) -> list[str]:
+        """The benchmarks whose images the report shows some of: drawn ones, and those whose licence allows it."""
+        apart = [name for name in self.benchmarks if name not in self.packed]
+        return [name for name in apart if self.drawn or get_benchmark(name).open_images]
 
     @property
     def texts_packed(self) -> str | None:
@@ -319,6 +326,18 @@ class Study:
         return [(name, recipe) for name in self.rated for recipe in self.config.get("dissect", [])]
 
     @property
+    def attended(self) -> list[Job]:
+        """The jobs of the model that reads the prompt whose attention is kept: under the first recipe of the main grid,
+        of every real benchmark, or of the first drawn one where all are drawn."""
+        real = [name for name in self.benchmarks if name not in self.drawn_benchmarks]
+        chosen = real or self.benchmarks[:1]
+        return [
+            job
+            for job in list_jobs({**self.config, "also": []}, chosen)
+            if (job.recipe, job.variant) == (self.config["recipes"][0], MODELS[1])
+        ]
+
+    @property
     def curved(self) -> tuple[str, list[str]] | None:
         """The benchmark whose learning curves are drawn, and the recipes to draw them under.
 
@@ -372,6 +391,7 @@ class Study:
         that is run by hand; verification then names what is missing."""
         files = [entry.path for entry in (ZERO_SHOT, EFFICIENCY, CLAIMS)]
         files += [CURVES.path] if self.curved else []
+        files += [ATTENTION.path.format_map(vars(job)) for job in self.attended]
         return files + ([TRANSFER.path] if self.transferred else [])
 
     def _find_absent(self) -> dict[str, str]:

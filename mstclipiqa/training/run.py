@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mstclipiqa.base.errors import FailedRunError, InputError
+from mstclipiqa.base.names import LAST, VAL, VALIDATION
 from mstclipiqa.encoders.stores import TextFeatures
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
 from mstclipiqa.model.recipes import Recipe
@@ -65,6 +66,25 @@ class Trainer:
         dim, width = self.data.f_c.shape[1], self.data.tokens.shape[1]
         return build_model(self.variant, self.recipe, dim, width, self.levels, seed, self.fine_levels)
 
+    def train_selected(self, run: Run, selection: str) -> tuple[MSTCLIPIQA, pd.DataFrame]:
+        """The model of a run at the epoch that a selection takes, in evaluation mode, and its test predictions there,
+        as `train_run` gives them. Raises InputError for the epoch best on validation where the split has no validation
+        images, and FailedRunError as `train_run` does."""
+        if selection == VALIDATION and not (run.roles == VAL).any():
+            raise InputError(
+                f"{run.protocol}, split {run.split} has no validation images to choose an epoch on; choose {LAST}"
+            )
+        model = self.build(run.seed)
+        state: dict[str, Tensor] = {}
+
+        def keep(epoch: int, trained: MSTCLIPIQA, selected: Selected) -> None:
+            if selected.best[selection][1] == epoch:
+                state.update({name: value.detach().clone() for name, value in trained.state_dict().items()})
+
+        predictions = train_run(model, self.data, run.roles, self.recipe, run.seed, keep)
+        model.load_state_dict(state)
+        return model, predictions[predictions["selection"] == selection]
+
     def train(self, run: Run) -> pd.DataFrame:
         """As `train_run`; what fails says which run it was."""
         try:
@@ -110,14 +130,15 @@ def train_run(
     roles: np.ndarray,
     recipe: Recipe,
     seed: int,
-    observe: Callable[[int, MSTCLIPIQA], None] | None = None,
+    observe: Callable[[int, MSTCLIPIQA, Selected], None] | None = None,
 ) -> pd.DataFrame:
     """Train one run and predict its test images at each selected epoch.
 
     `roles` (N,) says train, val or test; an image without a role is not used. Batches, views and dropout are drawn
     from `seed` alone. Returns rows of (selection, epoch, image, prediction, mos), both in MOS units; epochs count
-    from 1; of equally good epochs the first is taken. `observe` is called with each epoch's number and the model in
-    evaluation mode. Raises FailedRunError for a loss that is not finite and for constant predictions.
+    from 1; of equally good epochs the first is taken. `observe` is called with each epoch's number, the model in
+    evaluation mode, and what is selected so far. Raises FailedRunError for a loss that is not finite and for constant
+    predictions.
     """
     run, generator = Selected(data, roles), torch.Generator().manual_seed(seed)
     objective, optimiser = Objective(model, recipe), Adam(model.parameters(), recipe.weight_decay)
@@ -134,7 +155,7 @@ def train_run(
                 optimiser.step(rate)
             check_loss(loss.item(), epoch)
             model.eval()
-            if observe:
-                observe(epoch, model)
             run.see(epoch, lambda rows: predict_all(model, data, rows))
+            if observe:
+                observe(epoch, model, run)
     return run.table()

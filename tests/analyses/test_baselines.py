@@ -8,7 +8,7 @@ from scipy import stats
 
 from mstclipiqa import analyses
 from mstclipiqa.analyses.baselines import SOURCES, all_predictors, ridge_predictors, score_predictors
-from mstclipiqa.analyses.ridge import PENALTIES, choose_penalty, ridge
+from mstclipiqa.analyses.ridge import PENALTIES, Ridge
 from mstclipiqa.analyses.zero_shot import ANTONYMS, LEVEL_TEXTS, ZERO_SHOT_TEXTS
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures
@@ -111,7 +111,8 @@ def test_scores_are_those_of_scipy_and_images_without_a_role_are_not_used(benchm
     train, test = roles == "train", roles == "test"
     mos = samples["quality"].to_numpy()
     single = features.astype(np.float32).astype(float)
-    predicted = ridge(single[train], mos[train], single[test], choose_penalty(single[train], mos[train]))
+    fitted = Ridge(single[train])
+    predicted = fitted.predict(mos[train], single[test], fitted.choose_penalty(mos[train]))
     assert train.sum() == N - 15 - 2  # one for validation, as for heads
     assert row["srcc"] == pytest.approx(stats.spearmanr(predicted, mos[test]).statistic)
     assert row["plcc"] == pytest.approx(stats.pearsonr(predicted, mos[test]).statistic)

@@ -11,17 +11,17 @@ from scipy.special import expit
 from toy import DIM, RECIPE, WIDTH, make_dataset, make_levels
 
 from mstclipiqa.analyses import dissection, interventions, skipping
-from mstclipiqa.analyses.dissection import dissect, first_by_prompt, read_streams, train_best
+from mstclipiqa.analyses.dissection import dissect, first_by_prompt, read_streams
 from mstclipiqa.analyses.interventions import gate_movement, intervene
 from mstclipiqa.analyses.skipping import SHARES, predict_fine, skip_fine
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import DISSECTION
-from mstclipiqa.base.names import COARSE, MODELS, TEST, TRAIN, VAL, VALIDATION
+from mstclipiqa.base.names import COARSE, MODELS, TEST, TRAIN, VAL
 from mstclipiqa.model.build import build_model
 from mstclipiqa.provenance import dissection_checks
 from mstclipiqa.report import dissection as shown
 from mstclipiqa.training.dataset import level_embeddings
-from mstclipiqa.training.run import Trainer, predict_all, train_run
+from mstclipiqa.training.run import predict_all
 
 DATA, LEVELS = make_dataset(), make_levels()
 ROLES = np.array([TRAIN, TEST, TRAIN, VAL, TRAIN] * 12, dtype=object)
@@ -132,17 +132,6 @@ def test_hindsight_knows_what_will_change():
         logits = (model.head.temperature * model.head.similarity(model.fusion(DATA.f_c, guessed))).numpy()
     assert np.argsort(rules["hindsight"]).tolist() == np.argsort(-change).tolist()
     np.testing.assert_allclose(-rules["sure"], [stats.entropy(np.exp(row - row.max())) for row in logits], atol=1e-5)
-
-
-def test_the_model_is_that_of_the_epoch_that_validation_chooses():
-    recipe = replace(RECIPE, epochs=6)
-    trainer = Trainer.of_texts(DATA, MODELS[0], recipe, LEVELS)
-    initial, best = train_best(trainer, ROLES, seed=2)
-    run = train_run(trainer.build(2), DATA, ROLES, recipe, 2)
-    expected = run[run["selection"] == VALIDATION]["prediction"].to_numpy()
-    predicted = DATA.low + (predict_all(best, DATA, ROWS[TEST]).numpy() - 1) / 4 * (DATA.high - DATA.low)
-    np.testing.assert_allclose(predicted, expected, atol=1e-4)
-    assert torch.equal(initial.fusion.W_h.weight, trainer.build(2).fusion.W_h.weight)
 
 
 @pytest.fixture

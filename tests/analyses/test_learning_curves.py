@@ -10,7 +10,7 @@ from toy import DIM, RECIPE, WIDTH, make_dataset, make_levels
 
 from mstclipiqa.analyses import learning_curves as curves
 from mstclipiqa.analyses.learning_curves import VARIANT, choose_split, follow, learning_rates, ridge_ceiling, run_curves
-from mstclipiqa.analyses.ridge import choose_penalty, ridge
+from mstclipiqa.analyses.ridge import Ridge
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.files import read_table, sha256
 from mstclipiqa.base.names import BEST_ON_TEST, LAST, TEST, TRAIN, VAL
@@ -66,7 +66,7 @@ def test_curves_are_what_training_itself_reports(roles):
 def test_observing_changes_nothing(roles):
     seen = []
     model = build_model(VARIANT, RECIPE, DIM, WIDTH, level_embeddings(LEVEL_STORE, RECIPE), 0)
-    observed = train_run(model, DATA, roles, RECIPE, 0, lambda epoch, model: seen.append((epoch, model.training)))
+    observed = train_run(model, DATA, roles, RECIPE, 0, lambda epoch, model, _: seen.append((epoch, model.training)))
     assert seen == [(1, False), (2, False), (3, False)]
     pd.testing.assert_frame_equal(observed, train(roles))
 
@@ -83,8 +83,8 @@ def test_training_is_read_on_so_many_images_at_most(roles, monkeypatch):
 def test_ridge_sees_the_training_images_alone(roles):
     features = torch.cat([DATA.f_c, DATA.f_f], dim=1).double().numpy()
     train = roles == TRAIN
-    penalty = choose_penalty(features[train], DATA.mos[train])
-    predicted = ridge(features[train], DATA.mos[train], features[roles == TEST], penalty)
+    fitted, mos = Ridge(features[train]), DATA.mos[train]
+    predicted = fitted.predict(mos, features[roles == TEST], fitted.choose_penalty(mos))
     assert ridge_ceiling(DATA, roles)[TEST] == srcc(predicted, DATA.mos[roles == TEST])
 
 

@@ -7,10 +7,9 @@ import pytest
 from mstclipiqa.analyses.ridge import (
     FOLDS,
     PENALTIES,
-    choose_penalty,
+    Ridge,
     find_groupings,
     inner_folds,
-    ridge,
     ridge_of_split,
 )
 
@@ -29,29 +28,29 @@ def solve(train, mos, test, penalty):
 def test_ridge_is_least_squares_with_the_penalty_as_further_rows(features, penalty):
     mos = np.random.default_rng(1).normal(size=N)
     expected = solve(features[:40], mos[:40], features[40:], penalty)
-    np.testing.assert_allclose(ridge(features[:40], mos[:40], features[40:], penalty), expected, rtol=1e-10)
+    np.testing.assert_allclose(Ridge(features[:40]).predict(mos[:40], features[40:], penalty), expected, rtol=1e-10)
 
 
 def test_more_features_than_images_are_fitted_too():
     features = np.random.default_rng(2).normal(size=(30, 80))
     mos = np.random.default_rng(3).normal(size=30)
     expected = solve(features[:20], mos[:20], features[20:], 3.0)
-    np.testing.assert_allclose(ridge(features[:20], mos[:20], features[20:], 3.0), expected, rtol=1e-8)
+    np.testing.assert_allclose(Ridge(features[:20]).predict(mos[:20], features[20:], 3.0), expected, rtol=1e-8)
 
 
 def test_units_and_constant_features_do_not_matter(features):
     mos = features @ np.arange(D)
-    plain = ridge(features[:40], mos[:40], features[40:], 30.0)
+    plain = Ridge(features[:40]).predict(mos[:40], features[40:], 30.0)
     scaled = features * 10.0 ** np.arange(D)
-    np.testing.assert_allclose(ridge(scaled[:40], mos[:40], scaled[40:], 30.0), plain)
+    np.testing.assert_allclose(Ridge(scaled[:40]).predict(mos[:40], scaled[40:], 30.0), plain)
     constant = np.column_stack([features, np.full(N, 4.0)])
-    np.testing.assert_allclose(ridge(constant[:40], mos[:40], constant[40:], 30.0), plain)
+    np.testing.assert_allclose(Ridge(constant[:40]).predict(mos[:40], constant[40:], 30.0), plain)
 
 
 def test_a_large_penalty_gives_the_mean_and_none_the_truth(features):
     mos = features @ np.arange(D) + 2
-    np.testing.assert_allclose(ridge(features[:40], mos[:40], features[40:], 1e-9), mos[40:], rtol=1e-6)
-    np.testing.assert_allclose(ridge(features[:40], mos[:40], features[40:], 1e15), mos[:40].mean(), rtol=1e-6)
+    np.testing.assert_allclose(Ridge(features[:40]).predict(mos[:40], features[40:], 1e-9), mos[40:], rtol=1e-6)
+    np.testing.assert_allclose(Ridge(features[:40]).predict(mos[:40], features[40:], 1e15), mos[:40].mean(), rtol=1e-6)
 
 
 # The penalty
@@ -68,12 +67,12 @@ def test_the_penalty_has_the_least_squared_error_on_left_out_images(features, no
             out = folds == fold
             predicted[out] = solve(features[~out], mos[~out], features[out], penalty)
         errors.append(np.mean((predicted - mos) ** 2))
-    assert choose_penalty(features, mos) == PENALTIES[int(np.argmin(errors))]
+    assert Ridge(features).choose_penalty(mos) == PENALTIES[int(np.argmin(errors))]
 
 
 def test_clean_mos_take_a_small_penalty_and_noise_a_large_one(features):
-    assert choose_penalty(features, features @ np.arange(D)) == PENALTIES[0]
-    assert choose_penalty(features, np.random.default_rng(5).normal(size=N)) > 300
+    assert Ridge(features).choose_penalty(features @ np.arange(D)) == PENALTIES[0]
+    assert Ridge(features).choose_penalty(np.random.default_rng(5).normal(size=N)) > 300
 
 
 def test_inner_folds_part_no_group_and_are_of_nearly_one_size():
@@ -93,7 +92,7 @@ def test_what_groups_share_is_not_taken_for_what_features_tell():
     groups = np.repeat(np.arange(20), 10)
     features = rng.normal(size=(20, 30))[groups] + 0.05 * rng.normal(size=(200, 30))
     mos = rng.normal(size=20)[groups]
-    assert choose_penalty(features, mos) < 10 < choose_penalty(features, mos, groups)
+    assert Ridge(features).choose_penalty(mos) < 10 < Ridge(features, groups).choose_penalty(mos)
 
 
 def test_inner_folds_keep_whole_what_the_split_does():
@@ -104,9 +103,9 @@ def test_inner_folds_keep_whole_what_the_split_does():
     by_group, by_image = groups < 20, np.arange(240) % 6 > 0
     other = np.arange(240) % 2
     for found in ([groups], [other, groups]):
-        expected = choose_penalty(features[by_group], mos[by_group], groups[by_group])
+        expected = Ridge(features[by_group], groups[by_group]).choose_penalty(mos[by_group])
         assert ridge_of_split(features, by_group, ~by_group, found).choose_penalty(mos[by_group]) == expected > 10
-        expected = choose_penalty(features[by_image], mos[by_image])
+        expected = Ridge(features[by_image]).choose_penalty(mos[by_image])
         assert ridge_of_split(features, by_image, ~by_image, found).choose_penalty(mos[by_image]) == expected < 10
 
 

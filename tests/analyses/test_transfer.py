@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from toy import DIM, RECIPE, WIDTH, make_dataset, make_levels
 
-from mstclipiqa.analyses.ridge import choose_penalty, ridge
+from mstclipiqa.analyses.ridge import Ridge
 from mstclipiqa.analyses.transfer import RIDGE, make_source, run_transfer
 from mstclipiqa.base.errors import FailedRunError
 from mstclipiqa.base.files import read_table, sha256
@@ -89,12 +89,8 @@ def test_ridge_is_fitted_to_the_same_images(table, sources):
         name: torch.cat([source.data.f_c, source.data.f_f], dim=1).double().numpy() for name, source in sources.items()
     }
     train = sources["a"].roles == TRAIN
-    predicted = ridge(
-        of["a"][train],
-        sources["a"].data.mos[train],
-        of["c"],
-        choose_penalty(of["a"][train], sources["a"].data.mos[train]),
-    )
+    fitted, mos = Ridge(of["a"][train]), sources["a"].data.mos[train]
+    predicted = fitted.predict(mos, of["c"], fitted.choose_penalty(mos))
     expected = stats.spearmanr(predicted, sources["c"].data.mos).statistic
     assert entry(table[0], RIDGE, "a", "c")["srcc"] == pytest.approx(expected)
 

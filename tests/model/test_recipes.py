@@ -231,6 +231,7 @@ def test_a_recipe_edited_since_it_was_planned_is_refused(tmp_path):
         ("converged_ranking_tenth", "converged", {"ranking_weight": 0.1}),
         ("converged_ranking_ten", "converged", {"ranking_weight": 10}),
         ("released_code_ranking_0", "released_code", {"ranking_weight": 0}),
+        ("converged_weight_decay_0", "converged", {"weight_decay": 0}),
         ("converged_temperature_frozen", "converged", {"learnable_temperature": False}),
         ("converged_temperature_ten", "converged", {"temperature": 10.0}),
         ("converged_gate_sparsity", "converged", {"gate_sparsity": 1.0}),

@@ -342,7 +342,7 @@ def add(name: str, content: bytes = b"#!/bin/sh\n") -> Callable[[Path], None]:
 
 
 def another_picture(folder: Path) -> None:
-    """A picture that is no JPEG beside the largest errors."""
+    """A sample image that is no JPEG."""
     path = folder / PAGE
     content = path.read_bytes()
     start = content.index(b"data:image/jpeg")

@@ -103,7 +103,7 @@ def test_pictures_whose_images_are_not_at_hand_are_set_aside(report: Report):
     report.made["index.html"], report.with_pictures["index.html"] = "page", blank
     verdict = report.check().verdict
     assert verdict.findings == [] and verdict.counts["other files of the report"] == 4
-    assert verdict.notes == ["the pictures beside the largest errors: their images are not at hand"]
+    assert verdict.notes == ["the sample images: their images are not at hand"]
 
 
 def test_pages_with_blank_pictures_are_what_they_should_be(report: Report):
@@ -213,10 +213,10 @@ def test_what_runs_or_leads_elsewhere(text: bytes):
 
 
 def test_what_is_made_again_is_the_reports_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    found, calls = planted(tmp_path), []
+    found, calls, noted = planted(tmp_path), [], []
     sources = [tmp_path / name for name in PAPER_FILES]
     claims, printed, prior = sources
-    errors = Table("largest_errors", "Largest errors", pd.DataFrame(), pd.DataFrame({"Image": ["x"]}))
+    errors = Table("sample_images", "Samples", pd.DataFrame(), pd.DataFrame({"Image": ["x"]}))
     tables = {"a": errors}
     monkeypatch.setattr(report_checks, "read_results", lambda *read, images: calls.append((*read, images)) or "results")
     monkeypatch.setattr(report_checks, "make_tables", lambda results: tables if results == "results" else {})
@@ -224,7 +224,9 @@ def test_what_is_made_again_is_the_reports_own(tmp_path: Path, monkeypatch: pyte
 
     def compose(results: str, given: dict, figures: dict) -> dict[str, bytes]:
         assert (results, figures) == ("results", {"figure": "results"})
-        cells = [cell.image for cell in given.get("largest_errors", errors).shown["Image"] if isinstance(cell, Cell)]
+        table = given.get("sample_images", errors)
+        noted.append(table.notes)
+        cells = [cell.image for cell in table.shown["Image"] if isinstance(cell, Cell)]
         return {"index.html": str(cells).encode(), "tables/a.csv": b"a"}
 
     monkeypatch.setattr(report_checks, "compose_report", compose)
@@ -232,7 +234,7 @@ def test_what_is_made_again_is_the_reports_own(tmp_path: Path, monkeypatch: pyte
     assert calls == [(found.root, printed, claims, prior, None)]
     shown = pd.DataFrame({"Image": [Cell("a", alt="a picture"), Cell("b"), Cell("c", alt="c", image="data:x"), "d"]})
     notes = ["2 pictures are not at hand under data", "kept"]
-    tables["largest_errors"] = SimpleNamespace(shown=shown, notes=notes)
+    tables["sample_images"] = SimpleNamespace(shown=shown, notes=notes)
     monkeypatch.setattr(
         report_checks, "replace",
         lambda thing, **new: SimpleNamespace(**vars(thing) | new) if isinstance(thing, SimpleNamespace) else Cell(
@@ -242,4 +244,4 @@ def test_what_is_made_again_is_the_reports_own(tmp_path: Path, monkeypatch: pyte
     made, with_pictures = report_checks._make_again(found, sources, tmp_path)
     assert made["index.html"] == b"['', '', 'data:x']"
     assert with_pictures == {"index.html": f"['{BLANK}', '', 'data:x']".encode()}
-    assert tables["largest_errors"].notes == ["kept"]
+    assert noted[-2:] == [notes, ["kept"]]

@@ -32,6 +32,7 @@ STEPS = [
     "the metrics",
     "rivals, curves, transfer and costs",
     "dissections",
+    "attention to the prompts",
     "intervals and paired tests",
     "the verdicts",
 ]
@@ -58,6 +59,7 @@ def test_untouched_results_hold(small_study: SmallStudy, same_code: None, capsys
     assert verdict.counts["points of curves"] == len(read_table(small_study.results / "curves.parquet")[0])
     assert verdict.counts["rows of the probe"] > 100
     assert verdict.counts["rows of dissections"] > 1000
+    assert verdict.counts["rows of attention"] > 100
     assert verdict.counts["verdicts"] == len(json.loads((small_study.results / "claims.json").read_text())["claims"])
 
 

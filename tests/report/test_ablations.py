@@ -9,7 +9,7 @@ from config_files import CLAIMS, PAPER_TABLES
 from mstclipiqa.model.variants import VARIANTS
 from mstclipiqa.report.ablations import tables
 from mstclipiqa.report.paper import CONTROLS, read_paper
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 @pytest.fixture

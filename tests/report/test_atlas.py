@@ -3,7 +3,7 @@ from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS
 
 from mstclipiqa.data.prior_results import read_prior_results
 from mstclipiqa.report.atlas import atlas
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 def test_the_papers_numbers_stand_among_those_of_others(make_results):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from config_files import CLAIMS, PAPER_TABLES
-from results_beside import write_baselines
+from results_beside import write_attention, write_baselines
 from results_folder import add_claims, build
 from scipy.stats import spearmanr
 
@@ -31,6 +31,7 @@ def index(tmp_path_factory) -> Path:
     present = {"agiqa-3k": 60, "aigciqa2023": 60}
     results = build(root / "results" / "tiny", present=present, synthetic=("aigciqa2023",), probe=True)
     write_baselines(results)
+    write_attention(results)
     write_report(add_claims(results), root / "reports" / "tiny", PAPER_TABLES, CLAIMS)
     return root / "reports" / "tiny" / "index.html"
 
@@ -90,9 +91,9 @@ def test_every_link_leads_somewhere(open_page, index):
             assert link.startswith("https://arxiv.org/abs/2606.16799"), link
 
 
-def test_pictures_stand_beside_the_largest_errors_of_drawn_images(open_page):
+def test_pictures_stand_beside_the_sample_images_that_are_drawn(open_page):
     images = open_page().locator("table img")
-    assert images.count() == 3 * 5  # targets of the drawn benchmark
+    assert images.count() == 3 * 6  # targets of the drawn benchmark
     assert all(image.evaluate("image => image.naturalWidth") == 144 for image in images.all())
     assert all("prompt" in image.get_attribute("alt") for image in images.all())
 
@@ -276,5 +277,5 @@ def test_without_scripts_everything_can_be_read(open_page):
     assert page.locator(".card").get_by_text("contradicted", exact=True).first.is_visible()
     picture = page.locator("img").first
     assert not picture.is_visible()
-    page.locator("#stand-ins summary", has_text="furthest from the MOS").click()
+    page.locator("#stand-ins summary", has_text="Best, typical and worst").click()
     assert picture.is_visible()

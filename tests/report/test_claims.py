@@ -9,7 +9,7 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import write_json
 from mstclipiqa.report import write_report
 from mstclipiqa.report.claims import claim_tables
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from results_beside import write_statistics
+from results_beside import write_attention, write_statistics
 from results_tables import table_of
 
 from mstclipiqa.base.layout import COMPARISONS
-from mstclipiqa.report.contrasts import contrast_dots, contrasts, found_on_real_benchmarks
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.contrasts import contrast_dots, contrasts, found_in_short, found_on_real_benchmarks
+from mstclipiqa.report.results_folder import read_results
 
 VARIANTS = ("mst-clipiqa", "mst-clipiqa-star", "coarse-only", "fine-only", "fixed-gate", "star-permuted")
 
@@ -73,3 +73,26 @@ def test_drawn_benchmarks_answer_nothing(read):
 
 def test_without_a_variant_beside_the_models_nothing_is_asked(read, make_results):
     assert contrasts(read(row("mst-clipiqa-star", "mst-clipiqa", 0.01, 0.05))) is None
+
+
+def test_in_short_rivals_stand_by_what_is_found(read):
+    results = read(*PLANTED)
+    assert found_in_short(results, "Does a second scale help?") == [
+        ("On AGIQA-3K", "helps over Coarse stream only; no gain shown over Fine stream only")
+    ]
+    assert found_in_short(results, "Does the gate help?") == [("On AGIQA-3K", "hurts over Gate frozen at 0.5")]
+    assert found_in_short(results, "Does anything help?") == []
+    other = row("mst-clipiqa", "fixed-gate", 0.01, 0.05, protocol="lab-seed1", selection="best-on-test")
+    assert found_in_short(read(*PLANTED, other), "Does the gate help?")[0][1] == (
+        "differs by protocol over Gate frozen at 0.5"
+    )
+
+
+def test_where_attention_is_put_out_the_answer_on_the_prompt_says_so(read):
+    star = row("mst-clipiqa-star", "star-permuted", -0.02, 0.06, recipe="main_text")
+    results = read(star)
+    assert "put out" not in found_on_real_benchmarks(results)[0]
+    write_attention(results.root, even=True, norms={"initial": 20.0, "trained": 0.0}, recipe="main_text")
+    results = read_results(results.root)
+    results.manifest["recipes"]["main_text"]["values"]["weight_decay"] = 0.001
+    assert found_on_real_benchmarks(results)[0].endswith("is put out in training: see “Does the prompt matter?”.")

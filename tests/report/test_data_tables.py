@@ -1,5 +1,5 @@
 from mstclipiqa.report.data_tables import defects, leakage
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 def test_leakage_spans_the_splits(make_results):

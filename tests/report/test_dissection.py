@@ -13,7 +13,8 @@ from mstclipiqa.base.names import COARSE, FROZEN, MODELS
 from mstclipiqa.report import dissection, dissection_figures
 from mstclipiqa.report.page import make_figures, make_tables
 from mstclipiqa.report.recipe_effects import ratio_tested
-from mstclipiqa.report.results import Results, read_results
+from mstclipiqa.report.results import Results
+from mstclipiqa.report.results_folder import read_results
 
 SPLITS = (0, 1, 2)
 SAID = {"benchmark": "agiqa-3k", "recipe": "main_text", "protocol": "grouped3"}
@@ -102,7 +103,7 @@ def test_the_sentences_give_figures_and_what_follows(results):
     assert "at 0.5 -0.200 [" in said[0] and said[0].endswith("it is open whether the trained model relies on its gate.")
     assert said[2].endswith("Part of a stream is gone.")
     assert "0.80 of f_c (-0.100 [-0.100, -0.100] against a frozen gate)" in said[2]
-    assert "50% of fine encodings are skipped at -0.200 [" in said[3] and said[3].endswith("does not hold here.")
+    assert "50 % of fine encodings are skipped at -0.200 [" in said[3] and said[3].endswith("does not hold here.")
 
 
 def test_what_follows_is_read_off_the_intervals(results):

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from results_beside import write_costs
 
-from mstclipiqa.report import efficiency, figures
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report import efficiency
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.results_tables import summarise
 
 
@@ -54,7 +54,7 @@ def test_times_on_a_gpu_are_shown(costly):
 
 
 def test_the_figure_has_what_was_run(costly, make_results):
-    assert figures.costs(costly()).name == "costs"
+    assert efficiency.cost_dots(costly()).name == "costs"
     (root := make_results() / "efficiency.parquet").unlink(missing_ok=True)
     results = read_results(root.parent)
-    assert figures.costs(results) is None and efficiency.efficiency(results) is None
+    assert efficiency.cost_dots(results) is None and efficiency.efficiency(results) is None

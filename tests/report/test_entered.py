@@ -7,11 +7,12 @@ import pytest
 
 from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.base.names import ENTERED, MODELS
-from mstclipiqa.report.figures import spread
 from mstclipiqa.report.headline import answers
 from mstclipiqa.report.page import make_tables
-from mstclipiqa.report.results import ENTERED_TITLE, Results, read_results
+from mstclipiqa.report.results import ENTERED_TITLE, Results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.results_tables import printed_numbers
+from mstclipiqa.report.run_figures import spread
 from mstclipiqa.report.saturation import crowded
 from mstclipiqa.report.views import make_views
 

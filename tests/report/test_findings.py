@@ -7,9 +7,9 @@ import pytest
 from results_tables import table_of
 
 from mstclipiqa.base.layout import BASELINES
-from mstclipiqa.report.controls import RIVAL
 from mstclipiqa.report.findings import CEILING, found_against_ridge, found_of_ceiling, found_of_generators, further
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
+from mstclipiqa.report.rivals import RIVAL
 
 
 @pytest.fixture

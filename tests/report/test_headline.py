@@ -2,7 +2,7 @@ import json
 import re
 
 from mstclipiqa.report import headline
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 def test_a_drawn_suite_has_cards_of_the_papers_numbers_and_of_counts(read_judged):

@@ -3,7 +3,7 @@ from results_beside import write_statistics, write_transfer
 
 from mstclipiqa.report import heat_maps
 from mstclipiqa.report.heat_maps import generator_map, transfer_map, unseen_map
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 def test_transfer_is_drawn_with_the_numbers_of_its_table(make_results):

@@ -9,7 +9,7 @@ from scipy import stats
 
 from mstclipiqa.report.leakage_effect import found_of_leakage, leakage_effect, leaked
 from mstclipiqa.report.recipe_effects import ratio_tested
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 @pytest.fixture

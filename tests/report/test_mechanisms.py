@@ -1,7 +1,7 @@
 from results_folder import add_claims
 
 from mstclipiqa.report.mechanisms import mechanism_tables
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 def rows_of(root):

@@ -17,7 +17,7 @@ from mstclipiqa.report.multiverse import (
     specification_curves,
     specifications,
 )
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 VARIANTS = ("mst-clipiqa", "mst-clipiqa-star", "coarse-only", "fixed-gate")
 

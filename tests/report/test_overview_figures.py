@@ -5,7 +5,7 @@ import pytest
 from results_beside import write_statistics
 
 from mstclipiqa.report import overview_figures as overview
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 VARIANTS = ["mst-clipiqa", "mst-clipiqa-star", "coarse-only", "fixed-gate"]
 

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from mstclipiqa.report.pipeline import pipeline
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 def test_the_drawing_has_this_suites_encoders_and_counts(make_results, monkeypatch):

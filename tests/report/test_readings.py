@@ -4,7 +4,7 @@ from results_folder import add_claims
 
 from mstclipiqa.report import write_report
 from mstclipiqa.report.claims import claim_tables
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 
 
 def test_a_row_says_how_many_readings_give_the_figure_and_how_many_would_by_chance(make_results):

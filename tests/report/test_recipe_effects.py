@@ -16,7 +16,8 @@ from mstclipiqa.report.recipe_effects import (
     ratio_tested,
     recipe_effects,
 )
-from mstclipiqa.report.results import Results, read_results
+from mstclipiqa.report.results import Results
+from mstclipiqa.report.results_folder import read_results
 
 VALUES = {"ranking_weight": 1.0, "temperature": 100.0, "trained_scale": "levels"}
 

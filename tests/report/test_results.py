@@ -3,7 +3,8 @@ import pytest
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table, write_json, write_table
-from mstclipiqa.report.results import RUN_ORDER, read_results
+from mstclipiqa.report.results import RUN_ORDER
+from mstclipiqa.report.results_folder import read_results
 
 
 def test_rows_stand_in_the_order_of_the_configuration(make_results):

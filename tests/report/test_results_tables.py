@@ -9,7 +9,7 @@ from config_files import PAPER_TABLES
 from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.base.names import TARGETS
 from mstclipiqa.report.data_tables import benchmarks
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.results_tables import all_metrics, comparison, printed_numbers
 from mstclipiqa.report.table import DASH, Cell, Table
 

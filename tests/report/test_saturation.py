@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mstclipiqa.base.files import read_table, write_table
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.saturation import crowded, crowding, found_of_saturation, saturation
 
 
@@ -48,7 +48,7 @@ def test_the_table_and_the_sentence_say_it(results):
     table = saturation(results)
     assert len(table.shown) == len(table.full) and "At a level" in table.shown
     (sentence,) = found_of_saturation(results)
-    assert sentence.startswith("Does the template head saturate? Of evenly spread predictions 10% lie at a level.")
+    assert sentence.startswith("Does the template head saturate? Of evenly spread predictions 10 % lie at a level.")
 
 
 def test_drawn_benchmarks_say_nothing(make_results):

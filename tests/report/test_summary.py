@@ -5,7 +5,7 @@ from config_files import CLAIMS, PAPER_TABLES
 from results_folder import add_claims
 
 from mstclipiqa.report.page import make_tables
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.summary import summarise_report
 
 

@@ -7,7 +7,7 @@ from pylatexenc.latexwalker import LatexWalker
 from results_folder import add_claims, build
 
 from mstclipiqa.report.page import make_tables
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.table import Cell, Table, frame_of
 
 HOSTILE = r"100% of {a_b} & c^d ~ #1 $x$ \input{/etc/passwd} \\ [2ex] <b>|é±≥"

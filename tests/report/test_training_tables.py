@@ -1,4 +1,4 @@
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.training_tables import parameters, recipes, timings
 
 

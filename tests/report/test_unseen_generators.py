@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mstclipiqa.report.controls import RIVAL
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
+from mstclipiqa.report.rivals import RIVAL
 from mstclipiqa.report.unseen_generators import unseen_generators
 
 UNSEEN, SEEN = [0.2, 0.5, 0.3], [0.4, 0.6, 0.35]

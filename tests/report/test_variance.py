@@ -7,7 +7,7 @@ from config_files import CLAIMS, PAPER_TABLES
 from results_beside import write_statistics
 
 from mstclipiqa.base.files import read_table, write_table
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.variance import SOURCES, components, found_in_variance, variance, variance_bars
 
 

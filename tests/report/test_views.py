@@ -12,9 +12,10 @@ from scipy.stats import spearmanr
 
 from mstclipiqa.report import views
 from mstclipiqa.report.claims import claim_tables
-from mstclipiqa.report.results import METRIC_TITLES, read_results
+from mstclipiqa.report.intervals import intervals
+from mstclipiqa.report.results import METRIC_TITLES
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.results_tables import all_metrics
-from mstclipiqa.report.statistics import intervals
 from mstclipiqa.report.views import LIBRARY, SCRIPTS, library, make_views
 
 

@@ -18,7 +18,7 @@ from mstclipiqa.encoders.stores import read_store, write_store
 from mstclipiqa.scoring.trained_head import load_head, train_head, train_head_from_results
 from mstclipiqa.training.dataset import to_mos
 from mstclipiqa.training.job import train_job
-from mstclipiqa.training.run import predict
+from mstclipiqa.training.run import Trainer, predict
 
 DATA, LEVELS = make_dataset(low=1.0), make_levels()
 ROLES = np.array([TRAIN, TRAIN, TEST, VAL, TRAIN] * 12, dtype=object)
@@ -57,7 +57,8 @@ def threads():
 
 
 def make(path, run=("grouped2", 1, 3), variant="mst-clipiqa", recipe=RECIPE, selection=LAST, **options):
-    train_head(path, DATA, SPLITS, run, variant, recipe, LEVELS, METADATA, selection=selection, **options)
+    trainer = Trainer.of_texts(DATA, variant, recipe, LEVELS, **options)
+    train_head(path, trainer, SPLITS, run, METADATA, selection)
     return load_head(path)
 
 
@@ -174,7 +175,6 @@ def test_no_head_is_trained_on_a_model_of_a_folder(place, tmp_path):
     folder = identity("fine") | {"model": "local-dir:small"}
     changed = {"text_encoder": folder} if place == "text" else {"encoders": METADATA["encoders"] | {"fine": folder}}
     with pytest.raises(InputError, match="^local-dir:small: a model of a folder, .*; train heads on encoders that"):
-        train_head(
-            tmp_path / "head", DATA, SPLITS, ("grouped2", 1, 3), "mst-clipiqa", RECIPE, LEVELS, METADATA | changed
-        )
+        trainer = Trainer.of_texts(DATA, "mst-clipiqa", RECIPE, LEVELS)
+        train_head(tmp_path / "head", trainer, SPLITS, ("grouped2", 1, 3), METADATA | changed)
     assert not (tmp_path / "head").exists()

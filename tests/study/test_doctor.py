@@ -193,8 +193,8 @@ def test_wrong_activation_is_essential(drawn: Path):
 
 def test_streams_of_two_sizes_are_found_before_a_run(drawn: Path):
     """Of timm's backbones no name says the size, so that a study is read without a word."""
-    pair = {"coarse": {"model": "timm:test_vit", "weights": "random:1"}, "fine": SMALL["fine"], "reader": SMALL["fine"]}
-    chosen = {"encoders": pair, "text_encoder": "reader", "recipes": ["released_code"], "variants": ["star-no-prompt"]}
+    pair = {"coarse": {"model": "timm:test_vit", "weights": "random:1"}, "fine": SMALL["fine"], "text": SMALL["fine"]}
+    chosen = {"encoders": pair, "text_encoder": "text", "recipes": ["released_code"], "variants": ["star-no-prompt"]}
     streams = of(findings(drawn, **chosen), "streams")
     assert streams.status == MISSING and streams.text.endswith("coarse 64, fine 256")
     assert "streams" not in [finding.subject for finding in findings(drawn)]

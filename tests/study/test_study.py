@@ -107,6 +107,23 @@ def test_models_are_taken_apart_on_every_benchmark_that_rates_quality():
     assert study().dissected == []
 
 
+def test_attention_is_kept_of_real_benchmarks_or_of_the_first_drawn_one():
+    default = study("config.yaml")
+    star = {"recipe": "converged", "variant": "mst-clipiqa-star"}
+    assert default.attended == [Job("agiqa-3k", target, **star) for target in ("quality", "correspondence")]
+    assert "agiqa-3k/attention/quality/converged.parquet" in default.controls
+    assert [(job.benchmark, job.recipe) for job in study().attended] == [("agiqa-1k", "released_code")]
+    assert study(variants=["mst-clipiqa"]).attended == []
+
+
+def test_pictures_are_of_drawn_images_and_of_those_whose_licence_allows_it(tmp_path):
+    root = str(make_folders(tmp_path, "agiqa-3k", "aigciqa2023"))
+    real = study(draw=None, data_root=root, benchmarks=["agiqa-3k", "aigciqa2023"])
+    assert real.pictured == ["agiqa-3k"]
+    assert study(benchmarks=["aigciqa2023"]).pictured == ["aigciqa2023"]
+    assert "agiqa-3k" not in study("config.yaml").pictured  # from its pack
+
+
 def test_a_grid_of_unselected_benchmarks_adds_nothing_and_of_unknown_ones_is_refused():
     grid = {"benchmarks": ["agiqa-3k"], "recipes": ["released_code"], "variants": ["mlp"]}
     assert not [job for job in study(benchmarks=["agiqa-1k"], also=[grid]).jobs if job.variant == "mlp"]
@@ -143,7 +160,7 @@ def encoders(**models: str) -> dict[str, dict[str, str]]:
 
 def test_a_text_encoder_has_a_text_tower():
     said = refusal(encoders=encoders(coarse=TIMM, fine=CLIP))
-    assert "text_encoder: coarse is timm:resnet18, which has no text tower; describe an encoder `reader`" in said
+    assert "text_encoder: coarse is timm:resnet18, which has no text tower; describe an encoder `text`" in said
 
 
 def test_streams_have_one_size_as_far_as_names_say_it():
@@ -153,14 +170,14 @@ def test_streams_have_one_size_as_far_as_names_say_it():
 
 
 def test_a_backbone_rules_out_what_reads_level_texts_and_what_follows_it():
-    pair = encoders(coarse=TIMM, fine=TIMM, reader=CLIP)
-    said = refusal(encoders=pair, text_encoder="reader", variants=["mlp", "mst-clipiqa-star", "mstfe-1"])
+    pair = encoders(coarse=TIMM, fine=TIMM, text=CLIP)
+    said = refusal(encoders=pair, text_encoder="text", variants=["mlp", "mst-clipiqa-star", "mstfe-1"])
     assert "variants: mlp, mstfe-1: the head compares with level texts, and coarse (timm:resnet18) has no" in said
-    rest = study(encoders=pair, text_encoder="reader", variants=["star-no-prompt", "mst-clipiqa-star", "ma-agiqa-gate"])
+    rest = study(encoders=pair, text_encoder="text", variants=["star-no-prompt", "mst-clipiqa-star", "ma-agiqa-gate"])
     assert {name for name, variant in VARIANTS.items() if not variant.reads_levels} == set(VARIANTS) - set(
         rest.ruled_out
     )
-    assert rest.encoders("agiqa-3k") == ["coarse", "fine", "reader"], "the reader's images, for zero-shot scores"
+    assert rest.encoders("agiqa-3k") == ["coarse", "fine", "text"], "the text encoder's images, for zero-shot scores"
     assert (rest.probed, rest.curved, rest.transferred) == ([], None, [])
 
 
@@ -173,9 +190,9 @@ def test_a_fine_backbone_rules_out_two_towers_alone():
 
 
 def test_level_texts_are_of_the_streams_size():
-    pair = encoders(coarse="mst-small-32", fine="mst-small-16", reader=CLIP)
-    said = refusal(encoders=pair, text_encoder="reader")
-    assert "those of reader (ViT-B-32) have 512 numbers, the features of coarse (mst-small-32) 256" in said
+    pair = encoders(coarse="mst-small-32", fine="mst-small-16", text=CLIP)
+    said = refusal(encoders=pair, text_encoder="text")
+    assert "those of text (ViT-B-32) have 512 numbers, the features of coarse (mst-small-32) 256" in said
 
 
 def test_a_folder_says_the_size_of_its_model(tmp_path):

@@ -18,12 +18,12 @@ BOTH = ["mst-clipiqa", "mst-clipiqa-star"]
 STAR = ["star-no-prompt", "mst-clipiqa-star"]
 
 
-def configure(checkout: Checkout, encoders: dict[str, str], reader: str, variants: list[str]) -> tuple[str, str]:
+def configure(checkout: Checkout, encoders: dict[str, str], text: str, variants: list[str]) -> tuple[str, str]:
     """A configuration of one benchmark, whose encoders' weights are drawn; as options of snakemake."""
     config = read_yaml(checkout.folder / "config" / "reduced.yaml")
     config |= {"benchmarks": ["agiqa-3k"], "also": [], "protocols": ["lab-seed1"], "seeds": [0], "variants": variants}
     config["draw"] |= {"scale": 0.05}
-    config |= {"text_encoder": reader, "encoders": {}}
+    config |= {"text_encoder": text, "encoders": {}}
     for number, (role, model) in enumerate(encoders.items()):
         weights = "embedded" if model.startswith("mst-small") else f"random:{number}"
         config["encoders"][role] = {"model": model, "weights": weights}
@@ -46,14 +46,14 @@ def test_a_siglip_pair_from_folders_is_trained_and_evaluated(checkout: Checkout)
 
 
 def test_backbones_without_a_text_tower_run_through_with_another_reader(checkout: Checkout):
-    encoders = {"coarse": "timm:test_vit3", "fine": "timm:test_resnet", "reader": "mst-small-32"}
-    done = checkout.snakemake("reproduce", *configure(checkout, encoders, "reader", STAR))
+    encoders = {"coarse": "timm:test_vit3", "fine": "timm:test_resnet", "text": "mst-small-32"}
+    done = checkout.snakemake("reproduce", *configure(checkout, encoders, "text", STAR))
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = read_manifest(checkout)
-    assert "text_width" not in manifest["encoders"]["coarse"] and manifest["encoders"]["reader"]["text_width"]
+    assert "text_width" not in manifest["encoders"]["coarse"] and manifest["encoders"]["text"]["text_width"]
     assert_scored(checkout, STAR)
     sources = set(read_table(checkout.folder / "results" / "reduced" / "agiqa-3k" / "baselines.parquet")[0]["source"])
-    assert "CLIPScore" in sources, "by the reader"
+    assert "CLIPScore" in sources, "by the text encoder"
 
 
 def read_metrics(checkout: Checkout) -> pd.DataFrame:
@@ -73,8 +73,8 @@ def assert_scored(checkout: Checkout, variants: list[str]) -> None:
 
 @pytest.mark.parametrize("variants", [BOTH, ["mlp"]])
 def test_a_backbone_rules_out_heads_that_read_level_texts(checkout: Checkout, variants: list[str]):
-    encoders = {"coarse": "timm:test_vit3", "fine": "timm:test_resnet", "reader": "mst-small-32"}
-    done = checkout.snakemake("--dry-run", *configure(checkout, encoders, "reader", variants))
+    encoders = {"coarse": "timm:test_vit3", "fine": "timm:test_resnet", "text": "mst-small-32"}
+    done = checkout.snakemake("--dry-run", *configure(checkout, encoders, "text", variants))
     assert done.returncode == 1
     assert f"variants: {variants[0]}: the head compares with level texts" in done.stderr
     assert not (checkout.folder / Path("results")).exists()

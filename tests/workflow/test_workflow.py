@@ -37,6 +37,7 @@ def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     assert jobs["draw"] == jobs["samples"] == jobs["extract"] == 4
     assert (jobs["unpack_agiqa_3k"], jobs["splits"]) == (1, 5)
     assert jobs["probe"] == jobs["curves"] == jobs["transfer"] == 1
+    assert jobs["attend"] == 2  # the targets of the real AGIQA-3K
     assert jobs.items() >= DOWNSTREAM.items()
 
 
@@ -48,7 +49,7 @@ def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
     # and under 2 recipes the 5 with other prompts
     # and on quality the first model under 6 that change one value
     assert jobs["train"] == 4 * ((2 + 3) * 4 + (1 + 2) * 9) + 2 * (2 + 3) * 5 + 2 * 6
-    assert jobs["dissect"] == 2 * 2
+    assert (jobs["dissect"], jobs["attend"]) == (2 * 2, 2 + 3)
     assert "draw" not in jobs
 
 
@@ -62,9 +63,9 @@ def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
 
 def test_the_study_of_agiqa_3k_needs_no_images(checkout: Checkout):
     study = checkout.planned("--configfile", "config/agiqa-3k-study.yaml")
-    # two models on both targets, two recipes of sources, 9 ablations, 7 others on correspondence, 7 other values, 2 on
-    # the other scale
-    assert study["train"] == 2 * 2 + (2 + 1) + 9 + 7 + 7 + 2
+    # two models on both targets, two recipes of sources, 9 ablations, 7 others on correspondence, 3 without weight
+    # decay, 7 other values, 2 on the other scale
+    assert study["train"] == 2 * 2 + (2 + 1) + 9 + 7 + 3 + 7 + 2
     assert study["dissect"] == 2 and not {"draw", "samples", "extract", "probe"} & set(study)
 
 

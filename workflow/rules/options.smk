@@ -17,7 +17,7 @@ def training_files(benchmark, recipe, variant):
 
 
 def training_inputs(wildcards):
-    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.variant)
+    files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.get("variant", FOLLOWED))
     return {option.replace("-", "_"): path for option, path in files.items()}
 
 

@@ -102,8 +102,7 @@ rule report:
         claims=CONFIG / "claims.yaml",
         paper_tables=CONFIG / "paper_tables.csv",
         prior_results=CONFIG / "prior_results.csv",
-        # The page shows drawn images beside the largest errors, and no others.
-        images=expand(f"{DATA}/{{benchmark}}", benchmark=study.drawn_benchmarks),
+        images=expand(f"{DATA}/{{benchmark}}", benchmark=study.pictured),
     output:
         report(f"{REPORTS}/index.html", caption="../report/page.rst", category="The page"),
         f"{REPORTS}/manifest.html",

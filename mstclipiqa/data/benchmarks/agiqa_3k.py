@@ -57,6 +57,7 @@ BENCHMARK = Benchmark(
     images=2982,
     loader=shuffled_rows,
     open_labels=True,
+    open_images=True,
     attribution=(
         "Li et al., AGIQA-3K (arXiv:2306.04717), MIT; labels of https://github.com/lcysyzxdxc/AGIQA-3k-Database; a "
         "copy of the images at Hugging Face is tagged CC-BY-SA-4.0"

@@ -73,7 +73,7 @@ class Benchmark:
     bool, the public loader of the paper's laboratory tests; None where no loader is known. `composed` is whether each
     prompt is a subject and some attributes, parted by commas, of which the prompts are all combinations. `open_labels`
     says that the licence lets labels and prompts be passed on, beside an `attribution`; a feature pack holds them only
-    then.
+    then. `open_images` says the same of small copies of the images, which a report shows only then.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Benchmark:
     loader: Callable[[int], np.ndarray] | None = None
     composed: bool = False
     open_labels: bool = False
+    open_images: bool = False
     attribution: str = ""
 
     @property

@@ -83,7 +83,7 @@ const measure = new ResizeObserver((entries) => {
 });
 for (const box of document.querySelectorAll(".scroll")) measure.observe(box);
 
-const evidence = [...document.querySelectorAll("details.evidence")];
+const evidence = [...document.querySelectorAll("details.evidence, details.evidence details.notes")];
 let folded = [];
 addEventListener("beforeprint", () => {
   folded = evidence.filter((details) => !details.open);

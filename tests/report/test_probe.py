@@ -2,8 +2,8 @@ import io
 
 import pandas as pd
 
-from mstclipiqa.report.probe_tables import gate_variance, gates, readout
-from mstclipiqa.report.results import read_results
+from mstclipiqa.report.probe import gate_variance, gates, readout, readout_dots
+from mstclipiqa.report.results_folder import read_results
 from mstclipiqa.report.table import DASH
 
 
@@ -59,3 +59,10 @@ def test_gates_are_the_trained_models_and_the_shares_both(make_results):
     ]  # fmt: skip
     assert shares.notes[1].startswith("Main text: in the trained model the scene explains 80.0 %")
     assert shares.notes[1].endswith("and how strongly, 12.5 %.")
+
+
+def test_the_probes_figure_is_the_same_bytes_too(make_results):
+    results = read_results(make_results(probe=True))
+    one, two = readout_dots(results), readout_dots(results)
+    assert (one.png, one.svg) == (two.png, two.svg)
+    assert "recipe Released code" in one.caption

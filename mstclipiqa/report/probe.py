@@ -1,17 +1,23 @@
 """The tables of the probe: what each stream carries, and what moves the gates."""
 
+import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 
 from mstclipiqa.base.words import spread
+from mstclipiqa.report.canvas import COLOURS, DOTTED, INK, MARKERS, STYLE, Figure, finish
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
-# The probe
-
 #: The features that factors are read from, as the page names them. The fused ones are of a recipe's model.
 STREAMS = {"f_c": "f_c (coarse)", "f_f": "f_f (fine)", "both": "both"}
+
 FUSED = {"z_initial": "before training", "z_trained": "trained"}
+
 KINDS = {"semantic": "What is depicted", "distortion": "How it is rendered"}
+
 READOUT_METRICS = {"srcc": "SRCC"}
 
 
@@ -150,3 +156,47 @@ def gate_variance(results: Results) -> Table:
         stub=2,
         notes=notes,
     )
+
+
+def readout_dots(results: Results) -> Figure | None:
+    """What is read linearly from each stream and from the first recipe's fused features; None without a probe."""
+    if not results.probes:
+        return None
+    recipe, probe = next(iter(results.probes.items()))
+    names = STREAMS | {"z_trained": f"fused z, {FUSED['z_trained']}"}
+    rows = probe.readout[probe.readout["features"].isin(names)]
+    rows = rows.assign(factor=rows["factor"].str.replace("_", " "))
+    kinds = {kind: rows[rows["kind"] == kind] for kind in KINDS}
+    heights = [of_kind["factor"].nunique() for of_kind in kinds.values()]
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(9.4, 1.2 + 0.27 * sum(heights)), layout="constrained")
+        panels = canvas.subplots(len(kinds), 1, height_ratios=heights)
+        for ax, (kind, of_kind) in zip(panels, kinds.items(), strict=True):
+            sns.pointplot(
+                of_kind.assign(features=of_kind["features"].map(names)), x="value", y="factor", hue="features",
+                hue_order=names.values(), palette=COLOURS, markers=MARKERS, errorbar="sd", linestyle="none",
+                dodge=0.5, markersize=4, err_kws={"linewidth": 1}, legend=False, ax=ax,
+            )  # fmt: skip
+            for y, (_, factor) in enumerate(of_kind.groupby("factor", sort=False)):
+                chance = factor["chance"].iloc[0]
+                ax.plot([chance, chance], [y - 0.4, y + 0.4], color=INK, linewidth=0.8, linestyle=DOTTED)
+            metrics = of_kind["metric"].replace("srcc", "SRCC").unique()
+            ax.set(
+                title=f"{KINDS[kind]}: how well each factor is read linearly", xlabel=" or ".join(metrics), ylabel=""
+            )
+            ax.grid(axis="y", color="#8b949e", alpha=0.25, linewidth=0.6)
+            ax.tick_params(axis="y", length=0)
+            sns.despine(ax=ax, left=True)
+        legend = [
+            Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4.5)
+            for colour, marker, _ in zip(COLOURS, MARKERS, names, strict=True)
+        ]
+        legend.append(Line2D([], [], color=INK, linewidth=0.8, linestyle=DOTTED))
+        canvas.legend(legend, [*names.values(), "chance"], loc="outside lower right", ncols=len(legend), frameon=False)
+        caption = (
+            "What is read linearly from each stream: mean and sample SD over the folds of scenes, chance dotted. "
+            f"Artefacts are told apart by {probe.readout['metric'].iloc[0]}, strengths by SRCC. "
+            f"Fused z: recipe {results.title('recipes', recipe)}."
+        )
+        alt = "Dots with error bars: how well each factor is read from each stream. The numbers are in the table."
+        return finish(canvas, "probe", caption, alt)
