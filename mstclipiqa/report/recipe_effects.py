@@ -27,7 +27,8 @@ def single_changes(results: Results) -> list[Change]:
     values = {name: results.manifest["recipes"][name]["values"] for name in ordered(results.manifest, "recipes")}
     made: list[Change] = []
     for base, changed in permutations(values, 2):
-        apart = [key for key in values[base] if values[base][key] != values[changed].get(key)]
+        keys = dict.fromkeys([*values[base], *values[changed]])
+        apart = [key for key in keys if values[base].get(key) != values[changed].get(key)]
         known = {change.changed for change in made}
         if len(apart) == 1 and base not in known and changed not in known | {change.base for change in made}:
             made.append(Change(apart[0], base, changed))
@@ -112,7 +113,9 @@ def recipe_effects(results: Results) -> Table | None:
 
 
 def _value(results: Results, recipe: str, key: str) -> str:
-    value = results.manifest["recipes"][recipe]["values"][key]
+    value = results.manifest["recipes"][recipe]["values"].get(key)
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {DASH if part is None else part}" for name, part in value.items())
     return DASH if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

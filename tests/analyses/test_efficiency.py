@@ -3,41 +3,21 @@
 from dataclasses import replace
 
 import pandas as pd
-import pytest
 import torch
 from small_benchmark import RECIPE
 
-from mstclipiqa.analyses.efficiency import (
-    BATCHES,
-    Part,
-    count_flops,
-    head_part,
-    measure_efficiency,
-    time_parts,
-    used_streams,
-)
+from mstclipiqa.analyses.efficiency import BATCHES, Part, count_flops, head_part, measure_efficiency, time_parts
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.model.build import build_model
-from mstclipiqa.model.variants import VARIANTS
 from mstclipiqa.study.study import Job
 
 DIM, WIDTH = 8, 6
 RELEASED = replace(RECIPE, gate_hidden=4, attention_heads=2)
-#: What looks at one stream alone.
-SINGLE = {
-    **dict.fromkeys(("coarse-only", "coarse-only-star", "liqe-frozen"), [True, False]),
-    **dict.fromkeys(("fine-only", "clip-agiqa-frozen"), [False, True]),
-}
 
 
 def model_of(variant):
     levels = torch.randn(5, DIM, generator=torch.Generator().manual_seed(0))
     return build_model(variant, RELEASED, DIM, WIDTH, levels, 0, levels).eval()
-
-
-@pytest.mark.parametrize("variant", sorted(VARIANTS))
-def test_which_streams_a_model_looks_at(variant):
-    assert used_streams(model_of(variant), DIM, WIDTH) == SINGLE.get(variant, [True, True])
 
 
 def test_operations_are_those_counted_by_hand():
