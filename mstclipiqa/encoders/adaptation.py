@@ -124,7 +124,7 @@ def read_inputs(
     for start in progress(starts, len(starts), f"prepare {samples['benchmark'].iloc[0]}", "batches"):
         images = [read_image(*path) for path in paths[start : start + BATCH]]
         batches = [
-            _frozen(encoder, adaptation, torch.stack([encoder.preprocess(image) for image in images]))
+            frozen_part(encoder, adaptation, torch.stack([encoder.preprocess(image) for image in images]))
             for encoder in encoders
         ]
         if not tables:
@@ -135,7 +135,7 @@ def read_inputs(
 
 
 @torch.no_grad()  # what is made in inference mode could not be trained on
-def _frozen(encoder: Encoder, adaptation: Mapping[str, Any], pixels: Tensor) -> Tensor:
+def frozen_part(encoder: Encoder, adaptation: Mapping[str, Any], pixels: Tensor) -> Tensor:
     """What a tower takes of prepared images, uint8 (B, H, W, 3)."""
     if takes_pixels(adaptation):
         return pixels

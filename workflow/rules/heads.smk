@@ -41,12 +41,12 @@ if study.adapted:
             unpack(adapting_inputs),
         output:
             at(layout.RUNS),
-        wildcard_constraints:
-            recipe="|".join(study.adapted),
         log:
             f"{RESULTS}/logs/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.log",
         benchmark:
             f"{RESULTS}/timings/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.tsv"
+        wildcard_constraints:
+            recipe="|".join(study.adapted),
         params:
             verb="train-adapted",
             files=adapting_options,

@@ -25,7 +25,7 @@ def adapting_options(wildcards):
     """What a recipe that trains the encoders needs beside those: the images, and the encoders to start from."""
     fine = study.fine_encoder(wildcards.recipe, wildcards.variant)
     pair = f"{encoder_options('coarse', 'coarse-')} {encoder_options(fine, 'fine-')}"
-    return f"{training_options(wildcards)} --root {DATA / wildcards.benchmark} {pair}"
+    return f"{training_options(wildcards)} --root {quote(str(DATA / wildcards.benchmark))} {pair}"
 
 
 def adapting_inputs(wildcards):
