@@ -244,9 +244,9 @@ def describe(cost: dict) -> Iterator[str]:
     )
     own = jobs[jobs["operations"] > 0]
     if len(own):
-        operations = own["operations"].sum()
+        operations, rate = own["operations"].sum(), f"{TRAINING_RATE / 1e12:.0f} TFLOP/s"
         yield (
-            f"of these, {own['runs'].sum():,} runs in {len(own)} jobs train the encoders: {operations / 1e15:,.2g} PFLOP, "
-            f"{operations / TRAINING_RATE / 3600:,.2g} h on a GPU that reaches {TRAINING_RATE / 1e12:.0f} TFLOP/s"
+            f"of these, {own['runs'].sum():,} runs in {len(own)} jobs train the encoders: {operations / 1e15:,.2g} "
+            f"PFLOP, {operations / TRAINING_RATE / 3600:,.2g} h on a GPU that reaches {rate}"
         )
     yield f"store {cost['bytes'] / 1e6:,.0f} MB of features and predictions"

@@ -175,8 +175,7 @@ class Study:
             )
 
     def _check_adaptations(self) -> None:
-        """Raises InputError for a recipe that trains the encoders where models on cached features are made too, and
-        for encoders that none trains."""
+        """Raises InputError for a recipe that trains the encoders, in the main grid and where it cannot train them."""
         if strange := [name for name in self.config["recipes"] if name in self.adapted]:
             raise InputError(
                 f"recipes: {strange[0]} trains the encoders; name it in a grid under also, since transfer, the probe "
@@ -332,8 +331,7 @@ class Study:
         ]
 
     def training_files(self, benchmark: str, recipe: str, variant: str) -> dict[str, str]:
-        """The files below the results folder that a model is trained from, by the option of `mstclipiqa train`; images
-        of a recipe that trains the encoders lie elsewhere."""
+        """The files below the results folder that a model is trained from, by the option of `mstclipiqa train`."""
         fine, views = self.fine_encoder(recipe, variant), bool(self.recipes[recipe].views)
         return training_files(benchmark, recipe, fine, views, get_variant(variant).head == TWO_TOWERS)
 
@@ -344,16 +342,12 @@ class Study:
 
     @property
     def curved(self) -> tuple[str, list[str]] | None:
-        """The benchmark whose learning curves are drawn, and the recipes to draw them under: those that train on cached
-        features.
+        """The benchmark whose learning curves are drawn, and the recipes on cached features to draw them under.
 
         It is the first whose quality the paper's first model is trained on under the most recipes; None without any.
         """
-        followed = [
-            job
-            for job in self.jobs
-            if (job.target, job.variant) == (QUALITY, MODELS[0]) and job.recipe not in self.adapted
-        ]
+        jobs = [job for job in self.jobs if job.recipe not in self.adapted]
+        followed = [job for job in jobs if (job.target, job.variant) == (QUALITY, MODELS[0])]
         recipes = {name: [job.recipe for job in followed if job.benchmark == name] for name in self.benchmarks}
         chosen = max(recipes, key=lambda name: len(recipes[name]))
         return (chosen, recipes[chosen]) if recipes[chosen] else None
