@@ -84,6 +84,15 @@ def level_texts(template: str) -> list[str]:
     return [template.format(level) for level in LEVELS]
 
 
+def describe_adaptation(adaptation: dict | None) -> str:
+    """What a recipe trains of the image encoders, in words."""
+    if adaptation is None:
+        return "frozen encoders"
+    blocks, rank, rate = (adaptation[key] for key in ("blocks", "rank", "learning_rate"))
+    where = "all" if blocks is None else "last block" if blocks == 1 else f"last {blocks} blocks"
+    return f"{where} trained at {rate:g}" if rank is None else f"{where} with LoRA of rank {rank} at {rate:g}"
+
+
 VALUES = tuple(field.name for field in fields(Recipe) if field.name not in ("name", "title", "source", "stated"))
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mstclipiqa.base.names import SELECTIONS, TEST, TRAIN, VAL
 from mstclipiqa.evaluation.noise import FEWEST_SPLITS, Noise, noise_between_seeds, noise_over_splits
+from mstclipiqa.model.recipes import describe_adaptation
 from mstclipiqa.report.contrasts import NO_INTERVAL, found, limits
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -114,8 +115,8 @@ def recipe_effects(results: Results) -> Table | None:
 
 def _value(results: Results, recipe: str, key: str) -> str:
     value = results.manifest["recipes"][recipe]["values"].get(key)
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {DASH if part is None else part}" for name, part in value.items())
+    if key == "adaptation":
+        return describe_adaptation(value)
     return DASH if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

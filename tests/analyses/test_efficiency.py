@@ -6,7 +6,15 @@ import pandas as pd
 import torch
 from small_benchmark import RECIPE
 
-from mstclipiqa.analyses.efficiency import BATCHES, Part, count_flops, head_part, measure_efficiency, time_parts
+from mstclipiqa.analyses.efficiency import (
+    BATCHES,
+    Part,
+    count_efficiency,
+    count_flops,
+    head_part,
+    measure_efficiency,
+    time_parts,
+)
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.model.build import build_model
 from mstclipiqa.study.study import Job
@@ -62,6 +70,20 @@ class Study:
 
     def fine_encoder(self, recipe, variant):
         return "fine"
+
+
+def test_trained_encoders_count_among_what_is_trained_and_cost_the_same():
+    """By hand: two layer norms, attention and MLP of a block; the layer norm and the projection after it."""
+    encoder = load_encoder("mst-small-32", "random:0", torch.device("cpu"))
+    tuned = replace(RELEASED, adaptation={"blocks": 1, "rank": None, "learning_rate": 1e-4})
+    study = Study()
+    study.recipes = {"released_code": RELEASED, "tuned": tuned}
+    study.jobs = [Job("b", "quality", recipe, "mst-clipiqa") for recipe in study.recipes]
+    plain, own = count_efficiency(study, {"coarse": encoder, "fine": encoder}).to_dict("records")
+    w, m, dim = 192, 384, 256
+    block = 2 * 2 * w + 3 * w * w + 3 * w + w * w + w + w * m + m + m * w + w
+    assert own["trained"] - plain["trained"] == 2 * (block + 2 * w + w * dim)
+    assert (own["total"], own["gflops"]) == (plain["total"], plain["gflops"])
 
 
 def test_a_model_costs_what_its_parts_do(monkeypatch):
