@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.encoders.stores import TextFeatures
-from mstclipiqa.model.build import MSTCLIPIQA, build_model
+from mstclipiqa.model.build import MSTCLIPIQA, TrainedStreams, build_model
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.training.dataset import Dataset, level_embeddings
 from mstclipiqa.training.losses import Objective
@@ -22,6 +22,9 @@ from mstclipiqa.training.selection import Selected
 
 #: Images per forward pass when no gradient is needed.
 EVALUATION_BATCH = 512
+
+#: The same where encoders see them, whose activations are of every token.
+ENCODED_BATCH = 64
 
 
 class Run(NamedTuple):
@@ -79,7 +82,8 @@ class Trainer:
 def predict_all(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
     """As `predict`, without gradients and a chunk at a time."""
     with torch.inference_mode():
-        return torch.cat([predict(model, data, chunk) for chunk in rows.to(data.score.device).split(EVALUATION_BATCH)])
+        size = ENCODED_BATCH if isinstance(model.fusion, TrainedStreams) else EVALUATION_BATCH
+        return torch.cat([predict(model, data, chunk) for chunk in rows.to(data.score.device).split(size)])
 
 
 def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
