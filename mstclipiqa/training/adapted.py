@@ -21,7 +21,7 @@ from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.model.build import MSTCLIPIQA, TrainedStreams, used_streams
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.training.dataset import DatasetFiles
-from mstclipiqa.training.job import read_job, train_all
+from mstclipiqa.training.job import read_job, train_job
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Run, Trainer
 
@@ -122,4 +122,4 @@ def adapted_from_files(
                 f"{differing[0]} differs); extract them again, or name that encoder"
             )
     trainer = adapt(frozen, recipe, loaded, SAMPLES.read(files.samples)[0], root)
-    train_all(output, trainer, table, seeds, metadata, workers, chosen, split_seeds, __name__)
+    train_job(output, trainer, table, seeds, metadata, workers, chosen, split_seeds, __name__)

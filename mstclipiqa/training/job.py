@@ -18,11 +18,11 @@ from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import RUNS, SPLITS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.base.workers import end_with_parent, naming_killed_workers
-from mstclipiqa.encoders.stores import TextFeatures, load_texts
+from mstclipiqa.encoders.stores import load_texts
 from mstclipiqa.model.build import count_trainable
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import get_variant
-from mstclipiqa.training.dataset import Dataset, DatasetFiles, assign_roles, read_dataset
+from mstclipiqa.training.dataset import DatasetFiles, assign_roles, read_dataset
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Run, Trainer
 
@@ -109,7 +109,7 @@ def train_from_files(
     and for cuda without a GPU.
     """
     trainer, table, metadata = read_job(files, splits, levels, recipe, variant, target, fine_levels, protocols)
-    train_all(output, trainer, table, seeds, metadata, workers, choose_device(device), split_seeds)
+    train_job(output, trainer, table, seeds, metadata, workers, choose_device(device), split_seeds)
 
 
 def read_job(
@@ -137,25 +137,6 @@ def read_job(
 
 
 def train_job(
-    output: Path,
-    data: Dataset,
-    splits: pd.DataFrame,
-    variant: str,
-    recipe: Recipe,
-    levels: TextFeatures,
-    seeds: list[int],
-    metadata: dict,
-    fine_levels: TextFeatures | None = None,
-    workers: int = 1,
-    device: torch.device = CPU,
-    split_seeds: list[int] | None = None,
-) -> None:
-    """As `train_all`, of a dataset and the texts of a recipe's levels."""
-    trainer = Trainer.of_texts(data, variant, recipe, levels, fine_levels)
-    train_all(output, trainer, splits, seeds, metadata, workers, device, split_seeds)
-
-
-def train_all(
     output: Path,
     trainer: Trainer,
     splits: pd.DataFrame,

@@ -18,7 +18,7 @@ from mstclipiqa.encoders.stores import read_store, write_store
 from mstclipiqa.scoring.trained_head import load_head, train_head, train_head_from_results
 from mstclipiqa.training.dataset import to_mos
 from mstclipiqa.training.job import train_job
-from mstclipiqa.training.run import predict
+from mstclipiqa.training.run import Trainer, predict
 
 DATA, LEVELS = make_dataset(low=1.0), make_levels()
 ROLES = np.array([TRAIN, TRAIN, TEST, VAL, TRAIN] * 12, dtype=object)
@@ -69,7 +69,8 @@ def test_a_head_gives_the_test_predictions_of_the_workflows_run(tmp_path, varian
     own = {"fine_levels": LEVELS} if variant == "mstfe-1" else {}
     head = make(tmp_path / "head.safetensors", variant=variant, recipe=recipe, selection=selection, **own)
     job = {"benchmark": "toy", "target": "quality"}
-    train_job(tmp_path / "runs.parquet", DATA, SPLITS, variant, recipe, LEVELS, [3], job, own.get("fine_levels"))
+    trainer = Trainer.of_texts(DATA, variant, recipe, LEVELS, own.get("fine_levels"))
+    train_job(tmp_path / "runs.parquet", trainer, SPLITS, [3], job)
     runs = read_table(tmp_path / "runs.parquet")[0]
     keys = ["protocol", "split", "seed", "selection"]
     run = runs[(runs[keys] == ["grouped2", 1, 3, selection]).all(axis=1)]

@@ -21,7 +21,7 @@ from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.model.build import count_trainable
 from mstclipiqa.training.adapted import AdaptedTrainer, adapt
 from mstclipiqa.training.dataset import Dataset, to_mos, to_score
-from mstclipiqa.training.job import train_all
+from mstclipiqa.training.job import train_job
 from mstclipiqa.training.losses import total_loss
 from mstclipiqa.training.run import Run, Trainer
 
@@ -142,7 +142,7 @@ def test_a_killed_job_resumes_to_the_same_bytes(trained, images, tmp_path, monke
         with monkeypatch.context() as patch:
             whole = AdaptedTrainer.train
             patch.setattr(AdaptedTrainer, "train", counted)
-            train_all(tmp_path / name, trainer, splits_of(images[0]), [0, 1], metadata)
+            train_job(tmp_path / name, trainer, splits_of(images[0]), [0, 1], metadata)
         return tmp_path / name
 
     undisturbed = sha256(train("undisturbed.parquet"))
@@ -156,7 +156,7 @@ def test_a_killed_job_resumes_to_the_same_bytes(trained, images, tmp_path, monke
 def test_runs_are_alike_in_workers(trained, images, tmp_path):
     trainer, metadata = trained(A), {"benchmark": "toy", "target": "quality"}
     for workers in (1, 2):
-        train_all(tmp_path / str(workers), trainer, splits_of(images[0]), [0, 1], metadata, workers)
+        train_job(tmp_path / str(workers), trainer, splits_of(images[0]), [0, 1], metadata, workers)
     assert sha256(tmp_path / "1") == sha256(tmp_path / "2")
 
 
