@@ -5,7 +5,7 @@ fusion and head; it costs what its parts do.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.layout import EFFICIENCY, TIMED
 from mstclipiqa.base.names import AUTO, LEVELS
 from mstclipiqa.base.progress import progress
-from mstclipiqa.encoders.adaptation import Tower
+from mstclipiqa.encoders.adaptation import count_adapted
 from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable, made_up_inputs, used_streams
 from mstclipiqa.study.study import Study
@@ -86,6 +86,7 @@ def count_efficiency(study: Study, encoders: dict[str, Encoder]) -> pd.DataFrame
         needed = _needed(used, model, key)
         row = dict(zip(("recipe", "variant"), key, strict=True))
         adaptation = study.recipes[key[0]].adaptation
+        # What is trained costs what it costs frozen: what LoRA adds is added to a matrix.
         trained = count_trainable(model) + sum(count_adapted(encoders[name], adaptation) for name in used if adaptation)
         row |= {"encoders": "+".join(used), "prompt": model.uses_prompt, "trained": trained}
         row |= {"total": sum(parts[name].parameters for name in needed)}
@@ -140,12 +141,6 @@ def efficiency_from_study(study: Study, output: Path, timings: Path) -> None:
     counted, timed, metadata = measure_efficiency(study, encoders)
     TIMED.write(timings, timed, metadata)
     EFFICIENCY.write(output, counted, {"encoders": metadata["encoders"]})
-
-
-def count_adapted(encoder: Encoder, adaptation: Mapping) -> int:
-    """The parameters of an image encoder that a recipe trains with the head. It costs what it costs frozen: what LoRA
-    adds is added to a matrix."""
-    return count_trainable(Tower(encoder.model.visual, encoder.identity["preprocessing"], adaptation))
 
 
 def image_part(encoder: Encoder) -> Part:

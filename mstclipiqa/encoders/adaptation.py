@@ -77,6 +77,12 @@ class Tower(nn.Module):
         return self.visual._pool(tokens)[0] @ self.visual.proj
 
 
+def count_adapted(encoder: Encoder, adaptation: Mapping[str, Any]) -> int:
+    """The parameters of an encoder that an adaptation trains. Weights do not matter."""
+    tower = Tower(encoder.model.visual, encoder.identity["preprocessing"], adaptation)
+    return sum(parameter.numel() for parameter in tower.parameters() if parameter.requires_grad)
+
+
 def takes_pixels(adaptation: Mapping[str, Any]) -> bool:
     """Whether an adaptation trains in every block, so that nothing can be computed once for each image."""
     return adaptation["blocks"] is None
