@@ -370,6 +370,7 @@ def cut_short(file: str, command: Callable[[Place], Words]) -> Make:
 
 
 GRID = {"benchmarks": ["agiqa-3k"], "recipes": ["converged"], "variants": ["mlp"]}
+TUNED = GRID | {"recipes": ["adapted_all"]}
 
 
 def config(**changes: object) -> Make:
@@ -478,6 +479,29 @@ def planning(here: Place) -> Words:
 
 def recipe(old: str, new: str) -> Make:
     return after(Place.study, replaced("study/config/recipes/slow.yaml", old, new, Place.training))
+
+
+def tuning(blocks: int, make: Make) -> Make:
+    """As `make`, with `slow` and a recipe `tuned` as recipes that train the last blocks of the encoders."""
+
+    def write(here: Place) -> Words:
+        folder = here.study().config / "recipes"
+        stated = f"  adaptation: {{place: a test, value: {{blocks: {blocks}, rank: null, learning_rate: 0.001}}}}\n"
+        text = (folder / "slow.yaml").read_text().replace("values:\n", f"values:\n{stated}")
+        for name in ("slow", "tuned"):
+            (folder / f"{name}.yaml").write_text(text)
+        return make(here)
+
+    return write
+
+
+def adapting(here: Place, name: str, weights: str = "embedded") -> Words:
+    pair = {"coarse": "mst-small-32", "fine": "mst-small-16"}
+    models = {f"{role}-model": model for role, model in pair.items()}
+    changes = {"root": here.root, "recipe": f"study/config/recipes/{name}.yaml"} | dict.fromkeys(
+        (f"{role}-weights" for role in pair), weights
+    )
+    return ["train-adapted", *here.training(**models, **changes)[1:]]
 
 
 def sharing(here: Place) -> Words:
@@ -650,6 +674,19 @@ BAD: list[Bad] = [
             dissect=["converged"],
         ),
     ),
+    Bad(CONFIGS, "dissection of trained encoders", config(dissect=["adapted_all"], also=[TUNED])),
+    Bad(CONFIGS, "encoders trained in the main grid", config(recipes=["converged", "adapted_all"])),
+    Bad(CONFIGS, "encoders trained from a pack", config(also=[TUNED], packs={"agiqa-3k": "shipped"})),
+    Bad(
+        CONFIGS,
+        "encoder that is not trained",
+        config(
+            encoders=encoders(coarse="timm:resnet18", reader="ViT-B-32"),
+            text_encoder="reader",
+            variants=["star-no-prompt"],
+            also=[TUNED | {"variants": ["star-no-prompt"]}],
+        ),
+    ),
     Bad(CONFIGS, "unknown encoder", config(text_encoder="middle")),
     Bad(CONFIGS, "texts by a backbone", config(encoders=encoders(coarse="timm:resnet18"))),
     Bad(CONFIGS, "streams of two sizes", config(encoders=encoders(coarse="ViT-B-32"))),
@@ -682,6 +719,10 @@ BAD: list[Bad] = [
     Bad(RECIPES, "number that YAML reads as text", recipe("value: 0.0002", "value: 2e-4")),
     Bad(RECIPES, "number out of range", recipe("value: 0.0002", "value: -1")),
     Bad(RECIPES, "not a number", recipe("value: 0.0002", "value: .nan")),
+    Bad(RECIPES, "encoders to train, from features", tuning(1, Place.training)),
+    Bad(RECIPES, "frozen encoders to train", after(Place.study, lambda here: adapting(here, "slow"))),
+    Bad(RECIPES, "more blocks than an encoder has", tuning(9, lambda here: adapting(here, "tuned"))),
+    Bad(RECIPES, "other encoders than of the features", tuning(1, lambda here: adapting(here, "tuned", "random:1"))),
     Bad(RECIPES, "diverging", recipe("value: 0.0002", "value: 1.0e+30")),
     Bad(
         RECIPES,

@@ -70,11 +70,12 @@ def test_extractions_into_one_store(drawn: Path, tmp_path: Path):
 def test_trainings_of_one_job(tmp_path: Path):
     code = (
         "from dataclasses import replace; from small_benchmark import *; from mstclipiqa.training.job import train_job;"
+        "from mstclipiqa.training.run import Trainer;"
         "from pathlib import Path; from mstclipiqa.data.protocols import split_samples;"
         "from mstclipiqa.training.dataset import assemble_dataset;"
         "samples = make_samples(); data = assemble_dataset(samples, RANGES, 'quality', **make_stores(samples));"
         "splits = split_samples(samples, ['random2'])[0];"
-        "train_job(Path('runs'), data, splits, B, RECIPE, make_levels(), [0, 1], "
+        "train_job(Path('runs'), Trainer.of_texts(data, B, RECIPE, make_levels()), splits, [0, 1], "
         "{'benchmark': 'toy', 'target': 'quality'})"
     )
     at_once("-c", code, cwd=tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -19,8 +19,9 @@ from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.layout import EFFICIENCY, TIMED
 from mstclipiqa.base.names import AUTO, LEVELS
 from mstclipiqa.base.progress import progress
+from mstclipiqa.encoders.adaptation import count_adapted
 from mstclipiqa.encoders.clip import Encoder, load_encoder
-from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable
+from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable, made_up_inputs, used_streams
 from mstclipiqa.study.study import Study
 from mstclipiqa.training.process import prepare_process
 
@@ -83,7 +84,10 @@ def count_efficiency(study: Study, encoders: dict[str, Encoder]) -> pd.DataFrame
         used = used_encoders(study, key, model, *_sizes(study, encoders))
         needed = _needed(used, model, key)
         row = dict(zip(("recipe", "variant"), key, strict=True))
-        row |= {"encoders": "+".join(used), "prompt": model.uses_prompt, "trained": count_trainable(model)}
+        adaptation = study.recipes[key[0]].adaptation
+        # What is trained costs what it costs frozen: what LoRA adds is added to a matrix.
+        trained = count_trainable(model) + sum(count_adapted(encoders[name], adaptation) for name in used if adaptation)
+        row |= {"encoders": "+".join(used), "prompt": model.uses_prompt, "trained": trained}
         row |= {"total": sum(parts[name].parameters for name in needed)}
         rows.append(row | {"gflops": sum(gflops[name] for name in needed)})
     return pd.DataFrame(rows)
@@ -154,26 +158,9 @@ def text_part(encoder: Encoder) -> Part:
 
 def head_part(model: MSTCLIPIQA, dim: int, width: int, device: torch.device) -> Part:
     """A fusion and its head, on made-up features and prompts."""
-    inputs = made_up_inputs(model, max(BATCHES), dim, width, device)
+    inputs = made_up_inputs(model, max(BATCHES), dim, width, device, tokens=len(PROMPT.split()) + 2)
     with_gradients_off = torch.inference_mode()(lambda size: model(*(part[:size] for part in inputs)).cpu())
     return Part(with_gradients_off, _count(model))
-
-
-def made_up_inputs(model: MSTCLIPIQA, count: int, dim: int, width: int, device: torch.device) -> list[Tensor]:
-    """f_c and f_f (count, dim), and where the model reads prompts, their tokens and padding."""
-    inputs = list(torch.randn(2, count, dim, device=device))
-    if model.uses_prompt:
-        tokens = torch.randn(count, len(PROMPT.split()) + 2, width, device=device)
-        inputs += [tokens, torch.zeros(tokens.shape[:2], dtype=torch.bool, device=device)]
-    return inputs
-
-
-def used_streams(model: MSTCLIPIQA, dim: int, width: int) -> list[bool]:
-    """Whether the score depends on f_c and on f_f."""
-    f_c, f_f, *prompts = made_up_inputs(model, 2, dim, width, next(model.parameters()).device)
-    streams = [f_c.requires_grad_(), f_f.requires_grad_()]
-    gradients = torch.autograd.grad(model(*streams, *prompts).sum(), streams, allow_unused=True)
-    return [gradient is not None and bool(gradient.any()) for gradient in gradients]
 
 
 def _count(model: nn.Module) -> int:

@@ -28,8 +28,8 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Steps of the workflow": (
         *(reading.samples, reading.split, packs.unpack),
         *(encoding.extract, encoding.encode_texts, encoding.measure),
-        *(training.train, training.baselines, training.curves, training.transfer, training.probe, training.dissect),
-        *(training.attend, training.efficiency, entries.admit),
+        *(training.train, training.train_adapted, training.baselines, training.curves, training.transfer),
+        *(training.probe, training.dissect, training.attend, training.efficiency, entries.admit),
         *(verdicts.evaluate, verdicts.compare, verdicts.claims, verdicts.manifest, verdicts.report),
     ),
 }

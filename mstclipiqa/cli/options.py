@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mstclipiqa.base.errors import InputError, MstclipiqaError
-from mstclipiqa.base.names import AUTO, DEVICES, FLOAT32, PRECISIONS
+from mstclipiqa.base.names import AUTO, CPU, DEVICES, FLOAT32, PRECISIONS
 from mstclipiqa.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -80,6 +80,32 @@ stores = together(
     click.option("--fine", type=READ, required=True, help="Features of the fine encoder."),
     click.option("--prompts", type=READ, required=True, help="Text store of the prompts."),
 )
+
+#: The encoders of the features.
+pair = together(
+    click.option("--coarse-model", required=True, help="The open_clip model of the coarse features."),
+    click.option("--coarse-weights", required=True, help="Its weights: a pretrained tag, a file, or random:SEED."),
+    click.option("--fine-model", required=True, help="The open_clip model of the fine features."),
+    click.option("--fine-weights", required=True, help="Its weights."),
+)
+
+#: Which model is trained, and which of its runs.
+runs = together(
+    click.option("--variant", required=True),
+    click.option("--target", required=True),
+    click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable."),
+    click.option(
+        "--split-seed", "split_seeds", type=SEED, multiple=True, help="Of protocols of several splits; else all."
+    ),
+    click.option(
+        "--protocol", "protocols", multiple=True, help="Of the splits table; all, if none is named. Repeatable."
+    ),
+)
+
+training_device = click.option(
+    "--device", type=click.Choice(DEVICES), default=CPU,
+    help="auto: all runs at once on a GPU, where there is one; cuda: there, and an error without one.",
+)  # fmt: skip
 
 #: How any number of images are worked on, part by part.
 parts = together(

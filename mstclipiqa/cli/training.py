@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mstclipiqa.base.names import CPU, DEVICES
 from mstclipiqa.cli import options
-from mstclipiqa.cli.options import READ, SEED, WRITE
+from mstclipiqa.cli.options import READ, WRITE
 from mstclipiqa.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -23,16 +22,9 @@ if TYPE_CHECKING:
 @click.option("--coarse-views", type=READ, help="Augmented views by the coarse encoder, where the recipe has some.")
 @click.option("--fine-views", type=READ, help="The same views by the fine encoder.")
 @options.recipe
-@click.option("--variant", required=True)
-@click.option("--target", required=True)
-@click.option("--seed", "seeds", type=SEED, multiple=True, required=True, help="Repeatable.")
-@click.option("--split-seed", "split_seeds", type=SEED, multiple=True, help="Of protocols of several splits; else all.")
-@click.option("--protocol", "protocols", multiple=True, help="Of the splits table; all, if none is named. Repeatable.")
+@options.runs
 @options.workers
-@click.option(
-    "--device", type=click.Choice(DEVICES), default=CPU,
-    help="auto: all runs at once on a GPU, where there is one; cuda: there, and an error without one.",
-)  # fmt: skip
+@options.training_device
 @click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
@@ -48,6 +40,36 @@ def train(
     train_from_files(
         out, files, splits, levels, recipe, variant, target, list(seeds), list(split_seeds or seeds), fine_levels,
         workers, device, protocols,
+    )  # fmt: skip
+
+
+@click.command()
+@options.samples
+@options.splits
+@options.stores
+@options.root
+@options.pair
+@options.levels
+@click.option("--fine-levels", type=READ, help="The same by the fine encoder's text tower, which mstfe-1 needs.")
+@options.recipe
+@options.runs
+@options.workers
+@options.training_device
+@click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
+def train_adapted(
+    samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, root: Path, coarse_model: str,
+    coarse_weights: str, fine_model: str, fine_weights: str, levels: Path, fine_levels: Path | None, recipe: "Recipe",
+    variant: str, target: str, seeds: tuple[int, ...], split_seeds: tuple[int, ...], protocols: tuple[str, ...],
+    workers: int, device: str, out: Path,
+) -> None:  # fmt: skip
+    """The same where a recipe trains the encoders too, from images. Resumes at the first unfinished run."""
+    from mstclipiqa.training.adapted import adapted_from_files
+    from mstclipiqa.training.dataset import DatasetFiles
+
+    encoders = {"coarse": (coarse_model, coarse_weights), "fine": (fine_model, fine_weights)}
+    adapted_from_files(
+        out, DatasetFiles(samples, coarse, fine, prompts), root, encoders, splits, levels, recipe, variant, target,
+        list(seeds), list(split_seeds or seeds), fine_levels, workers, device, protocols,
     )  # fmt: skip
 
 
@@ -135,10 +157,7 @@ def transfer(
 @options.samples
 @options.splits
 @options.stores
-@click.option("--coarse-model", required=True, help="The open_clip model of the coarse features.")
-@click.option("--coarse-weights", required=True, help="Its weights: a pretrained tag, a file, or random:SEED.")
-@click.option("--fine-model", required=True, help="The open_clip model of the fine features.")
-@click.option("--fine-weights", required=True, help="Its weights.")
+@options.pair
 @options.levels
 @options.recipe
 @options.seed
@@ -182,7 +201,7 @@ def dissect(
 @options.recipe
 @click.option("--target", required=True)
 @options.seed
-@click.option("--split-seed", type=SEED, help="The same of a protocol of several splits.")
+@click.option("--split-seed", type=options.SEED, help="The same of a protocol of several splits.")
 @options.table
 def attend(
     benchmark: str, results: Path, recipe: "Recipe", target: str, seed: int, split_seed: int | None, out: Path

@@ -22,7 +22,7 @@ def quicken(visual: nn.Module, on_gpu: bool = False) -> None:
     blocks go through scaled dot-product attention; on a CPU those with a fast path keep it, and the bits it gives. The
     patches' convolution has its weights' channels last on a GPU, as its pixels come.
 
-    QuickGELU makes one new tensor instead of three, with the same bits.
+    QuickGELU makes one new tensor instead of three, with the same bits; with gradients two.
     """
     if not isinstance(visual, open_clip.transformer.VisionTransformer):
         return
@@ -48,7 +48,8 @@ def _first_tokens(block: "ResidualAttentionBlock", count: int | None, x: Tensor,
 
 
 def _quick_gelu(x: Tensor) -> Tensor:
-    return (1.702 * x).sigmoid_().mul_(x)
+    gate = (1.702 * x).sigmoid_()
+    return gate * x if torch.is_grad_enabled() else gate.mul_(x)  # gradients need the gate as it is
 
 
 def _attend(attention: nn.MultiheadAttention, queries: Tensor, tokens: Tensor) -> Tensor:

@@ -37,8 +37,28 @@ class RivalHead(nn.Module):
         return self.rival(*streams)
 
 
+class TrainedStreams(nn.Module):
+    """A fusion behind encoders that are trained with it. A stream without a `tower` comes as features."""
+
+    def __init__(self, fusion: nn.Module, coarse: nn.Module | None, fine: nn.Module | None):
+        super().__init__()
+        self.fusion = fusion
+        self.towers = nn.ModuleList([tower or nn.Identity() for tower in (coarse, fine)])
+        gate = getattr(fusion, "gate", None)
+        if gate is not None:
+            self.gate = lambda inputs_c, inputs_f: gate(*self.streams(inputs_c, inputs_f))
+
+    def streams(self, inputs_c: Tensor, inputs_f: Tensor) -> list[Tensor]:
+        """f_c and f_f (B, D) of what the towers take, each (B, ...)."""
+        return [tower(inputs) for tower, inputs in zip(self.towers, (inputs_c, inputs_f), strict=True)]
+
+    def forward(self, inputs_c: Tensor, inputs_f: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """What the fusion gives of both streams."""
+        return self.fusion(*self.streams(inputs_c, inputs_f))
+
+
 class MSTCLIPIQA(nn.Module):
-    """Fusion and head over cached features of the two frozen encoders."""
+    """Fusion and head over cached features of the two frozen encoders, or over encoders that are trained too."""
 
     def __init__(self, fusion: nn.Module, head: nn.Module):
         super().__init__()
@@ -98,6 +118,25 @@ def _fusion(name: str, dim: int, recipe: Recipe) -> nn.Module:
             f"{module.__file__}: of two images the fusion returns {found}, expected {(2, dim)}; let it return z (B, D)"
         )
     return fusion.train()
+
+
+def made_up_inputs(
+    model: MSTCLIPIQA, count: int, dim: int, width: int, device: torch.device, tokens: int
+) -> list[Tensor]:
+    """f_c and f_f (count, dim), and where the model reads prompts, their so many tokens and padding."""
+    inputs = list(torch.randn(2, count, dim, device=device))
+    if model.uses_prompt:
+        states = torch.randn(count, tokens, width, device=device)
+        inputs += [states, torch.zeros(states.shape[:2], dtype=torch.bool, device=device)]
+    return inputs
+
+
+def used_streams(model: MSTCLIPIQA, dim: int, width: int) -> list[bool]:
+    """Whether the score of a model over features depends on f_c and on f_f."""
+    f_c, f_f, *prompts = made_up_inputs(model, 2, dim, width, next(model.parameters()).device, tokens=2)
+    streams = [f_c.requires_grad_(), f_f.requires_grad_()]
+    gradients = torch.autograd.grad(model(*streams, *prompts).sum(), streams, allow_unused=True)
+    return [gradient is not None and bool(gradient.any()) for gradient in gradients]
 
 
 def count_trainable(model: nn.Module) -> int:

@@ -51,11 +51,13 @@ class Recipe:
     augmentation: dict | None
     views: int
     trained_scale: str
+    adaptation: dict | None = None
 
     @property
     def values(self) -> dict:
-        """What the training depends on: every value, and nothing about where it stands."""
-        return {key: value for key, value in asdict(self).items() if key in VALUES}
+        """What the training depends on: every value, and nothing about where it stands. Frozen encoders leave none."""
+        frozen = {"adaptation"} if self.adaptation is None else set()
+        return {key: value for key, value in asdict(self).items() if key in VALUES and key not in frozen}
 
     @property
     def digest(self) -> str:
@@ -68,9 +70,14 @@ class Recipe:
         return digest([self.views, self.augmentation])[:16]
 
     @property
+    def needs_images(self) -> bool:
+        """Whether features of the images as they are do not suffice."""
+        return bool(self.views or self.adaptation)
+
+    @property
     def silent(self) -> list[str]:
         """The keys whose value was filled in from the released code."""
-        return [key for key in VALUES if key not in self.stated]
+        return [key for key in self.values if key not in self.stated]
 
 
 def level_texts(template: str) -> list[str]:
@@ -80,14 +87,23 @@ def level_texts(template: str) -> list[str]:
     return [template.format(level) for level in LEVELS]
 
 
+def describe_adaptation(adaptation: dict | None) -> str:
+    """What a recipe trains of the image encoders, in words."""
+    if adaptation is None:
+        return "frozen encoders"
+    blocks, rank, rate = (adaptation[key] for key in ("blocks", "rank", "learning_rate"))
+    where = "all" if blocks is None else "last block" if blocks == 1 else f"last {blocks} blocks"
+    return f"{where} trained at {rate:g}" if rank is None else f"{where} with LoRA of rank {rank} at {rate:g}"
+
+
 VALUES = tuple(field.name for field in fields(Recipe) if field.name not in ("name", "title", "source", "stated"))
 
 
 def load_recipe(path: Path | str) -> Recipe:
     """Read `<folder>/<name>.yaml`, completed from `<folder>/released_code.yaml`.
 
-    Raises InputError for an unreadable file, an unknown key, a value that training cannot use, and where no
-    source states a value.
+    Raises InputError for an unreadable file, an unknown key, a value that training cannot use, augmented views beside
+    an adaptation, and where no source states a value.
     """
     path = Path(path)
     released = path.with_name(f"{COMPLETE}.yaml")
@@ -97,6 +113,8 @@ def load_recipe(path: Path | str) -> Recipe:
         raise InputError(f"{released}: no value for {', '.join(missing)}; this recipe states every value")
     stated = {key: entry["place"] for key, entry in document["values"].items()}
     values = {key: entry["value"] for key, entry in {**complete["values"], **document["values"]}.items()}
+    if values["adaptation"] and values["views"]:
+        raise InputError(f"{path}: trains the encoders, and on cached features of augmented views; set views to 0")
     return Recipe(path.stem, document["title"], document["source"], stated, **values)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mstclipiqa.base.documents import CONFIG_SCHEMA, SCHEMAS, validate
+from mstclipiqa.base.documents import CONFIG_SCHEMA, RECIPE_SCHEMA, SCHEMAS, validate
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.fingerprint import fingerprint
@@ -87,6 +87,9 @@ class RecordedStudy(Study):
             }
         except TypeError as error:
             raise InputError(f"{MANIFEST.path}: recipes of another version's shape ({error}); {AGAIN}") from None
+        for name, recipe in self.recipes.items():
+            stated = {} if recipe.adaptation is None else {"adaptation": {"value": recipe.adaptation, "place": ""}}
+            validate({"title": "", "source": "", "values": stated}, RECIPE_SCHEMA, f"{MANIFEST.path}, recipe {name}")
         self.variants = list(manifest["variants"])
         self.benchmarks = present
         self.jobs = list_jobs(self.config, present)

@@ -13,11 +13,13 @@ from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import CLAIMS, METRICS, RUNS
 from mstclipiqa.base.names import BEST_ON_TEST, ENTERED, JOB, LAST, LEVELS, RUN, TEST, VAL, VALIDATION
 from mstclipiqa.claims.verdicts import claims_document
+from mstclipiqa.encoders.adaptation import check_adaptable, count_adapted
+from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.entries.admission import admit, find_doubts
 from mstclipiqa.entries.entry import SCORES, Entry
 from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
 from mstclipiqa.evaluation.per_run import check_predictions, evaluate_runs
-from mstclipiqa.model.build import build_model, count_trainable
+from mstclipiqa.model.build import build_model, count_trainable, used_streams
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import find_difference, kinds, show
 from mstclipiqa.provenance.folder import AGAIN, PAPER_FILES, RESTORE, Folder
@@ -27,7 +29,7 @@ from mstclipiqa.study.study import Job, protocols_of, seeds_of
 def check_runs(folder: Folder) -> None:
     """Predictions are of the job that their path names, of the images that the splits test, beside their MOS, and
     all trained by one code."""
-    codes: dict[str, Counter] = {}
+    codes: dict[tuple[str, bool], Counter] = {}
     described = {}
     for job in folder.jobs:
         read = folder.read(job.path, RUNS.columns)
@@ -37,14 +39,14 @@ def check_runs(folder: Folder) -> None:
         folder.readable.append(job)
         described[job] = json.dumps([metadata.get("code"), metadata.get("versions")], sort_keys=True)
         _is_by(folder, job, metadata)
-        codes.setdefault(job.variant, Counter())[described[job]] += 1
+        codes.setdefault((job.variant, adapts(folder, job.recipe)), Counter())[described[job]] += 1
         if job.benchmark in folder.splits and _is_of(folder, job, metadata) and _tests(folder, job, table):
             folder.verdict.counts["prediction files"] += 1
             folder.verdict.counts["predictions"] += len(table)
     for entry in folder.entries:
         _check_entered(folder, entry)
     for job, own in described.items():
-        usual, _ = codes[job.variant].most_common(1)[0]
+        usual, _ = codes[job.variant, adapts(folder, job.recipe)].most_common(1)[0]
         if own != usual:
             folder.verdict.find(job.path, f"trained by another code or versions than most runs of {job.variant}")
 
@@ -102,23 +104,43 @@ def _is_by(folder: Folder, job: Job, metadata: dict) -> None:
         find(job.path, f"trained on the device {show(device)}, and the manifest says {asked}")
     if not folder.same_code:
         return
-    if metadata.get("code") != fingerprint("mstclipiqa.training.job", *get_variant(job.variant).modules):
+    module = "mstclipiqa.training.adapted" if adapts(folder, job.recipe) else "mstclipiqa.training.job"
+    if metadata.get("code") != fingerprint(module, *get_variant(job.variant).modules):
         find(job.path, "trained by another code than the manifest's, which is this version's")
-    count = count_parameters(folder, job.recipe, job.variant)
+    try:
+        count = count_parameters(folder, job.recipe, job.variant)
+    except InputError as error:
+        folder.verdict.notes.append(f"{job.path}: its trained parameters ({folder.shorten(error)})")
+        return
     if metadata.get("trainable_parameters") != count:
         find(job.path, f"says {show(metadata.get('trainable_parameters'))} trained parameters; its model has {count}")
 
 
 def count_parameters(folder: Folder, recipe: str, variant: str) -> int | None:
-    """The parameters that a variant trains under a recipe, between the manifest's encoders; None where it describes no
-    encoders of this version's shape."""
+    """The parameters that a variant trains under a recipe, between the manifest's encoders, and of these where they are
+    trained too; None where it describes no encoders of this version's shape. Raises InputError for an encoder that is
+    trained and not known here, as one that a folder describes."""
     coarse, text = (folder.manifest["encoders"].get(role, {}) for role in ("coarse", folder.config["text_encoder"]))
     dim, width = coarse.get("dim"), text.get("text_width")
     if not folder.study or not isinstance(dim, int) or not isinstance(width, int):
         return None
+    chosen = folder.study.recipes[recipe]
     with torch.device("meta"):  # sizes alone: no weight is drawn
         levels = torch.zeros(len(LEVELS), dim)
-        return count_trainable(build_model(variant, folder.study.recipes[recipe], dim, width, levels, 0, levels))
+        count = count_trainable(build_model(variant, chosen, dim, width, levels, 0, levels))
+    if chosen.adaptation:
+        levels = torch.randn(len(LEVELS), dim)
+        looked = used_streams(build_model(variant, chosen, dim, width, levels, 0, levels), dim, width)
+        for role in (role for role, looks in zip(folder.study.streams(recipe, variant), looked, strict=True) if looks):
+            encoder = load_encoder(folder.config["encoders"][role]["model"], "random:0", torch.device("cpu"))
+            check_adaptable(encoder, chosen.adaptation)
+            count += count_adapted(encoder, chosen.adaptation)
+    return count
+
+
+def adapts(folder: Folder, recipe: str) -> bool:
+    """Whether a recipe trains the encoders too, which is another code."""
+    return folder.manifest["recipes"].get(recipe, {"values": {}})["values"].get("adaptation") is not None
 
 
 def _is_of(folder: Folder, job: Job, metadata: dict) -> bool:

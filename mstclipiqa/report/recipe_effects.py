@@ -4,7 +4,7 @@ import pandas as pd
 
 from mstclipiqa.base.names import SELECTIONS, TEST, TRAIN, VAL
 from mstclipiqa.evaluation.noise import FEWEST_SPLITS, Noise, noise_between_seeds, noise_over_splits
-from mstclipiqa.model.recipes import Change, single_changes
+from mstclipiqa.model.recipes import Change, describe_adaptation, single_changes
 from mstclipiqa.report.contrasts import NO_INTERVAL, found, limits
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -101,7 +101,9 @@ def recipe_effects(results: Results) -> Table | None:
 
 
 def _value(results: Results, recipe: str, key: str) -> str:
-    value = results.manifest["recipes"][recipe]["values"][key]
+    value = results.manifest["recipes"][recipe]["values"].get(key)
+    if key == "adaptation":
+        return describe_adaptation(value)
     return DASH if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

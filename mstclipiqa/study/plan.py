@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from mstclipiqa.base.device import choose_device
 from mstclipiqa.base.layout import SAMPLES
@@ -20,8 +22,9 @@ from mstclipiqa.data.pack_sources import pack_file
 from mstclipiqa.data.packs import read_pack
 from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.data.samples import check_labels, normalise_prompt
+from mstclipiqa.encoders.adaptation import Tower, check_adaptable, frozen_part
 from mstclipiqa.encoders.clip import expected_sizes, load_encoder
-from mstclipiqa.model.build import build_model
+from mstclipiqa.model.build import build_model, used_streams
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.study.packing import samples_of
 from mstclipiqa.study.study import Study, protocols_of, seeds_of
@@ -31,6 +34,9 @@ from mstclipiqa.training.run import train_run
 
 #: Images that a trial of an encoder and a run encodes and trains on.
 TRIAL = 64
+
+#: Operations a second, in float32, that a GPU is taken to reach where none is at hand: a made-up round number.
+TRAINING_RATE = 10e12
 
 #: Bytes of a stored prediction, compressed with its keys. Measured on AGIQA-3K.
 PREDICTION = 6
@@ -78,7 +84,8 @@ def count_steps(study: Study, samples: dict[str, tuple[pd.DataFrame, dict]]) -> 
 
 
 def time_step(recipe: Recipe, variant: str, dim: int, text_width: int) -> tuple[float, float]:
-    """Seconds of one training step and of one image's evaluation, tried here on one core with made-up features."""
+    """Seconds of one training step of a head and of one image's evaluation, tried here on one core with made-up
+    features."""
     prepare_process()
     rng = np.random.default_rng(0)
 
@@ -102,13 +109,42 @@ def time_step(recipe: Recipe, variant: str, dim: int, text_width: int) -> tuple[
         model = build_model(variant, recipe, dim, text_width, levels, 0, levels)
         start = time.perf_counter()
         # At a rate that changes nothing: a step costs the same, and no trial saturates on made-up features.
-        still = replace(recipe, epochs=epochs, warm_up_epochs=0, learning_rate=1e-9)
+        still = replace(recipe, epochs=epochs, warm_up_epochs=0, learning_rate=1e-9, adaptation=None)
         train_run(model, data, roles, still, seed=0)
         return time.perf_counter() - start
 
     seconds(1)  # the first call sets up what later ones find
     step = max(seconds(3) - seconds(1), 1e-6) / 2 / batches
     return step, step * batches / (count - TRIAL) / 3  # a forward pass is about a third of a step
+
+
+def cost_adapted(
+    study: Study, recipe: str, variant: str, dim: int, text_width: int, device: torch.device
+) -> tuple[float, float]:
+    """Seconds and floating-point operations of an image's way through the encoders that a recipe trains, forth and
+    back; tried on a device of this machine with random weights and made-up pixels."""
+    chosen, levels = study.recipes[recipe], torch.randn(len(LEVELS), dim, generator=torch.Generator().manual_seed(0))
+    used = used_streams(build_model(variant, chosen, dim, text_width, levels, 0, levels), dim, text_width)
+    seconds = operations = 0.0
+    for role in (role for role, looked in zip(study.streams(recipe, variant), used, strict=True) if looked):
+        encoder = load_encoder(study.config["encoders"][role]["model"], "random:0", device)
+        check_adaptable(encoder, adaptation := chosen.adaptation or {})
+        pixels = torch.randint(0, 256, (8, *encoder.model.visual.image_size, 3), dtype=torch.uint8)
+        inputs = frozen_part(encoder, adaptation, pixels).to(device)
+        tower = Tower(encoder.model.visual, encoder.identity["preprocessing"], adaptation).to(device)
+
+        def step(tower: Tower = tower, inputs: torch.Tensor = inputs) -> None:
+            tower(inputs).square().mean().backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            step()
+        start = time.perf_counter()
+        step()
+        seconds += (time.perf_counter() - start) / len(pixels)
+        operations += counter.get_total_flops() / len(pixels)
+    return seconds, operations
 
 
 def time_encoder(model: str, precision: str, device: torch.device) -> float:
@@ -134,7 +170,18 @@ def estimate(study: Study, results: Path) -> dict:
         (recipe, variant): time_step(study.recipes[recipe], variant, dim, width)
         for recipe, variant in progress(models.itertuples(index=False), len(models), "try the models", "models")
     }
-    jobs["seconds"] = [
+    trains_on = choose_device(study.config["training"]["device"])
+    adapted = {
+        (recipe, variant): cost_adapted(study, recipe, variant, dim, width, trains_on)
+        for recipe, variant in models.itertuples(index=False)
+        if recipe in study.adapted
+    }
+    # Images that pass the encoders, a third of whose operations are the way forth.
+    batch_sizes = jobs["recipe"].map(lambda name: study.recipes[name].batch_size)
+    passed = jobs["steps"] * batch_sizes + jobs["evaluated"] / 3
+    costs = [adapted.get((row.recipe, row.variant), (0.0, 0.0)) for row in jobs.itertuples()]
+    jobs["operations"] = passed * [operations for _, operations in costs]
+    jobs["seconds"] = passed * [seconds for seconds, _ in costs] + [
         row.steps * tried[row.recipe, row.variant][0] + row.evaluated * tried[row.recipe, row.variant][1]
         for row in jobs.itertuples()
     ]
@@ -194,4 +241,11 @@ def describe(cost: dict) -> Iterator[str]:
         f"train {jobs['runs'].sum():,} runs in {len(jobs)} jobs: {hours:.2f} core hours, {hours / cores:.2f} h on "
         f"{cores} cores (steps tried here)"
     )
+    own = jobs[jobs["operations"] > 0]
+    if len(own):
+        operations, rate = own["operations"].sum(), f"{TRAINING_RATE / 1e12:.0f} TFLOP/s"
+        yield (
+            f"of these, {own['runs'].sum():,} runs in {len(own)} jobs train the encoders: {operations / 1e15:,.2g} "
+            f"PFLOP, {operations / TRAINING_RATE / 3600:,.2g} h on a GPU that reaches {rate}"
+        )
     yield f"store {cost['bytes'] / 1e6:,.0f} MB of features and predictions"

@@ -138,10 +138,10 @@ class Study:
         self.jobs = list_jobs(config, self.benchmarks)
         self.entries = self._read_entries()
         for job in self.jobs:
-            if job.benchmark in self.packed and self.recipes[job.recipe].views:
+            if job.benchmark in self.packed and self.recipes[job.recipe].needs_images:
                 raise InputError(
-                    f"packs: {job.benchmark} comes from a pack, which has no augmented views for the recipe "
-                    f"{job.recipe}; leave that recipe out for it, or give its images"
+                    f"packs: {job.benchmark} comes from a pack, which has no images for the recipe {job.recipe}; leave "
+                    "that recipe out for it, or give its images"
                 )
             for needed in self.streams(job.recipe, job.variant):
                 if needed not in config["encoders"]:
@@ -149,6 +149,7 @@ class Study:
                         f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it"
                     )
         self._check_encoders()
+        self._check_adaptations()
         self._refuse_dissection()
 
     def _check_encoders(self) -> None:
@@ -172,6 +173,27 @@ class Study:
                 f"variants: {', '.join(out)}: {self.ruled_out[out[0]]}; leave them out "
                 "(star-no-prompt and mst-clipiqa-star compare with no level texts)"
             )
+
+    def _check_adaptations(self) -> None:
+        """Raises InputError for a recipe that trains the encoders, in the main grid and where it cannot train them."""
+        if strange := [name for name in self.config["recipes"] if name in self.adapted]:
+            raise InputError(
+                f"recipes: {strange[0]} trains the encoders; name it in a grid under also, since transfer, the probe "
+                "and kept heads of the main grid train on cached features"
+            )
+        for job in (job for job in self.jobs if job.recipe in self.adapted):
+            for role in self.streams(job.recipe, job.variant):
+                model = self.config["encoders"][role]["model"]
+                if not has_text_tower(model):
+                    raise InputError(
+                        f"encoders: {role} is {model}, and {job.recipe} trains vision transformers of CLIP's alone; "
+                        "leave that recipe out, or choose another encoder"
+                    )
+
+    @property
+    def adapted(self) -> list[str]:
+        """The recipes that train the encoders too."""
+        return [name for name, recipe in self.recipes.items() if recipe.adaptation]
 
     @property
     def ruled_out(self) -> dict[str, str]:
@@ -216,7 +238,7 @@ class Study:
         for name in self.config.get("dissect", []):
             if name not in self.recipes:
                 raise InputError(f"dissect: recipe {name!r} is none of the suite's; add it to its recipes")
-            if self.recipes[name].fine_stream != "fine" or self.recipes[name].views:
+            if self.recipes[name].fine_stream != "fine" or self.recipes[name].needs_images:
                 raise InputError(f"dissect: {name} trains on other features than those of the pair; leave it out")
             if not any(protocol.startswith("grouped") for protocol in self.config["protocols"]):
                 raise InputError("dissect: needs a protocol groupedN; add one to the protocols")
@@ -339,11 +361,12 @@ class Study:
 
     @property
     def curved(self) -> tuple[str, list[str]] | None:
-        """The benchmark whose learning curves are drawn, and the recipes to draw them under.
+        """The benchmark whose learning curves are drawn, and the recipes on cached features to draw them under.
 
         It is the first whose quality the paper's first model is trained on under the most recipes; None without any.
         """
-        followed = [job for job in self.jobs if (job.target, job.variant) == (QUALITY, MODELS[0])]
+        jobs = [job for job in self.jobs if job.recipe not in self.adapted]
+        followed = [job for job in jobs if (job.target, job.variant) == (QUALITY, MODELS[0])]
         recipes = {name: [job.recipe for job in followed if job.benchmark == name] for name in self.benchmarks}
         chosen = max(recipes, key=lambda name: len(recipes[name]))
         return (chosen, recipes[chosen]) if recipes[chosen] else None

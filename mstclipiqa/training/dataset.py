@@ -1,8 +1,8 @@
 """One benchmark and target on cached features, joined with a split's roles and a recipe's level texts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -63,6 +63,15 @@ class Dataset:
     high: float
     views_c: Tensor | None = None
     views_f: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Dataset":
+        """The same with its tensors on a device."""
+        moved: dict[str, Any] = {
+            field.name: value.to(device)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)
 
     def prompts(self, rows: Tensor, longest: int | None = None) -> tuple[Tensor, Tensor]:
         """Token states (..., L, T) of the prompts of rows (...), padded to the longest, and the padding (..., L). A
@@ -179,8 +188,14 @@ def read_dataset(files: DatasetFiles, target: str, recipe: Recipe, given: str = 
     """The dataset of `target` under a recipe, with the prompts that a variant is `given`, and the benchmark's card with
     the identities of the `encoders` and the `text_encoder`.
 
-    Raises InputError as `assemble_dataset` does, and where a file is not what it should be.
+    Raises InputError as `assemble_dataset` does, where a file is not what it should be, and for a recipe that trains
+    the encoders.
     """
+    if recipe.adaptation:
+        raise InputError(
+            f"recipe {recipe.name}: trains the encoders, from images, and this step trains on cached features; take "
+            "another recipe, or `mstclipiqa train-adapted`"
+        )
     frame, card = SAMPLES.read(files.samples)
     stores = {"coarse": load_features(files.coarse), "fine": load_features(files.fine)}
     prompts = load_texts(files.prompts)

@@ -18,11 +18,11 @@ from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import RUNS, SPLITS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.base.workers import end_with_parent, naming_killed_workers
-from mstclipiqa.encoders.stores import TextFeatures, load_texts
+from mstclipiqa.encoders.stores import load_texts
 from mstclipiqa.model.build import count_trainable
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.variants import get_variant
-from mstclipiqa.training.dataset import Dataset, DatasetFiles, assign_roles, read_dataset
+from mstclipiqa.training.dataset import DatasetFiles, assign_roles, read_dataset
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import Run, Trainer
 
@@ -41,16 +41,16 @@ def train_runs(
 ) -> Iterator[tuple[Run, pd.DataFrame]]:
     """Every run and what `train_run` returns, as they finish. `whole` are all runs of the job, if these are some of it.
 
-    On a GPU all runs are trained as one (training/stacked); the parameters of one are too few to keep it busy. On
+    On a GPU all runs are trained as one (training/stacked); the parameters of one head are too few to keep it busy. On
     a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache.
-    `device` is one of `usable_device`.
+    So they do, one at a time, where a GPU trains encoders. `device` is one of `usable_device`.
     """
-    if device.type != "cpu":
+    if device.type != "cpu" and trainer.stackable:
         from mstclipiqa.training.stacked import train_stacked  # torch.func takes long to load
 
         yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device, whole)
         return
-    if min(workers, len(runs)) <= 1:
+    if min(workers, len(runs)) <= 1 or device.type != "cpu":
         for run in runs:
             yield run, trainer.train(run)
     else:
@@ -67,7 +67,7 @@ def train_runs(
 def usable_device(trainer: Trainer, asked: torch.device) -> torch.device:
     """The device that runs are trained on: the one that is asked for; the CPU for models that cannot be stacked, those
     with dropout in a fusion or a rival's head."""
-    if asked.type == "cpu":
+    if asked.type == "cpu" or not trainer.stackable:
         return asked
     from mstclipiqa.training.stacked import can_stack  # torch.func takes long to load
 
@@ -108,6 +108,22 @@ def train_from_files(
     Raises InputError for an unknown variant, a protocol without a split, for files that are not what they should be,
     and for cuda without a GPU.
     """
+    trainer, table, metadata = read_job(files, splits, levels, recipe, variant, target, fine_levels, protocols)
+    train_job(output, trainer, table, seeds, metadata, workers, choose_device(device), split_seeds)
+
+
+def read_job(
+    files: DatasetFiles,
+    splits: Path,
+    levels: Path,
+    recipe: Recipe,
+    variant: str,
+    target: str,
+    fine_levels: Path | None = None,
+    protocols: Sequence[str] = (),
+) -> tuple[Trainer, pd.DataFrame, dict]:
+    """What the runs of a job share, its splits, and what its predictions say of it. Raises InputError as
+    `train_from_files` does."""
     data, card = read_dataset(files, target, recipe, get_variant(variant).prompts)
     metadata = {name: card[name] for name in ("benchmark", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target, "recipe": recipe.name, "recipe_values": recipe.values, "variant": variant}
@@ -117,42 +133,37 @@ def train_from_files(
         table = table[table["protocol"].isin(protocols)]
         if table.empty:
             raise InputError(f"{splits}: no split of {', '.join(protocols)}; split again, or name other protocols")
-    train_job(
-        output, data, table, variant, recipe, load_texts(levels), seeds, metadata, own_levels, workers,
-        choose_device(device),        split_seeds,
-    )  # fmt: skip
+    return Trainer.of_texts(data, variant, recipe, load_texts(levels), own_levels), table, metadata
 
 
 def train_job(
     output: Path,
-    data: Dataset,
+    trainer: Trainer,
     splits: pd.DataFrame,
-    variant: str,
-    recipe: Recipe,
-    levels: TextFeatures,
     seeds: list[int],
     metadata: dict,
-    fine_levels: TextFeatures | None = None,
     workers: int = 1,
     device: torch.device = CPU,
     split_seeds: list[int] | None = None,
+    code: str = __name__,
 ) -> None:
     """Train every (protocol, split, seed) run of one job and write all test predictions to `output`: all `seeds` of a
     protocol of one split, `split_seeds` (all, if none are given) of one of several, whose splits vary training, too.
+    `code` is the module whose fingerprint they carry.
 
     Every run depends on its own seed and split alone, so the grouping of runs into jobs, and on a CPU the `workers`,
     change nothing. On a GPU the number of runs that are trained together changes their last bits, so a resumed job
     trains as many at once as an undisturbed one. A killed job resumes at its first unfinished run.
     """
     prepare_process()
-    trainer = Trainer.of_texts(data, variant, recipe, levels, fine_levels)
+    data, variant, recipe = trainer.data, trainer.variant, trainer.recipe
     device = usable_device(trainer, device)
     tables = [data.f_c, data.f_f, data.views_c, data.views_f, data.tokens, data.starts, data.lengths, data.score]
     tables += [trainer.levels, trainer.fine_levels]
     contents = [None if table is None else zlib.crc32(table.numpy().tobytes()) for table in tables]
     metadata = {
         **metadata,
-        "code": fingerprint(__name__, *get_variant(variant).modules),
+        "code": fingerprint(code, *get_variant(variant).modules),
         "device": device.type,
         "versions": {package: version(package) for package in ("torch", "numpy", "scipy")},
     }

@@ -1,4 +1,4 @@
-"""The optimiser and its learning rate by epoch."""
+"""The optimiser and its learning rate by epoch; a second one where encoders are trained at a rate of their own."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from mstclipiqa.model.build import MSTCLIPIQA, TrainedStreams
 from mstclipiqa.model.recipes import Recipe
 
 
@@ -23,6 +24,23 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
     share = (epoch - recipe.warm_up_epochs) / max(1, recipe.epochs - recipe.warm_up_epochs)
     fall = recipe.learning_rate - recipe.final_learning_rate
     return recipe.final_learning_rate + fall * (1 + math.cos(math.pi * share)) / 2
+
+
+class Optimiser:
+    """Adam of all that a model trains under a recipe; of encoders at a share of the head's rate, and without weight
+    decay, which in Adam's L2 term would draw pretrained weights to zero wherever their gradients are small."""
+
+    def __init__(self, model: MSTCLIPIQA, recipe: Recipe):
+        towers = list(model.fusion.towers.parameters()) if isinstance(model.fusion, TrainedStreams) else []
+        others = {id(parameter) for parameter in towers}
+        self.parts = [(Adam((p for p in model.parameters() if id(p) not in others), recipe.weight_decay), 1.0)]
+        if recipe.adaptation:
+            self.parts.append((Adam(towers, 0.0), recipe.adaptation["learning_rate"] / recipe.learning_rate))
+
+    def step(self, learning_rate: float) -> None:
+        """Update all parameters by their gradients, at a rate of the head, and clear these."""
+        for optimiser, share in self.parts:
+            optimiser.step(share * learning_rate)
 
 
 class Adam:

@@ -1,10 +1,10 @@
-"""The training of one run on cached features, and its predictions at each selected epoch."""
+"""The training of one run, and its predictions at each selected epoch."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,18 @@ from torch import Tensor
 from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.names import LAST, VAL, VALIDATION
 from mstclipiqa.encoders.stores import TextFeatures
-from mstclipiqa.model.build import MSTCLIPIQA, build_model
+from mstclipiqa.model.build import MSTCLIPIQA, TrainedStreams, build_model
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.training.dataset import Dataset, level_embeddings
 from mstclipiqa.training.losses import Objective
-from mstclipiqa.training.optimiser import Adam, learning_rate
+from mstclipiqa.training.optimiser import Optimiser, learning_rate
 from mstclipiqa.training.selection import Selected
 
 #: Images per forward pass when no gradient is needed.
 EVALUATION_BATCH = 512
+
+#: The same where encoders see them, whose activations are of every token.
+ENCODED_BATCH = 64
 
 
 class Run(NamedTuple):
@@ -47,6 +50,9 @@ class Trainer:
     recipe: Recipe
     levels: Tensor
     fine_levels: Tensor | None = None
+
+    #: Whether a GPU may train many runs as one.
+    stackable: ClassVar[bool] = True
 
     @classmethod
     def of_texts(
@@ -96,7 +102,8 @@ class Trainer:
 def predict_all(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
     """As `predict`, without gradients and a chunk at a time."""
     with torch.inference_mode():
-        return torch.cat([predict(model, data, chunk) for chunk in rows.split(EVALUATION_BATCH)])
+        size = ENCODED_BATCH if isinstance(model.fusion, TrainedStreams) else EVALUATION_BATCH
+        return torch.cat([predict(model, data, chunk) for chunk in rows.to(data.score.device).split(size)])
 
 
 def predict(model: MSTCLIPIQA, data: Dataset, rows: Tensor) -> Tensor:
@@ -141,14 +148,15 @@ def train_run(
     predictions.
     """
     run, generator = Selected(data, roles), torch.Generator().manual_seed(seed)
-    objective, optimiser = Objective(model, recipe), Adam(model.parameters(), recipe.weight_decay)
+    objective, optimiser = Objective(model, recipe), Optimiser(model, recipe)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of dropout
         for epoch in range(1, recipe.epochs + 1):
             model.train()
             rate = learning_rate(recipe, epoch)
-            for rows, views in draw_batches(run.train, recipe, generator):
+            for drawn, views in draw_batches(run.train, recipe, generator):
+                rows = drawn.to(data.score.device)
                 prompts = data.prompts(rows) if model.uses_prompt else ()
                 loss = objective(*data.streams(rows, views), data.score[rows], prompts)
                 loss.backward()

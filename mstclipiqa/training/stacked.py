@@ -12,8 +12,6 @@ replayed, since starting its hundreds of small operations one by one takes far l
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,10 +86,7 @@ def train_stacked(
     """
     if device.type == "cuda":
         set_products(tf32=False)
-    moved: dict[str, Any] = {
-        field.name: value.to(device) for field in fields(data) if isinstance(value := getattr(data, field.name), Tensor)
-    }
-    data = replace(data, **moved)
+    data = data.to(device)
     sizes = Counter(count_steps(run, recipe) for run in whole or runs)
     by_steps = defaultdict(list)
     for run in runs:

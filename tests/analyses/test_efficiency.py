@@ -3,41 +3,29 @@
 from dataclasses import replace
 
 import pandas as pd
-import pytest
 import torch
 from small_benchmark import RECIPE
 
 from mstclipiqa.analyses.efficiency import (
     BATCHES,
     Part,
+    count_efficiency,
     count_flops,
     head_part,
     measure_efficiency,
     time_parts,
-    used_streams,
 )
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.model.build import build_model
-from mstclipiqa.model.variants import VARIANTS
 from mstclipiqa.study.study import Job
 
 DIM, WIDTH = 8, 6
 RELEASED = replace(RECIPE, gate_hidden=4, attention_heads=2)
-#: What looks at one stream alone.
-SINGLE = {
-    **dict.fromkeys(("coarse-only", "coarse-only-star", "liqe-frozen"), [True, False]),
-    **dict.fromkeys(("fine-only", "clip-agiqa-frozen"), [False, True]),
-}
 
 
 def model_of(variant):
     levels = torch.randn(5, DIM, generator=torch.Generator().manual_seed(0))
     return build_model(variant, RELEASED, DIM, WIDTH, levels, 0, levels).eval()
-
-
-@pytest.mark.parametrize("variant", sorted(VARIANTS))
-def test_which_streams_a_model_looks_at(variant):
-    assert used_streams(model_of(variant), DIM, WIDTH) == SINGLE.get(variant, [True, True])
 
 
 def test_operations_are_those_counted_by_hand():
@@ -82,6 +70,20 @@ class Study:
 
     def streams(self, recipe, variant):
         return "coarse", "fine"
+
+
+def test_trained_encoders_count_among_what_is_trained_and_cost_the_same():
+    """By hand: two layer norms, attention and MLP of a block; the layer norm and the projection after it."""
+    encoder = load_encoder("mst-small-32", "random:0", torch.device("cpu"))
+    tuned = replace(RELEASED, adaptation={"blocks": 1, "rank": None, "learning_rate": 1e-4})
+    study = Study()
+    study.recipes = {"released_code": RELEASED, "tuned": tuned}
+    study.jobs = [Job("b", "quality", recipe, "mst-clipiqa") for recipe in study.recipes]
+    plain, own = count_efficiency(study, {"coarse": encoder, "fine": encoder}).to_dict("records")
+    w, m, dim = 192, 384, 256
+    block = 2 * 2 * w + 3 * w * w + 3 * w + w * w + w + w * m + m + m * w + w
+    assert own["trained"] - plain["trained"] == 2 * (block + 2 * w + w * dim)
+    assert (own["total"], own["gflops"]) == (plain["total"], plain["gflops"])
 
 
 def test_a_model_costs_what_its_parts_do(monkeypatch):

@@ -7,8 +7,21 @@ import torch
 from small_model import DIM, SMALL, WIDTH, A, B, features, prompts, recipe, rng, shake
 
 from mstclipiqa.base.names import LEVELS
-from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable
+from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable, used_streams
 from mstclipiqa.model.variants import VARIANTS
+
+#: What looks at one stream alone.
+SINGLE = {
+    **dict.fromkeys(("coarse-only", "coarse-only-star", "liqe-frozen"), [True, False]),
+    **dict.fromkeys(("fine-only", "clip-agiqa-frozen"), [False, True]),
+}
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_which_streams_a_model_looks_at(variant):
+    levels = torch.randn(len(LEVELS), DIM, generator=rng())
+    model = build_model(variant, SMALL, DIM, WIDTH, levels, 0, levels).eval()
+    assert used_streams(model, DIM, WIDTH) == SINGLE.get(variant, [True, True])
 
 
 def test_the_model_is_its_head_on_its_fusion():

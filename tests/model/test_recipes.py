@@ -9,6 +9,7 @@ import yaml
 
 from mstclipiqa.base.documents import read_yaml, validate
 from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.files import digest
 from mstclipiqa.model.recipes import COMPLETE, VALUES, load_planned, load_recipe
 
 REPOSITORY = Path(__file__).parents[2]
@@ -120,6 +121,7 @@ def test_the_released_code_is_complete():
     assert recipe.values == RELEASED_CODE
     assert recipe.silent == []
     assert set(recipe.stated) == set(VALUES)
+    assert recipe.adaptation is None
 
 
 @pytest.mark.parametrize(("name", "states"), [("main_text", MAIN_TEXT), ("appendix", APPENDIX)])
@@ -127,7 +129,7 @@ def test_a_recipe_takes_what_it_does_not_state_from_the_released_code(name, stat
     recipe = load_recipe(FOLDER / f"{name}.yaml")
     assert recipe.values == RELEASED_CODE | states
     assert set(recipe.stated) == set(states)
-    assert recipe.silent == [key for key in VALUES if key not in states]
+    assert recipe.silent == [key for key in RELEASED_CODE if key not in states]
 
 
 def test_values_say_nothing_of_where_they_stand():
@@ -179,6 +181,37 @@ def test_missing_files_are_named(folder):
     assert refused(folder / "mine.yaml") == f"{folder / 'mine.yaml'}: no such file"
     (folder / f"{COMPLETE}.yaml").unlink()
     assert refused(folder / "main_text.yaml") == f"{folder / COMPLETE}.yaml: no such file"
+
+
+def test_frozen_encoders_leave_no_value_behind():
+    """So that what was trained before encoders could be is still by the recipe that it names."""
+    recipe = load_recipe(FOLDER / "converged.yaml")
+    assert "adaptation" not in recipe.values and "adaptation" not in recipe.silent
+    assert recipe.digest == digest(recipe.values)[:16] != load_recipe(FOLDER / "adapted_all.yaml").digest
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"blocks": 1},
+        {"blocks": 0, "rank": None, "learning_rate": 1e-4},
+        {"blocks": 1, "rank": 0, "learning_rate": 1e-4},
+        {"blocks": 1, "rank": None, "learning_rate": 0},
+        {"blocks": 1, "rank": None, "learning_rate": 1e-4, "alpha": 8},
+        "all",
+    ],
+    ids=str,
+)
+def test_an_adaptation_that_training_cannot_use_is_refused(folder, value):
+    path = folder / "converged.yaml"
+    edit(path, lambda document: document["values"].update(adaptation={"value": value, "place": "mine"}))
+    assert "adaptation" in refused(path)
+
+
+def test_augmented_views_beside_an_adaptation_are_refused(folder):
+    adaptation = {"value": {"blocks": 1, "rank": None, "learning_rate": 1e-4}, "place": "mine"}
+    edit(folder / "appendix.yaml", lambda document: document["values"].update(adaptation=adaptation))
+    assert "appendix.yaml: trains the encoders, and on cached features" in refused(folder / "appendix.yaml")
 
 
 @pytest.mark.parametrize("key", ["title", "source"])
@@ -236,6 +269,9 @@ def test_a_recipe_edited_since_it_was_planned_is_refused(tmp_path):
         ("converged_temperature_ten", "converged", {"temperature": 10.0}),
         ("converged_gate_sparsity", "converged", {"gate_sparsity": 1.0}),
         ("converged_mos_scale", "converged", {"trained_scale": "mos"}),
+        ("adapted_last_block", "converged", {"adaptation": {"blocks": 1, "rank": None, "learning_rate": 1e-4}}),
+        ("adapted_lora", "converged", {"adaptation": {"blocks": None, "rank": 8, "learning_rate": 1e-4}}),
+        ("adapted_all", "converged", {"adaptation": {"blocks": None, "rank": None, "learning_rate": 5e-6}}),
     ],
 )
 def test_a_recipe_that_asks_after_one_value_differs_in_it_alone(name, base, changed):

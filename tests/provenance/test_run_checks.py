@@ -9,6 +9,7 @@ from results_tables import table_of
 from small_study import SmallStudy
 from tampering import assert_found, edit_table, rehash, verify
 
+from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import write_json, write_table, write_text
 from mstclipiqa.base.layout import METRICS, SAMPLES, SPLITS
 from mstclipiqa.evaluation.per_run import evaluate_runs
@@ -206,6 +207,69 @@ def test_a_run_of_other_versions_than_most_of_its_variant(runs: Runs, tmp_path: 
         unlike = f"{RUN}: trained by another code or versions than most runs of mst-clipiqa; {AGAIN}"
         assert runs.check() == [unlike]
         runs.described[RUN][key] = held
+
+
+def test_runs_of_trained_encoders_are_by_a_code_of_their_own(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def tuned(manifest: dict) -> None:
+        two_recipes(manifest)
+        slow, adaptation = manifest["recipes"]["slow"], {"blocks": 1, "rank": None, "learning_rate": 1e-4}
+        manifest["recipes"]["fast"] = {**slow, "values": {**slow["values"], "adaptation": adaptation}}
+
+    runs = Runs(tmp_path, tuned)
+    codes = {"mstclipiqa.training.job": CODE, "mstclipiqa.training.adapted": "adapted"}
+    monkeypatch.setattr(run_checks, "fingerprint", lambda module, *others: codes[module])
+    monkeypatch.setattr(run_checks, "count_parameters", lambda found, recipe, variant: 7)
+    own = [path for path, described in runs.described.items() if described["recipe"] != "slow"]
+    assert len(own) == 4
+    other = "trained by another code than the manifest's, which is this version's"
+    assert runs.check() == [f"{path}: {other}; {AGAIN}" for path in own]
+    for path in own:
+        runs.described[path]["code"] = "adapted"
+    runs.folder.verdict.findings.clear()
+    assert runs.check() == []
+
+
+def test_parameters_of_trained_encoders_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By hand: all of the coarse encoder; of both their last block, layer norm and projection."""
+    monkeypatch.setattr(folder, "fingerprint", lambda data: FINGERPRINT)
+    adaptation = {"blocks": 1, "rank": None, "learning_rate": 1e-4}
+
+    def tune(manifest: dict) -> None:
+        manifest["recipes"]["slow"]["values"] |= {"adaptation": adaptation}
+        for identity in manifest["encoders"].values():
+            identity |= {"dim": 256, "text_width": 128}
+
+    w, m, dim, layers, patches = 192, 384, 256, 4, 49
+    block = 2 * 2 * w + 3 * w * w + 3 * w + w * w + w + w * m + m + m * w + w
+    gff = 2 * (dim * dim + dim) + 2 * dim * 128 + 128 + 128 * dim + dim + 1
+    tuned = planted(tmp_path, tune)
+    assert count_parameters(tuned, "slow", "mst-clipiqa") == gff + 2 * (block + 2 * w + w * dim)
+    adaptation["blocks"] = None
+    everything = 3 * 32 * 32 * w + w + (patches + 1) * w + layers * block + 2 * 2 * w + w * dim
+    assert count_parameters(planted(tmp_path, tune), "slow", "liqe-frozen") == dim * dim + everything
+
+
+def test_trained_encoders_that_are_not_known_here_are_not_counted(runs: Runs, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise InputError("encoder local-dir:a: give a folder with open_clip_config.json")
+
+    monkeypatch.setattr(run_checks, "count_parameters", refuse)
+    assert runs.check() == []
+    said = "its trained parameters (encoder local-dir:a: give a folder with open_clip_config.json)"
+    assert f"{RUN}: {said}" in runs.folder.verdict.notes
+
+
+@pytest.mark.parametrize("adaptation", ["all", {}, {"blocks": "x", "rank": None, "learning_rate": 1}, 1])
+def test_an_adaptation_of_another_shape_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adaptation: object):
+    monkeypatch.setattr(folder, "fingerprint", lambda data: FINGERPRINT)
+    spoilt = planted(tmp_path, lambda manifest: manifest["recipes"]["slow"]["values"].update(adaptation=adaptation))
+    assert spoilt.study is None
+    assert (
+        len(spoilt.verdict.findings) == 1
+        and "manifest.json, recipe slow: values.adaptation" in spoilt.verdict.findings[0]
+    )
 
 
 def test_texts_are_encoded_in_float32_whatever_the_images_are(runs: Runs, tmp_path: Path):

@@ -52,6 +52,22 @@ def test_recipes_that_differ_in_one_value_are_found_once(results):
     ]  # fmt: skip
 
 
+def test_frozen_encoders_are_the_value_that_trained_ones_are_held_against(results):
+    """The frozen recipe does not have the key at all."""
+    adaptation = {"blocks": 1, "rank": None, "learning_rate": 1e-4}
+    made = with_recipes(results, tuned={"adaptation": adaptation}, all={"adaptation": {**adaptation, "blocks": None}})
+    assert changes_of(made) == [
+        Change("adaptation", "released_code", "all"), Change("adaptation", "released_code", "tuned"),
+    ]  # fmt: skip
+    shown = recipe_effects(made).shown
+    assert set(shown["From"]) == {"frozen encoders"}
+    assert set(shown["To"]) == {"last block trained at 0.0001", "all trained at 0.0001"}
+    lora = {"adaptation": {**adaptation, "blocks": 2, "rank": 8}}
+    assert set(recipe_effects(with_recipes(results, lora=lora)).shown["To"]) == {
+        "last 2 blocks with LoRA of rank 8 at 0.0001"
+    }
+
+
 def test_a_gain_is_of_the_same_splits_and_seeds(results):
     made = with_recipes(results, cooled={"temperature": 10.0})
     table = effects(made).set_index(["target", "variant", "protocol"])

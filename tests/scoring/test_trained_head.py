@@ -70,7 +70,8 @@ def test_a_head_gives_the_test_predictions_of_the_workflows_run(tmp_path, varian
     own = {"fine_levels": LEVELS} if variant == "mstfe-1" else {}
     head = make(tmp_path / "head.safetensors", variant=variant, recipe=recipe, selection=selection, **own)
     job = {"benchmark": "toy", "target": "quality"}
-    train_job(tmp_path / "runs.parquet", DATA, SPLITS, variant, recipe, LEVELS, [3], job, own.get("fine_levels"))
+    trainer = Trainer.of_texts(DATA, variant, recipe, LEVELS, own.get("fine_levels"))
+    train_job(tmp_path / "runs.parquet", trainer, SPLITS, [3], job)
     runs = read_table(tmp_path / "runs.parquet")[0]
     keys = ["protocol", "split", "seed", "selection"]
     run = runs[(runs[keys] == ["grouped2", 1, 3, selection]).all(axis=1)]

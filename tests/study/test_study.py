@@ -394,6 +394,18 @@ def test_no_transfer_without_the_fine_encoder_of_its_recipe():
     assert alone.jobs and alone.rated and not alone.transferred
 
 
+def test_recipes_that_train_the_encoders_take_no_part_in_what_is_made_of_features():
+    also = [{"benchmarks": ["agiqa-3k"], "recipes": ["adapted_last_block"], "variants": ["mst-clipiqa"]}]
+    tuned, plain = study(also=also), study(also=[])
+    assert tuned.adapted == ["adapted_last_block"] and plain.adapted == []
+    assert [job for job in tuned.jobs if job not in plain.jobs] == [
+        Job("agiqa-3k", target, "adapted_last_block", "mst-clipiqa") for target in ("quality", "correspondence")
+    ]
+    kept = ("curved", "transferred", "probed", "heads", "views", "benchmarks")
+    assert [getattr(tuned, name) for name in kept] == [getattr(plain, name) for name in kept]
+    assert tuned.encoders("agiqa-3k") == plain.encoders("agiqa-3k")
+
+
 # Entered methods
 
 

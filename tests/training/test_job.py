@@ -30,17 +30,11 @@ def job(tmp_path, data, splits, levels):
     """Trains a job into `runs.parquet`, with any argument changed; returns the path."""
 
     def train(name="runs.parquet", **changes):
-        arguments = {
-            "output": tmp_path / name,
-            "data": data,
-            "splits": splits,
-            "variant": B,
-            "recipe": replace(RECIPE, epochs=2),
-            "levels": levels,
-            "seeds": [0, 1],
-            "metadata": {"benchmark": "toy", "target": "quality"},
-        }
-        train_job(**arguments | changes)
+        shared = {"data": data, "variant": B, "recipe": replace(RECIPE, epochs=2), "levels": levels}
+        arguments = {"splits": splits, "seeds": [0, 1], "metadata": {"benchmark": "toy", "target": "quality"}}
+        of_texts = shared.keys() | {"fine_levels"}
+        own = {key: changes.pop(key) for key in of_texts & changes.keys()}
+        train_job(tmp_path / name, Trainer.of_texts(**shared | own), **arguments | changes)
         return tmp_path / name
 
     return train
@@ -268,11 +262,12 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
     """Killed without warning, it takes them along, though they have work for hours."""
     code = (
         "from dataclasses import replace; from small_benchmark import *; from mstclipiqa.training.job import train_job;"
+        "from mstclipiqa.training.run import Trainer;"
         "from pathlib import Path;"
         "from mstclipiqa.training.dataset import assemble_dataset; from mstclipiqa.data.protocols import split_samples;"
         "samples = make_samples(); data = assemble_dataset(samples, RANGES, 'quality', **make_stores(samples));"
         "splits = split_samples(samples, ['random2'])[0]; recipe = replace(RECIPE, epochs=10**6);"
-        "train_job(Path('runs'), data, splits, B, recipe, make_levels(), [0], "
+        "train_job(Path('runs'), Trainer.of_texts(data, B, recipe, make_levels()), splits, [0], "
         "{'benchmark': 'toy', 'target': 'quality'}, workers=2)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [*map(str, sys.path)]))}

@@ -65,7 +65,7 @@ def test_images_of_another_benchmark_bring_its_encoders_back(checkout: Checkout,
 
 def test_a_recipe_with_views_and_a_pack_that_is_not_there_are_one_line(checkout: Checkout, small_study: SmallStudy):
     cases = {
-        "no augmented views for the recipe appendix": {"recipes": ["appendix"]},
+        "no images for the recipe appendix": {"recipes": ["appendix"]},
         "no file other.zip": {"packs": {"agiqa-3k": "other.zip"}},
         "none of agiqa-3k": {"packs": {"agiqa-3k": "other.zip"}, "when_missing": "skip"},
         "give an address as": {"packs": {"agiqa-3k": "https://example.org/pack.zip"}},

@@ -59,6 +59,9 @@ def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
     assert checkout.planned("--configfile", "config/agiqa-3k.yaml", *data_root)["train"] == 2 * 3 * 2
     # one model on two targets, the appendix's two, two text towers under two recipes
     assert checkout.planned("--configfile", "config/agiqa-3k-images.yaml", *data_root)["train"] == 2 + 2 + 2
+    # one model on two targets under two recipes, a rival's head; both with the last block, the rival's with two more
+    adapted = checkout.planned("--configfile", "config/agiqa-3k-adapted.yaml", *data_root)
+    assert (adapted["train"], adapted["train_adapted"]) == (2 * 2 + 1, 2 + 2)
 
 
 def test_the_study_of_agiqa_3k_needs_no_images(checkout: Checkout):
@@ -188,12 +191,14 @@ RERUNS = {
     "data/benchmarks/aigciqa2023.py": REPORTED,
     "data/protocols.py": {"splits": 1, "baselines": 1, "efficiency": 1, **TRAINED},
     "encoders/clip.py": {"efficiency": 1, "baselines": 1, **TEXTS, **EXTRACTED, **TRAINED},
+    "encoders/adaptation.py": {"efficiency": 1, "claims": 1, **REPORTED},
     "encoders/streaming.py": REPORTED,
     "encoders/statistics.py": {"measure": 1, "baselines": 1, "claims": 1, **REPORTED},
     "model/heads.py": {"efficiency": 1, **TRAINED},
     "model/fusions/gff.py": {"efficiency": 1, **TRAINED, "train": 6},
     "model/fusions/mlp.py": {"efficiency": 1, "claims": 1, **REPORTED},
     "training/losses.py": TRAINED,
+    "training/adapted.py": REPORTED,
     "evaluation/per_run.py": DOWNSTREAM,
     "evaluation/paired_tests.py": {"compare": 1, "claims": 1, **REPORTED},
     "claims/rules.py": {"claims": 1, **REPORTED},

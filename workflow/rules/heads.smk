@@ -17,6 +17,7 @@ rule train:
         gpu=int(config["training"]["device"] != "cpu"),
         gpu_mb=TRAINING_MB * (config["training"]["device"] != "cpu"),
     params:
+        verb="train",
         files=training_options,
         recipe=lambda wildcards: planned_recipe(wildcards.recipe),
         seeds=" ".join(
@@ -27,9 +28,34 @@ rule train:
         device=config["training"]["device"],
         code=lambda wildcards: code_of_variant("mstclipiqa.training.job", wildcards.variant),
     shell:
-        "python -m mstclipiqa train {params.files} --recipe {params.recipe:q} --variant {wildcards.variant}"
+        "python -m mstclipiqa {params.verb} {params.files} --recipe {params.recipe:q} --variant {wildcards.variant}"
         " --target {wildcards.target} {params.seeds} {params.protocols} --workers {threads} --device {params.device} --out {output:q}"
         " 2>&1 | tee {log:q}"
+
+
+if study.adapted:
+
+    # Recipes that train the encoders too, from images
+    use rule train as train_adapted with:
+        input:
+            unpack(adapting_inputs),
+        output:
+            at(layout.RUNS),
+        log:
+            f"{RESULTS}/logs/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.log",
+        benchmark:
+            f"{RESULTS}/timings/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.tsv"
+        wildcard_constraints:
+            recipe="|".join(study.adapted),
+        params:
+            verb="train-adapted",
+            files=adapting_options,
+            code=lambda wildcards: [
+                FEATURES_CODE,
+                code_of_variant("mstclipiqa.training.adapted", wildcards.variant),
+            ],
+
+    ruleorder: train_adapted > train
 
 
 # Scores of other methods (`mstclipiqa enter`), where `entries` names some -> runs/<target>/entered/<name>.parquet

@@ -21,6 +21,18 @@ def training_inputs(wildcards):
     return {option.replace("-", "_"): path for option, path in files.items()}
 
 
+def adapting_options(wildcards):
+    """What a recipe that trains the encoders needs beside those: the images, and the encoders to start from."""
+    coarse, fine = study.streams(wildcards.recipe, wildcards.variant)
+    pair = f"{encoder_options(coarse, 'coarse-')} {encoder_options(fine, 'fine-')}"
+    return f"{training_options(wildcards)} --root {quote(str(DATA / wildcards.benchmark))} {pair}"
+
+
+def adapting_inputs(wildcards):
+    weights = [path for name in study.streams(wildcards.recipe, wildcards.variant) for path in weights_file(name)]
+    return training_inputs(wildcards) | {"root": f"{DATA / wildcards.benchmark}", "weights": weights}
+
+
 def training_options(wildcards):
     """What a model is trained from, as options of the command; where no variant is named, those that are taken apart."""
     files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.get("variant", FOLLOWED))
