@@ -25,7 +25,8 @@ PUBLISHED = "published"
 
 
 def load_metric(name: str, weights: str = PUBLISHED, device: torch.device | None = None) -> Any:
-    """The metric of pyiqa called `name`, with published weights, or with those drawn from a seed (random:SEED).
+    """The metric of pyiqa called `name`, with published weights, those of a file, or some drawn from a seed
+    (random:SEED). pyiqa reads a file as it reads its own downloads, which may run what a pickle says: trust its source.
 
     Raises InputError where pyiqa is not installed, knows no such metric, or cannot load it; and for a metric that
     compares an image with a reference, which generated images do not have.
@@ -38,14 +39,16 @@ def load_metric(name: str, weights: str = PUBLISHED, device: torch.device | None
         reason = "compares with a reference image" if name in pyiqa.list_models("FR") else "is none of IQA-PyTorch's"
         raise InputError(f"metric {name!r} {reason}; pyiqa.list_models('NR') lists those that need none")
     seed = None if weights == PUBLISHED else random_seed(f"metric {name}", weights)
+    options: dict[str, object] = {} if seed is None else {"pretrained": False}
     if weights != PUBLISHED and seed is None:
-        raise InputError(f"metric {name}: weights {weights!r}; give {PUBLISHED} or {RANDOM}SEED")
+        if not Path(weights).is_file():
+            raise InputError(f"metric {name}: weights {weights!r}; give {PUBLISHED}, a file or {RANDOM}SEED")
+        options = {"pretrained_model_path": weights}
     disabled = logging.root.manager.disable
     with torch.random.fork_rng(devices=[]), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         logging.disable(logging.INFO)
         try:
             torch.manual_seed(seed or 0)
-            options = {} if seed is None else {"pretrained": False}
             return pyiqa.create_metric(name, device=device or choose_device(AUTO), **options)
         except Exception as error:  # of its networks and downloads, which have no narrower base class
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -43,7 +43,7 @@ def train_head(
 @click.argument("metric")
 @options.samples
 @options.root
-@click.option("--weights", default="published", help="published, which IQA-PyTorch downloads, or random:SEED.")
+@click.option("--weights", default="published", help="published, which IQA-PyTorch downloads, a file, or random:SEED.")
 @click.option("--out", type=WRITE, required=True, help="Scores to write (CSV): image and prediction, more is better.")
 def run_metric(metric: str, samples: Path, root: Path, weights: str, out: Path) -> None:
     """Score a benchmark's images by METRIC of IQA-PyTorch, such as niqe, musiq or clipiqa."""

@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner
 from encoding import make_samples
 from PIL import Image
+from scipy.io import savemat
 
 from mstclipiqa.analyses import outside_metrics
 from mstclipiqa.analyses.outside_metrics import load_metric, run_metric, score_images
@@ -111,13 +112,23 @@ def test_drawn_weights_are_the_seeds(pyiqa):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_parameters_of_niqe_in_a_file_decide_its_scores(pyiqa, tmp_path: Path):
+    """A distance from the parameters' mean: nearer to it, less."""
+    own = torch.rand(1, 3, 200, 200, generator=torch.Generator().manual_seed(0))
+    scores = []
+    for mean in (0.5, 3.0):
+        savemat(tmp_path / "niqe.mat", {"mu_prisparam": np.full((1, 36), mean), "cov_prisparam": np.eye(36)})
+        scores.append(float(load_metric("niqe", str(tmp_path / "niqe.mat"), CPU)(own)))
+    assert 0 < scores[0] < scores[1]
+
+
 @pytest.mark.parametrize(
     ("name", "weights", "said"),
     [
         ("niqee", "published", "'niqee' is none of IQA-PyTorch's"),
         ("ssim", "published", "'ssim' compares with a reference image"),
         ("musiq", "random:x", "metric musiq: weights 'random:x': the seed after random: is a whole number"),
-        ("musiq", "mine.pt", "weights 'mine.pt'; give published or random:SEED"),
+        ("musiq", "mine.pt", "weights 'mine.pt'; give published, a file or random:SEED"),
     ],
 )
 def test_what_cannot_be_run_is_one_line(pyiqa, name: str, weights: str, said: str):
