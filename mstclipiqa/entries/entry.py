@@ -29,6 +29,9 @@ CARD, SCORES = "card.yaml", "scores.csv"
 #: given.
 SCORED, RUN_COLUMNS = ("image", "prediction"), ("protocol", "split", "seed")
 
+#: From how many digits on scores of this project's own are tried, and how many hold any number.
+FEWEST_DIGITS, ALL_DIGITS = 5, 17
+
 #: What a card says of a method where its authors say nothing.
 NOT_STATED = "not stated"
 
@@ -181,6 +184,19 @@ def read_scores(path: Path) -> pd.DataFrame:
     if frame.empty:
         raise InputError(f"{path}: no row; give a score for each image")
     return frame
+
+
+def round_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores in the fewest digits, from FEWEST_DIGITS on, in which none that differ within a run are equal, so that
+    files are small and every rank is kept."""
+    given = scores["prediction"]
+    runs = [scores[column] for column in RUN_COLUMNS if column in scores] or [pd.Series(0, scores.index)]
+    different = given.groupby(runs).nunique()
+    for digits in range(FEWEST_DIGITS, ALL_DIGITS):
+        rounded = given.map(f"{{:.{digits}g}}".format).astype(float)
+        if rounded.groupby(runs).nunique().equals(different):
+            return scores.assign(prediction=rounded)
+    return scores
 
 
 def write_entry(folder: Path, card: Mapping, scores: pd.DataFrame) -> Entry:
