@@ -200,8 +200,11 @@ def round_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_entry(folder: Path, card: Mapping, scores: pd.DataFrame) -> Entry:
-    """Write an entry, the card last. Equal scores in another order are equal bytes."""
+    """Write an entry, the card last; seeds that are all 0 are left out. Equal scores in another order are equal
+    bytes."""
     check_card(card, folder / CARD)
+    if "seed" in scores and (scores["seed"] == 0).all():
+        scores = scores.drop(columns="seed")
     ordered = scores.sort_values([column for column in (*RUN_COLUMNS, "image") if column in scores])
     write_text(folder / SCORES, ordered.to_csv(index=False, lineterminator="\n"))
     write_text(folder / CARD, yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=120))

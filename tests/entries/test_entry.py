@@ -101,7 +101,7 @@ def test_scores_are_rounded_as_far_as_no_rank_is_lost():
     )
     assert round_scores(scores)["prediction"].tolist() == [1.2346, 2, 3, 3]
     close = scores.assign(prediction=[1.23456789, 1.23456712, 3, 4])
-    assert round_scores(close)["prediction"].tolist() == [1.2345679, 1.2345671, 3, 4]
+    assert round_scores(close)["prediction"].tolist() == [1.234568, 1.234567, 3, 4]
     assert round_scores(scores.assign(prediction=[1.23456789, 2, 1.23456712, 3]))["prediction"].iloc[0] == 1.2346
     ones = pd.DataFrame({"image": list("ab"), "prediction": [1.0, 1 - 1e-16]})
     assert round_scores(ones)["prediction"].tolist() == ones["prediction"].tolist()
