@@ -134,19 +134,14 @@ def _measure(claim: Claim, document: dict, suite: Suite) -> list[dict]:
                 found = _estimate(claim, needed, Design(recipe, protocol, same, one_run), document["encoders"], suite)
             if protocol == like["protocol"] or not (missing or found.get("reason") == STAND_IN):
                 rows.append(_row(claim, **common, **found))
-    return (
-        [_of_another_model(row, claim.differs) for row in rows if row.get("verdict") != NOT_RUN]
-        if claim.differs
-        else rows
-    )
+    if claim.differs:
+        return [_of_another_model(row, claim.differs) for row in rows if row.get("verdict") != NOT_RUN]
+    return rows
 
 
 def _of_another_model(row: dict, differs: str) -> dict:
     """A row of another method's printed number: no verdict, as the head on frozen features is not that method."""
-    if "reason" in row:
-        said = row["reason"]
-    else:
-        said = f"{row['measured'] - row['claimed']:+.4f} from the printed number"
+    said = row["reason"] if "reason" in row else f"{row['measured'] - row['claimed']:+.4f} from the printed number"
     return row | {"counts": False, "verdict": UNTESTABLE, "reason": f"{said}; another model: {differs}"}
 
 

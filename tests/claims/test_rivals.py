@@ -2,7 +2,8 @@
 
 import pytest
 from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS
-from test_verdicts import OPENAI, around, make_suite
+from identities import OPENAI
+from measured_suite import around, make_suite
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.names import STAND_IN
