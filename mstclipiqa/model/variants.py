@@ -22,8 +22,8 @@ EMPTY, NONE = "empty", "none"
 class Variant:
     """A model: `fusion` is a module of model/fusions, or none where the head takes both streams; `fine` is the
     encoder of the configuration that f_f comes from, where the recipe does not say another; `prompts` is which prompt
-    the prompt head is given; `rival` is a module of model/rivals, the head of another method, and `levels` whether it
-    reads the level texts."""
+    the prompt head is given; `rival` is a module of model/rivals, the head of another method, `levels` whether it reads
+    the level texts, and `asks` whether it reads the prompt."""
 
     title: str
     description: str
@@ -33,11 +33,12 @@ class Variant:
     prompts: str = OWN
     rival: str | None = None
     levels: bool = True
+    asks: bool = False
 
     @property
     def prompt(self) -> bool:
         """Whether the head reads a prompt."""
-        return self.head == PROMPT and self.prompts != NONE
+        return self.prompts != NONE if self.head == PROMPT else self.asks
 
     @property
     def reads_levels(self) -> bool:
@@ -132,7 +133,9 @@ VARIANTS |= {
     )
 }
 VARIANTS |= {
-    rival.replace("_", "-"): Variant(title, description, fusion=None, head=RIVAL, rival=rival, levels=levels)
+    rival.replace("_", "-"): Variant(
+        title, description, fusion=None, head=RIVAL, rival=rival, levels=levels, asks=rival == "ip_iqa_pool"
+    )
     for rival, title, levels, description in (
         (
             "liqe_frozen",
@@ -151,6 +154,12 @@ VARIANTS |= {
             "MA-AGIQA's gate",
             False,
             "the streams as two experts, mixed by a linear gate (MA-AGIQA has other features, and a third expert)",
+        ),
+        (
+            "ip_iqa_pool",
+            "IP-IQA's pooling",
+            False,
+            "the prompt asks the streams, and a perceptron reads the answer (IP-IQA trains a ResNet, and asks its map)",
         ),
     )
 }

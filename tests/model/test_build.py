@@ -116,6 +116,7 @@ RELEASED_COUNTS = {
     "liqe-frozen": SQUARE,
     "clip-agiqa-frozen": 6 * SQUARE + BIAS + 512 + 1,
     "ma-agiqa-gate": 2 * (512 * 784 + 784) + 2 * 784 * 2 + 2 + 784 + 1,
+    "ip-iqa-pool": 3 * 512 + ATTENTION + linear(1024, 1024) + linear(1024, 1),
 }
 
 
