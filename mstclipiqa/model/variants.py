@@ -13,9 +13,10 @@ TEMPLATE, PROMPT, TWO_TOWERS, RIVAL = "template", "prompt", "two-towers", "rival
 
 #: Which prompt the prompt head is given with an image, in training and test alike. The paper's is the image's own. To
 #: see whether it matters: prompts permuted among all images, or among those of each generator; the first image's prompt
-#: with every image; no words, which is the state of the start token; and none, with alpha frozen at 0.
+#: with every image; no words, which is the state of the start token; and none, with alpha frozen at 0. Or the image's
+#: own in another language, where the configuration has translations.
 OWN, PERMUTED, WITHIN_GENERATOR, CONSTANT = "own", "permuted", "permuted-within-generator", "constant"
-EMPTY, NONE = "empty", "none"
+EMPTY, NONE, TRANSLATED = "empty", "none", "translated"
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ VARIANTS |= {
             "with the prompts permuted among the images of each generator",
         ),
         ("star-constant", "One prompt for all", CONSTANT, "with the first image's prompt given with every image"),
+        ("star-translated", "The prompt translated", TRANSLATED, "with each image's prompt in another language"),
         ("star-empty", "Empty prompt", EMPTY, "with a prompt without words, which is the start token alone"),
         (
             "star-no-prompt",

@@ -13,7 +13,7 @@ from mstclipiqa.base.names import MODELS, SELECTIONS
 from mstclipiqa.evaluation.averages import PLACEBOS
 from mstclipiqa.evaluation.noise import Noise
 from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
-from mstclipiqa.report.paper import OTHER_PROMPTS
+from mstclipiqa.report.paper import OTHER_PROMPTS, TRANSLATION
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -35,7 +35,9 @@ QUESTIONS = (
         "Does a second scale help?", MODEL, ("coarse-only", "fine-only", "twin", "averaged-streams", "averaged-seeds")
     ),
     Question("Does the gate help?", MODEL, ("fixed-gate", "mlp")),
-    Question("Does the prompt help?", STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),
+    Question(
+        "Does the prompt help?", STAR, tuple(n for n in OTHER_PROMPTS if n not in ("star-no-prompt", TRANSLATION))
+    ),
     Question("Does the other head help?", "star-no-prompt", (MODEL,)),
     *(Question("Does a placebo help?", variant, (placebo,)) for variant, placebo in PLACEBOS.items()),
 )

@@ -11,7 +11,7 @@ from mstclipiqa.base.names import ENTERED, MODELS, SELECTIONS, TARGETS
 from mstclipiqa.base.words import spread
 from mstclipiqa.evaluation.averages import PLACEBOS
 from mstclipiqa.model.variants import VARIANTS, get_variant
-from mstclipiqa.report.paper import OTHER_PROMPTS, PAPER
+from mstclipiqa.report.paper import OTHER_PROMPTS, PAPER, TRANSLATION
 from mstclipiqa.report.results import Results, cautions, ordered
 from mstclipiqa.report.results_tables import printed_numbers
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -257,7 +257,7 @@ def prompts(results: Results) -> Table | None:
         groups=groups,
         grouped_by="Target, protocol, selection and recipe",
         notes=[
-            _what_prompts_show(full[full["variant"].isin(OTHER_PROMPTS)]),
+            _what_prompts_show(full[full["variant"].isin(OTHER_PROMPTS) & (full["variant"] != TRANSLATION)]),
             *(f"{results.title('variants', name)}: {results.manifest['variants'][name]['description']}."
               for name in present if name in OTHER_PROMPTS),
             *cautions(results, titles),

@@ -35,7 +35,7 @@ from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
 from mstclipiqa.entries.entry import Entry, check_names, read_entry
 from mstclipiqa.model.recipes import load_recipe
-from mstclipiqa.model.variants import TWO_TOWERS, VARIANTS, get_variant
+from mstclipiqa.model.variants import TRANSLATED, TWO_TOWERS, VARIANTS, get_variant
 
 #: The encoders that every benchmark needs.
 PAIR = ("coarse", "fine")
@@ -138,6 +138,7 @@ class Study:
             if strange := [name for name in grid.get("protocols", []) if name not in config["protocols"]]:
                 raise InputError(f"also: protocol {strange[0]!r} is none of the suite's; add it to its protocols")
         self.jobs = list_jobs(config, self.benchmarks)
+        self.translations = self._find_translations()
         self.entries = self._read_entries()
         for job in self.jobs:
             if job.benchmark in self.packed and self.recipes[job.recipe].views:
@@ -209,6 +210,24 @@ class Study:
                     "leave the entry out"
                 )
         return [entry for entry in entries if entry.benchmark in self.benchmarks]
+
+    def _find_translations(self) -> dict[str, str]:
+        """The file of translated prompts of each benchmark that takes part and has one."""
+        given: Mapping[str, str] = self.config.get("translations", {})
+        for name, file in given.items():
+            if name not in self.config["benchmarks"]:
+                raise InputError(f"translations: {name} is none of the benchmarks; add it, or leave its file out")
+            if name in self.packs:
+                raise InputError(f"translations: {name} comes from a pack, which has none; give its images")
+            if not Path(file).is_file():
+                raise InputError(f"translations: {name}: no file {file}; give a CSV file of prompt and translation")
+        for job in self.jobs:
+            if get_variant(job.variant).prompts == TRANSLATED and job.benchmark not in given:
+                raise InputError(
+                    f"variants: {job.variant} needs the prompts of {job.benchmark} in another language; name a file "
+                    "under translations"
+                )
+        return {name: file for name, file in given.items() if name in self.benchmarks}
 
     def _refuse_dissection(self) -> None:
         """Raises InputError for a recipe that no model can be taken apart under, without a protocol by prompt, and

@@ -101,7 +101,7 @@ RELEASED_COUNTS = {
     "mstfe-1": BOTH + TEMPERATURE,
     "twin": GATE + BOTH + TEMPERATURE,
     **dict.fromkeys(
-        ("star-permuted", "star-permuted-within", "star-constant", "star-empty"),
+        ("star-permuted", "star-permuted-within", "star-constant", "star-empty", "star-translated"),
         GATE + BOTH + ATTENTION + 1 + REGRESSION,
     ),
     "star-no-prompt": GATE + BOTH + REGRESSION,
