@@ -35,6 +35,8 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
     if frame.empty:
         raise InputError(f"{source}: no label rows; replace it from the source")
     frame.insert(0, "row", np.arange(len(frame)))
+    if not benchmark.prompted:
+        frame["prompt"] = frame["image"]  # which is like no other where splits keep like prompts together
     for column in ("image", "prompt", "generator"):
         texts = ["" if pd.isna(text) else str(text) for text in frame[column]]
         stripped = [text.strip() for text in texts]
@@ -204,7 +206,7 @@ def collect_samples(benchmark: Benchmark, root: Path, images: pd.DataFrame | Non
     synthetic = is_synthetic(root)
     for path in labels.files:
         check_place(root, path)
-    prompts_read = labels.frame["prompt"].nunique()
+    prompts_read = labels.frame["prompt" if benchmark.prompted else "image"].nunique()
     frame = check_labels(benchmark, labels)
     if not synthetic and benchmark.images not in (None, len(frame)):
         what = f"images with labels, where the published labels have {benchmark.images:,}"

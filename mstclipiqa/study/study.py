@@ -29,7 +29,7 @@ from mstclipiqa.base.layout import (
     training_files,
 )
 from mstclipiqa.base.names import DISSECTED, ENTERED, MODELS, QUALITY, TARGETS
-from mstclipiqa.data.benchmarks import get_benchmark, told_of
+from mstclipiqa.data.benchmarks import get_benchmark, has_prompts, told_of
 from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
@@ -222,6 +222,11 @@ class Study:
             if not Path(file).is_file():
                 raise InputError(f"translations: {name}: no file {file}; give a CSV file of prompt and translation")
         for job in self.jobs:
+            if get_variant(job.variant).prompt and not has_prompts(job.benchmark):
+                raise InputError(
+                    f"variants: {job.variant} reads prompts, and the images of {job.benchmark} have none; leave it out "
+                    "for this benchmark (star-no-prompt has its head)"
+                )
             if get_variant(job.variant).prompts == TRANSLATED and job.benchmark not in given:
                 raise InputError(
                     f"variants: {job.variant} needs the prompts of {job.benchmark} in another language; name a file "
@@ -335,7 +340,8 @@ class Study:
     @property
     def dissected(self) -> list[tuple[str, str]]:
         """The (benchmark, recipe) whose trained models are taken apart."""
-        return [(name, recipe) for name in self.rated for recipe in self.config.get("dissect", [])]
+        told = [name for name in self.rated if has_prompts(name)]  # MST-CLIPIQA* is taken apart too
+        return [(name, recipe) for name in told for recipe in self.config.get("dissect", [])]
 
     @property
     def curved(self) -> tuple[str, list[str]] | None:
@@ -354,8 +360,9 @@ class Study:
         real and drawn ones. None of one, or where the configuration lacks that recipe's fine encoder."""
         there = self.fine_encoder(self.config["recipes"][-1], MODELS[0]) in self.config["encoders"]
         there = there and not self.ruled_out.keys() & set(MODELS)
-        real = [name for name in self.rated if name not in self.drawn_benchmarks]
-        carried = real if len(real) > 1 else [name for name in self.rated if name not in real]
+        told = [name for name in self.rated if has_prompts(name)]  # both models are carried over
+        real = [name for name in told if name not in self.drawn_benchmarks]
+        carried = real if len(real) > 1 else [name for name in told if name not in real]
         return carried if there and len(carried) > 1 else []
 
     @property
