@@ -197,7 +197,8 @@ def collect_samples(benchmark: Benchmark, root: Path, images: pd.DataFrame | Non
 
     The table has one row per usable image in label-file order: benchmark, image, row (0-based, in the label
     file), path (relative to `root`), sha256, width, height, prompt, prompt_group, generator, and per target
-    of TARGETS the MOS (NaN where the benchmark has none) and, where published, `<target>_sd`.
+    of TARGETS the MOS (NaN where the benchmark has none) and, where published, `<target>_sd`; and `image_prompt`, the
+    name of the image that it was made from, where any was made from one (empty for others).
     The card says what was read, what was excluded by which rule, and whether the data are synthetic.
     """
     if not root.is_dir():
@@ -231,6 +232,8 @@ def collect_samples(benchmark: Benchmark, root: Path, images: pd.DataFrame | Non
         samples[target] = frame[target].astype(float) if target in benchmark.ranges else np.nan
         if f"{target}_sd" in frame:
             samples[f"{target}_sd"] = frame[f"{target}_sd"].astype(float)
+    if "image_prompt" in frame:
+        samples["image_prompt"] = frame["image_prompt"]
     card = {
         "benchmark": benchmark.name,
         "title": benchmark.title,

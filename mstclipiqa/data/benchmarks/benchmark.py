@@ -43,8 +43,9 @@ class Labels:
 
     `frame` has one row per label row, in file order: image (base name; with the folders that it lies in, where several
     have one base name), prompt (of a benchmark that has prompts), generator, one column of MOS per target on the
-    official scale, and `<target>_sd` where the SD over raters is published. `columns` says for each target which file,
-    column and scale was read. `withheld`
+    official scale, and `<target>_sd` where the SD over raters is published; and `image_prompt`, the name of the image
+    that an image was made from, where a benchmark has such (empty for others). `columns` says for each target which
+    file, column and scale was read. `withheld`
     names images that the benchmark lists without MOS, so that their presence among the images is no surprise.
     `excluded` says of images that have label rows why these are not used. `official_order` is false where the rows are
     those of copies that stand in another order than the official file, which the laboratory's loader reads.
