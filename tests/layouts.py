@@ -269,7 +269,7 @@ def _write_aligned(root: Path, rows: pd.DataFrame) -> None:
 def _read_plain(root: Path) -> Labels:
     path = require_label_file(root, "plain.csv")
     sheet = read_sheet(path, ["filename", "score"])
-    frame = pd.DataFrame({"image": sheet["filename"], "prompt": sheet["filename"], "generator": "GAN"})
+    frame = pd.DataFrame({"image": sheet["filename"], "generator": "GAN"})
     frame["authenticity"] = to_numbers(path, "score", sheet["score"])
     return Labels(frame, [path], {"authenticity": f"score of {path.name}, -1 to 1"})
 
@@ -281,7 +281,7 @@ def _write_plain(root: Path, rows: pd.DataFrame) -> None:
 #: Benchmarks of other shapes than the paper's: correspondence alone, 1 to 5, in a JSON file keyed by image; and one
 #: without prompts, on a scale from -1.
 ALIGNED = Benchmark("aligned", "Aligned", "arXiv:0000.00000", "CC0", {"correspondence": (1, 5)}, _read_aligned)
-PLAIN = Benchmark("plain", "Plain", "arXiv:0000.00000", "CC0", {"authenticity": (-1, 1)}, _read_plain)
+PLAIN = Benchmark("plain", "Plain", "arXiv:0000.00000", "CC0", {"authenticity": (-1, 1)}, _read_plain, prompted=False)
 STRANGE = {
     "aligned": Layout("aligned", "", _write_aligned, NUMBERED, ("DALLE",) * 8, named=False, own=ALIGNED),
     "plain": Layout("plain", "", _write_plain, NUMBERED, ("GAN",) * 8, prompted=False, own=PLAIN),

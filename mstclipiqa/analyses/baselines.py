@@ -14,7 +14,7 @@ from mstclipiqa.base.errors import FailedRunError, InputError
 from mstclipiqa.base.layout import BASELINES, SAMPLES, SPLITS
 from mstclipiqa.base.names import TEST, TRAIN
 from mstclipiqa.base.words import mean_and_sd
-from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.data.benchmarks import get_benchmark, has_prompts
 from mstclipiqa.encoders.statistics import NAMES
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
 from mstclipiqa.evaluation.metrics import plcc, srcc
@@ -35,6 +35,10 @@ class Predicted(NamedTuple):
 
     mos: np.ndarray
     penalty: float | None = None
+
+
+#: The rivals that are of prompts, and say nothing where images have none.
+OF_PROMPTS = ("CLIPScore", "prompt mean")
 
 
 #: (train, test, MOS): masks (N,) of images and the MOS (N,) of them all -> predictions of the test images.
@@ -111,19 +115,21 @@ def all_predictors(
     prompts: TextFeatures,
     texts: TextFeatures,
     groupings: Sequence[np.ndarray] = (),
+    prompted: bool = True,
 ) -> dict[str, Predictor]:
-    """Every baseline by name. `stores` are coarse, fine, statistics, and `paired`, the image features of the CLIP whose
-    text tower encoded `prompts` and `texts`; `groupings` are as for `ridge_predictors`. Raises InputError where a
-    store is of other images than the samples."""
+    """Every baseline by name; where images are not `prompted`, none of prompts. `stores` are coarse, fine, statistics,
+    and `paired`, the image features of the CLIP whose text tower encoded `prompts` and `texts`; `groupings` are as for
+    `ridge_predictors`. Raises InputError where a store is of other images than the samples."""
     for name, store in stores.items():
         if store.images != samples["image"].tolist():
             raise InputError(f"{name} features are of other images than the samples table; extract them again")
     scores = zero_shot_scores(samples["prompt"], stores["paired"], prompts, texts)
-    return {
+    found = {
         **ridge_predictors(stores, groupings),
         **{source: fixed(values) for source, values in scores.items()},
         **mean_predictors(samples),
     }
+    return {source: predict for source, predict in found.items() if prompted or source not in OF_PROMPTS}
 
 
 def each_split(samples: pd.DataFrame, splits: pd.DataFrame) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
@@ -190,7 +196,8 @@ def score_files(files: BaselineFiles) -> tuple[pd.DataFrame, dict]:
     places = {"coarse": files.coarse, "fine": files.fine, "statistics": files.statistics, "paired": files.paired}
     stores = {name: load_features(path) for name, path in places.items() if path}
     texts = load_texts(files.prompts), load_texts(files.texts)
-    predictors = all_predictors(samples, stores, *texts, find_groupings(samples))
+    prompted = has_prompts(card["benchmark"])
+    predictors = all_predictors(samples, stores, *texts, find_groupings(samples), prompted)
     splits, targets = SPLITS.read(files.splits)[0], list(card["ranges"])
     rows, left_out, penalties = score_predictors(predictors, samples, splits, targets)
     ceilings = noise_ceilings(samples, splits, targets)

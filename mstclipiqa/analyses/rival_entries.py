@@ -9,8 +9,9 @@ from mstclipiqa.analyses.baselines import SOURCES, BaselineFiles, Predictor, all
 from mstclipiqa.analyses.ridge import find_groupings
 from mstclipiqa.analyses.zero_shot import zero_shot_scores
 from mstclipiqa.base.layout import SAMPLES, SPLITS
+from mstclipiqa.data.benchmarks import has_prompts
 from mstclipiqa.encoders.stores import load_features, load_texts
-from mstclipiqa.entries.entry import make_card, write_entry
+from mstclipiqa.entries.entry import make_card, round_scores, write_entry
 
 #: What the cards of these rivals say.
 CARD = {"code": "mstclipiqa/analyses/baselines.py", "licence": "Apache-2.0", "saw_test_images": "says no"}
@@ -28,7 +29,8 @@ def enter_rivals(out: Path, files: BaselineFiles) -> list[str]:
     texts = load_texts(files.prompts), load_texts(files.texts)
     fixed = zero_shot_scores(samples["prompt"], stores["paired"], *texts)
     said = []
-    for source, predict in all_predictors(samples, stores, *texts, find_groupings(samples)).items():
+    prompted = has_prompts(card["benchmark"])
+    for source, predict in all_predictors(samples, stores, *texts, find_groupings(samples), prompted).items():
         for target in card["ranges"]:
             scores = (
                 pd.DataFrame({"image": samples["image"], "prediction": fixed[source].astype(float)})
@@ -43,7 +45,7 @@ def enter_rivals(out: Path, files: BaselineFiles) -> list[str]:
             data = f"{NO_DATA if source in fixed else SPLIT_DATA}; {f'features of {encoders}' if read else NO_IMAGE}"
             made = make_card(source, card["benchmark"], target, samples, training_data=data, **CARD)
             folder = out / card["benchmark"] / target / made["name"]
-            entry = write_entry(folder, made, scores)
+            entry = write_entry(folder, made, round_scores(scores))
             said.append(f"{entry.folder}: {source}, {target}")
     return said
 

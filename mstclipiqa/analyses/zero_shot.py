@@ -46,15 +46,20 @@ def zero_shot_scores(
 ) -> dict[str, np.ndarray]:
     """Scores (N,) that take no training, from the images and texts of one CLIP.
 
-    `prompts` are the images' own; `texts` holds ZERO_SHOT_TEXTS. Against CLIP-IQA, the image encoder keeps its
+    `prompts` are the images' own, whose translations are scored too where their store has some; `texts` holds
+    ZERO_SHOT_TEXTS. Against CLIP-IQA, the image encoder keeps its
     position embeddings; against CLIPScore, the prompt stands as it is, without "A photo depicts" before it.
     Raises InputError where the stores come from different encoders.
     """
     towers = {store.metadata["encoder"]["weights_sha256"] for store in (images, prompt_store, texts)}
     if len(towers) > 1:
         raise InputError("zero-shot scores need images, prompts and level texts of one encoder; encode them again")
-    return {
+    scores = {
         "zero-shot antonyms": expectation(images.features, embeddings_of(texts, ANTONYMS), np.array([1.0, 0.0])),
         "zero-shot levels": expectation(images.features, embeddings_of(texts, LEVEL_TEXTS), np.arange(1.0, 6.0)),
         "CLIPScore": clip_score(images.features, embeddings_of(prompt_store, list(prompts))),
     }
+    if prompt_store.translations:
+        translated = embeddings_of(prompt_store, list(prompts.map(prompt_store.translations)))
+        scores["CLIPScore, translated"] = clip_score(images.features, translated)
+    return scores

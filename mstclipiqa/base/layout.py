@@ -79,7 +79,7 @@ SAMPLES = ResultsFile(
     | dict.fromkeys(["prompt", "prompt_group", "generator"], TEXT)
     | _numbers(*TARGETS),
     ("image",),
-    _numbers(*(f"{target}_sd" for target in TARGETS)),
+    _numbers(*(f"{target}_sd" for target in TARGETS)) | {"image_prompt": TEXT},
 )
 SPLITS = ResultsFile(
     "{benchmark}/splits.parquet",

@@ -51,6 +51,9 @@ class Contrast:
 class Claim:
     """One claim. `kind` is number, gain, ordering, parameters, mechanism, arithmetic or untestable.
 
+    `differs` says of a printed number of another method why the variant that stands for it is not that method; such a
+    claim gets no verdict, and counts nowhere.
+
     The least of its `contrasts` is what is claimed to be `claimed`, or above 0 where that is None. `count` says which
     parameters are counted, `rule` how a mechanism is judged, by the kind of rule. `found` is
     (measured, verdict, reason) of a claim that no run is needed for.
@@ -70,6 +73,7 @@ class Claim:
     count: dict = field(default_factory=dict)
     rule: dict = field(default_factory=dict)
     found: tuple[float | None, str, str] | None = None
+    differs: str = ""
 
     @property
     def number(self) -> float:

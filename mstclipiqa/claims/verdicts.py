@@ -15,6 +15,7 @@ from mstclipiqa.claims.estimates import Design, estimate_claim
 from mstclipiqa.claims.mechanisms import judge_mechanism
 from mstclipiqa.claims.paper import expand_claims, read_paper
 from mstclipiqa.claims.readings import try_readings
+from mstclipiqa.claims.rivals import rival_claims
 from mstclipiqa.claims.rules import (
     NOT_REPRODUCED,
     NOT_RUN,
@@ -135,7 +136,15 @@ def _measure(claim: Claim, document: dict, suite: Suite) -> list[dict]:
                 found = _estimate(claim, needed, Design(recipe, protocol, same, one_run), document["encoders"], suite)
             if protocol == like["protocol"] or not (missing or found.get("reason") == STAND_IN):
                 rows.append(_row(claim, **common, **found))
+    if claim.differs:
+        return [_of_another_model(row, claim.differs) for row in rows if row.get("verdict") != NOT_RUN]
     return rows
+
+
+def _of_another_model(row: dict, differs: str) -> dict:
+    """A row of another method's printed number: no verdict, as the head on frozen features is not that method."""
+    said = row["reason"] if "reason" in row else f"{row['measured'] - row['claimed']:+.4f} from the printed number"
+    return row | {"counts": False, "verdict": UNTESTABLE, "reason": f"{said}; another model: {differs}"}
 
 
 def _estimate(claim: Claim, needed: list[tuple], design: Design, encoders: dict, suite: Suite) -> dict:
@@ -191,6 +200,7 @@ def claims_document(
     paper = read_paper(claims, paper_tables, prior_results)
     document, expanded = paper.document, expand_claims(paper, claims)
     suite = read_suite(Path(results), recipes)
+    expanded += rival_claims(paper, claims, {key[CELL.index("variant")] for key in suite.cells})
     suite = replace(suite, recipes=judged_recipes(document["recipes"], suite))
     rows = decide(expanded, document, suite)
     keys = ("source", "like_for_like", "rules", "margins")

@@ -25,6 +25,7 @@ WEIGHTS = "a pretrained tag, a file, embedded, or random:SEED"
     "--text-encoder", type=(str, str, WRITE), metavar="MODEL WEIGHTS OUT",
     help="Encode the distinct prompts too, by the text tower of this model, into a store of their own.",
 )  # fmt: skip
+@click.option("--translations", type=READ, help="The prompts in another language too (CSV: prompt, translation).")
 @options.samples
 @options.root
 @click.option("--batch-size", type=COUNT, default=8, help="Images per forward pass on a CPU.")
@@ -42,19 +43,21 @@ WEIGHTS = "a pretrained tag, a file, embedded, or random:SEED"
     help="Encode the K-th of N shares of the batches, for a call without this option to put together.",
 )  # fmt: skip
 def extract(
-    encoders: tuple[tuple[str, str, Path], ...], text_encoder: tuple[str, str, Path] | None, samples: Path, root: Path,
-    batch_size: int, gpu_batch_size: int, threads: int, precision: str, device: str, recipe: "Recipe | None",
+    encoders: tuple[tuple[str, str, Path], ...], text_encoder: tuple[str, str, Path] | None,
+    translations: Path | None, samples: Path, root: Path, batch_size: int,
+    gpu_batch_size: int, threads: int, precision: str, device: str, recipe: "Recipe | None",
     shard: tuple[int, int],
 ) -> None:  # fmt: skip
     """Encode every image of a benchmark. Resumes where it was killed."""
-    from mstclipiqa.encoders.encode import extract_from_files
+    from mstclipiqa.data.translations import read_translations
+    from mstclipiqa.encoders.encode import distinct_prompts, extract_from_files
 
     augmentation, views = (recipe.augmentation, recipe.views) if recipe else (None, 0)
     if recipe and not views:
         raise InputError(f"recipe {recipe.name}: trains on no augmented views; leave --recipe out")
     extract_from_files(
         encoders, text_encoder, samples, root, batch_size, gpu_batch_size, threads, precision, augmentation, views,
-        shard, device,
+        shard, device, read_translations(translations, distinct_prompts(samples)) if translations else None,
     )  # fmt: skip
 
 

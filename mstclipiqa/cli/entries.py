@@ -62,6 +62,18 @@ def enter(
     echo(f"{out}: entered")
 
 
+@click.command("enter-models")
+@click.argument("results", type=FOLDER)
+@click.option("--target", "targets", type=click.Choice(TARGETS), multiple=True, help="Repeatable; else every target.")
+@click.option("--out", type=WRITE, required=True, help="Folder of entries; each gets BENCHMARK/TARGET/NAME/ there.")
+def enter_models(results: Path, targets: tuple[str, ...], out: Path) -> None:
+    """Enter the models that were trained in RESULTS, as methods of a board that is built without that folder."""
+    from mstclipiqa.entries.models import enter_models as enter_all
+
+    for line in enter_all(out, results, targets or TARGETS):
+        echo(line)
+
+
 @click.command()
 @click.argument("entry", type=FOLDER)
 @options.samples

@@ -23,7 +23,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Check": (checks.doctor, checks.verify, checks.diff, checks.check, checks.bless),
     "Run": (running.plan, running.acquire, packs.pack, running.bundle),
     "Score": (scores.score, scores.train_head, encoding.encode_images),
-    "Compare other methods": (entries.enter, entries.board, scores.run_metric),
+    "Compare other methods": (entries.enter, entries.enter_models, entries.board, scores.run_metric),
     "Extend": (reading.import_split, extending.draw, extending.pretrain),
     "Steps of the workflow": (
         *(reading.samples, reading.split, packs.unpack),

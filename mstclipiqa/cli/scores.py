@@ -43,13 +43,17 @@ def train_head(
 @click.argument("metric")
 @options.samples
 @options.root
-@click.option("--weights", default="published", help="published, which IQA-PyTorch downloads, or random:SEED.")
+@click.option("--weights", default="published", help="published, which IQA-PyTorch downloads, a file, or random:SEED.")
+@click.option(
+    "--undefined", type=click.Choice(["refuse", "worst"]), default="refuse",
+    help="Of an image without a finite score, as one of a single colour: stop, or give it the worst of the others.",
+)  # fmt: skip
 @click.option("--out", type=WRITE, required=True, help="Scores to write (CSV): image and prediction, more is better.")
-def run_metric(metric: str, samples: Path, root: Path, weights: str, out: Path) -> None:
+def run_metric(metric: str, samples: Path, root: Path, weights: str, undefined: str, out: Path) -> None:
     """Score a benchmark's images by METRIC of IQA-PyTorch, such as niqe, musiq or clipiqa."""
     from mstclipiqa.analyses.outside_metrics import run_metric as run
 
-    echo(run(out, metric, samples, root, weights))
+    echo(run(out, metric, samples, root, weights, undefined))
 
 
 @click.command()

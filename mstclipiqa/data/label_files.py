@@ -8,7 +8,7 @@ import struct
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -73,14 +73,14 @@ def parsing(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read ({reason}); replace it from the source") from error
 
 
-def read_sheet(path: Path, columns: Sequence[str], header: bool = True) -> pd.DataFrame:
+def read_sheet(path: Path, columns: Sequence[str], header: bool = True, blank: Collection[str] = ()) -> pd.DataFrame:
     """The named columns of a label file: .xlsx (first sheet), .csv, .txt (tabs) or .json (a list of records; where
     these are keyed, by image for instance, the keys are the column `key`).
 
-    Every cell is text, so that a prompt that reads `NA` or `1984` stays what it is; numbers go through
-    `to_numbers`. Without a header row `columns` names all columns in their order.
-    Raises InputError where the file cannot be parsed, is too large, lacks a column, has an empty cell in one, or one
-    that `base.text` does not take.
+    Every cell is text, so that a prompt that reads `NA` or `1984` stays what it is; numbers go through `to_numbers`.
+    Without a header row `columns` names all columns in their order. Those of `blank` may have empty cells.
+    Raises InputError where the file cannot be parsed, is too large, lacks a column, has an empty cell in another, or
+    one that `base.text` does not take.
     """
     options = {"header": 0 if header else None, "dtype": str, "keep_default_na": False, "nrows": MOST_ROWS + 1}
     check_size(path)
@@ -96,10 +96,10 @@ def read_sheet(path: Path, columns: Sequence[str], header: bool = True) -> pd.Da
         if frame.shape[1] != len(columns):
             raise InputError(f"{path}: {frame.shape[1]} columns; expected {len(columns)}: {', '.join(columns)}")
         frame.columns = columns
-    return as_sheet(path, frame, columns)
+    return as_sheet(path, frame, columns, blank)
 
 
-def as_sheet(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def as_sheet(path: Path, frame: pd.DataFrame, columns: Sequence[str], blank: Collection[str] = ()) -> pd.DataFrame:
     """The named columns of a table that was read from `path`, as `read_sheet` gives them. Raises InputError as it
     does."""
     if len(frame) > MOST_ROWS:
@@ -108,14 +108,15 @@ def as_sheet(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> pd.Data
     for column in columns:
         if nested := [row for row, cell in enumerate(frame[column], start=1) if isinstance(cell, list | dict)]:
             raise InputError(f"{path}: {column} of record {nested[0]} is a list or an object; give text or a number")
-    return pd.DataFrame({column: _texts(path, column, frame[column]) for column in columns}).astype(str)
+    texts = {column: _texts(path, column, frame[column], column in blank) for column in columns}
+    return pd.DataFrame(texts).astype(str)
 
 
-def _texts(path: Path, column: str, cells: pd.Series) -> list[str]:
-    """A column as text. Raises InputError for the first cell that is empty or that is not taken."""
+def _texts(path: Path, column: str, cells: pd.Series, blank: bool) -> list[str]:
+    """A column as text. Raises InputError for the first cell that is empty, if it may not be, or that is not taken."""
     texts = ["" if cell is None or cell != cell else str(cell) for cell in cells]
     empty = [row for row, text in enumerate(texts) if not text.strip()]
-    if empty:
+    if empty and not blank:
         raise InputError(
             f"{path}: {column} is empty in data row {empty[0] + 1} ({len(empty)} such rows); "
             "fill it in or remove the row"

@@ -35,6 +35,8 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
     if frame.empty:
         raise InputError(f"{source}: no label rows; replace it from the source")
     frame.insert(0, "row", np.arange(len(frame)))
+    if not benchmark.prompted:
+        frame["prompt"] = frame["image"]  # which is like no other where splits keep like prompts together
     for column in ("image", "prompt", "generator"):
         texts = ["" if pd.isna(text) else str(text) for text in frame[column]]
         stripped = [text.strip() for text in texts]
@@ -195,7 +197,8 @@ def collect_samples(benchmark: Benchmark, root: Path, images: pd.DataFrame | Non
 
     The table has one row per usable image in label-file order: benchmark, image, row (0-based, in the label
     file), path (relative to `root`), sha256, width, height, prompt, prompt_group, generator, and per target
-    of TARGETS the MOS (NaN where the benchmark has none) and, where published, `<target>_sd`.
+    of TARGETS the MOS (NaN where the benchmark has none) and, where published, `<target>_sd`; and `image_prompt`, the
+    name of the image that it was made from, where any was made from one (empty for others).
     The card says what was read, what was excluded by which rule, and whether the data are synthetic.
     """
     if not root.is_dir():
@@ -204,7 +207,7 @@ def collect_samples(benchmark: Benchmark, root: Path, images: pd.DataFrame | Non
     synthetic = is_synthetic(root)
     for path in labels.files:
         check_place(root, path)
-    prompts_read = labels.frame["prompt"].nunique()
+    prompts_read = labels.frame["prompt" if benchmark.prompted else "image"].nunique()
     frame = check_labels(benchmark, labels)
     if not synthetic and benchmark.images not in (None, len(frame)):
         what = f"images with labels, where the published labels have {benchmark.images:,}"
@@ -229,6 +232,8 @@ def collect_samples(benchmark: Benchmark, root: Path, images: pd.DataFrame | Non
         samples[target] = frame[target].astype(float) if target in benchmark.ranges else np.nan
         if f"{target}_sd" in frame:
             samples[f"{target}_sd"] = frame[f"{target}_sd"].astype(float)
+    if "image_prompt" in frame:
+        samples["image_prompt"] = frame["image_prompt"]
     card = {
         "benchmark": benchmark.name,
         "title": benchmark.title,

@@ -1,6 +1,6 @@
 """The steps that encode: they load encoders by name and fill stores of a benchmark's images, its prompts, and texts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -28,9 +28,11 @@ def extract_from_files(
     views: int = 0,
     shard: tuple[int, int] = (1, 1),
     device: str = AUTO,
+    translations: Mapping[str, str] | None = None,
 ) -> None:
     """Encode every image of a samples table (paths relative to `root`) with each encoder on a device (cpu, auto or
-    cuda); and the distinct prompts by the text tower of `text_encoder`. See `extract_features` for views and shards.
+    cuda); and the distinct prompts, with their `translations`, by the text tower of `text_encoder`. See
+    `extract_features` for views and shards.
 
     Raises InputError for a shard beyond the last, for two encoders of one store, for the precision tf32 on a CPU, which
     has none, and as its parts do.
@@ -46,7 +48,8 @@ def extract_from_files(
     loaded = {out: load(model, weights, chosen, precision) for model, weights, out in encoders}
     if text_encoder:
         model, weights, out = text_encoder
-        extract_texts(load(model, weights, chosen, FLOAT32), frame["prompt"], out)  # only images are rounded
+        encoder = load(model, weights, chosen, FLOAT32)  # only images are rounded
+        extract_texts(encoder, frame["prompt"], out, translations=translations)
     size = gpu_batch_size if chosen.type == "cuda" else batch_size
     extract_features(loaded, frame, root, size, threads, augmentation, views, shard)
 

@@ -18,7 +18,7 @@ from mstclipiqa.base.layout import FEATURES, PROMPTS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.images import draw_views, read_image
 from mstclipiqa.encoders.pipeline import encode_batches
-from mstclipiqa.encoders.stores import read_store, write_store
+from mstclipiqa.encoders.stores import TRANSLATIONS, read_store, write_store
 
 
 class ImageEncoder(Protocol):
@@ -230,13 +230,20 @@ def _fill(
         store.parts.clear()
 
 
-def extract_texts(encoder: TextEncoder, texts: Iterable[str], output: Path, batch_size: int = 32) -> None:
-    """Encode every distinct text once into the store `output`; texts beyond the context are counted.
+def extract_texts(
+    encoder: TextEncoder,
+    texts: Iterable[str],
+    output: Path,
+    batch_size: int = 32,
+    translations: Mapping[str, str] | None = None,
+) -> None:
+    """Encode every distinct text once into the store `output`; texts beyond the context are counted. `translations` of
+    the texts are encoded beside them, and the store says which is of which.
 
     A store that is already complete is left as it is.
     """
     torch.set_num_threads(1)
-    texts = list(dict.fromkeys(texts))
+    texts = list(dict.fromkeys([*texts, *(translations or {}).values()]))
     counts = encoder.token_counts(texts)
     limit = encoder.identity["context_length"]
     metadata = {
@@ -246,6 +253,7 @@ def extract_texts(encoder: TextEncoder, texts: Iterable[str], output: Path, batc
         **encoder.text_settings,
         "texts": texts,
         "truncated": [text for text, count in zip(texts, counts, strict=True) if count > limit],
+        **({TRANSLATIONS: dict(translations)} if translations else {}),
     }
     if is_complete(output, metadata):
         return

@@ -18,6 +18,9 @@ from mstclipiqa.base.files import atomic
 
 METADATA_KEY = "mstclipiqa"
 
+#: Where the metadata of a store of prompts say how each reads in another language, where it holds that too.
+TRANSLATIONS = "translations"
+
 
 @dataclass(frozen=True)
 class ImageFeatures:
@@ -37,6 +40,11 @@ class TextFeatures:
     pooled: np.ndarray
     index: dict[str, int]
     metadata: dict
+
+    @property
+    def translations(self) -> dict[str, str]:
+        """By prompt its translation, which is a text of the store too; empty where there are none."""
+        return self.metadata.get(TRANSLATIONS, {})
 
 
 def load_features(path: Path | str) -> ImageFeatures:

@@ -7,17 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.files import read_table, write_text
-from mstclipiqa.base.layout import METRICS, RUNS, SAMPLES
-from mstclipiqa.base.names import ENTERED, LAST, SELECTIONS, UNTRAINED
+from mstclipiqa.base.files import write_text
+from mstclipiqa.base.layout import SAMPLES
+from mstclipiqa.base.names import LAST, SELECTIONS, UNTRAINED
 from mstclipiqa.base.version import __version__
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.protocols import describe_protocol, split_samples
 from mstclipiqa.entries.admission import admit, find_doubts
 from mstclipiqa.entries.contest import Contest, hold_contest, pairs_of, rank
 from mstclipiqa.entries.entry import SCORES, Entry, images_digest, labels_digest, read_scores
-from mstclipiqa.evaluation.per_run import check_predictions
-from mstclipiqa.model.variants import VARIANTS
+from mstclipiqa.entries.models import Model, find_models
 from mstclipiqa.report.entered import CLAIMED
 from mstclipiqa.report.page import make_environment
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
@@ -27,9 +26,6 @@ PROTOCOLS = ("lab-seed1", "grouped10", "leave-generator-out")
 
 #: So many methods are named in a cell.
 FEW = 3
-
-#: Of models that were trained here, what stands for a card.
-OURS = {"training_data": "the training images of each split", "saw_test_images": "no: trained here"}
 
 
 @dataclass(frozen=True)
@@ -183,8 +179,8 @@ def _fields(
     protocols: Sequence[str],
 ) -> Iterator[Field]:
     """The fields of all benchmarks and targets that any entry is of, or, without entries, any result."""
-    models = [(folder, *row) for folder in results for row in _files_of(folder)]
-    wanted = {(entry.benchmark, entry.target) for entry in entries} or {(row[1], row[2]) for row in models}
+    models = [model for folder in results for model in find_models(folder)]
+    wanted = {(of.benchmark, of.target) for of in entries or models}
     for benchmark in sorted({benchmark for benchmark, _ in wanted}):
         samples, card = load(benchmark)
         named = [entry.scores["protocol"] for entry in entries if entry.benchmark == benchmark and _is_trained(entry)]
@@ -199,9 +195,9 @@ def _fields(
                     contestants.append(Contestant(entry.card["method"], entry.card, runs, said["doubts"]))
                 except InputError as error:
                     refused[entry.card["method"]] = str(error)
-            for folder, of_benchmark, of_target, file in models:
-                if (of_benchmark, of_target) == (benchmark, target):
-                    _add_model(folder, file, samples, splits, target, contestants, refused)
+            for model in models:
+                if (model.benchmark, model.target) == (benchmark, target):
+                    _add_model(model, samples, splits, target, contestants, refused)
             yield Field(samples, card, target, splits, counts, _with_own_titles(contestants), refused)
 
 
@@ -210,15 +206,8 @@ def _is_trained(entry: Entry) -> bool:
     return _unreadable(entry) is None and "protocol" in entry.scores
 
 
-def _files_of(results: Path) -> list[tuple[str, str, str]]:
-    """The predictions of a results folder: benchmark, target, file."""
-    metrics = METRICS.read(METRICS.at(results))[0]
-    return list(metrics[["benchmark", "target", "file"]].drop_duplicates().itertuples(index=False, name=None))
-
-
 def _add_model(
-    results: Path,
-    file: str,
+    model: Model,
     samples: pd.DataFrame,
     splits: pd.DataFrame,
     target: str,
@@ -226,30 +215,14 @@ def _add_model(
     refused: dict[str, str],
 ) -> None:
     """Add a model of a results folder to those that take part, or to those that do not."""
-    runs, metadata = read_table(results / file, RUNS.columns)
-    title, claims = _described(metadata)
-    own, _ = SAMPLES.read(SAMPLES.at(results, benchmark=metadata["benchmark"]))
+    own, _ = SAMPLES.read(SAMPLES.at(model.results, benchmark=model.benchmark))
     for what, digest in (("labels", lambda table: labels_digest(table, target)), ("images", images_digest)):
         if digest(own) != digest(samples):
-            refused[title] = f"{results}: has other {what} of {metadata['benchmark']} than the board"
+            refused[model.title] = f"{model.results}: has other {what} of {model.benchmark} than the board"
             return
-    runs = runs[runs["protocol"].isin(set(splits["protocol"]))]
-    runs = runs[runs["selection"] == runs["protocol"].map(lambda name: describe_protocol(name)["selection"])]
+    runs = model.read_runs(samples, splits)
     if len(runs):
-        asked = splits[splits["protocol"].isin(set(runs["protocol"]))]
-        check_predictions(results / file, runs, {key: metadata[key] for key in ("recipe", "target")}, samples, asked)
-        contestants.append(Contestant(title, claims, runs, find_doubts(runs, samples, target)))
-
-
-def _described(metadata: Mapping) -> tuple[str, Mapping[str, str]]:
-    """The title of a model of a results folder, and what is claimed of it."""
-    if metadata["recipe"] == ENTERED:
-        return metadata["entry"]["card"]["method"], metadata["entry"]["card"]
-    name, labels = metadata["variant"], [encoder["label"] for encoder in metadata["encoders"].values()]
-    data = f"{OURS['training_data']}; features of {' and '.join(labels)}"
-    return f"{VARIANTS[name].title if name in VARIANTS else name} ({metadata['recipe']})", OURS | {
-        "training_data": data
-    }
+        contestants.append(Contestant(model.title, model.claims, runs, find_doubts(runs, samples, target)))
 
 
 def _with_own_titles(contestants: Sequence[Contestant]) -> list[Contestant]:

@@ -29,6 +29,9 @@ CARD, SCORES = "card.yaml", "scores.csv"
 #: given.
 SCORED, RUN_COLUMNS = ("image", "prediction"), ("protocol", "split", "seed")
 
+#: From how many digits on scores of this project's own are tried, and how many hold any number.
+FEWEST_DIGITS, ALL_DIGITS = 5, 17
+
 #: What a card says of a method where its authors say nothing.
 NOT_STATED = "not stated"
 
@@ -183,9 +186,25 @@ def read_scores(path: Path) -> pd.DataFrame:
     return frame
 
 
+def round_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores in the fewest digits, from FEWEST_DIGITS on, in which none that differ within a run are equal, so that
+    files are small and every rank is kept."""
+    given = scores["prediction"]
+    runs = [scores[column] for column in RUN_COLUMNS if column in scores] or [pd.Series(0, scores.index)]
+    different = given.groupby(runs).nunique()
+    for digits in range(FEWEST_DIGITS, ALL_DIGITS):
+        rounded = given.map(f"{{:.{digits}g}}".format).astype(float)
+        if rounded.groupby(runs).nunique().equals(different):
+            return scores.assign(prediction=rounded)
+    return scores
+
+
 def write_entry(folder: Path, card: Mapping, scores: pd.DataFrame) -> Entry:
-    """Write an entry, the card last. Equal scores in another order are equal bytes."""
+    """Write an entry, the card last; seeds that are all 0 are left out. Equal scores in another order are equal
+    bytes."""
     check_card(card, folder / CARD)
+    if "seed" in scores and (scores["seed"] == 0).all():
+        scores = scores.drop(columns="seed")
     ordered = scores.sort_values([column for column in (*RUN_COLUMNS, "image") if column in scores])
     write_text(folder / SCORES, ordered.to_csv(index=False, lineterminator="\n"))
     write_text(folder / CARD, yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=120))

@@ -24,17 +24,18 @@ class BothStreams(nn.Module):
 
 
 class RivalHead(nn.Module):
-    """The head of another method (model/rivals), in the place of one of ours."""
+    """The head of another method (model/rivals), in the place of one of ours; `asks` is whether it reads prompts."""
 
-    def __init__(self, head: nn.Module):
+    def __init__(self, head: nn.Module, asks: bool):
         super().__init__()
         self.rival = head
+        self.asks = asks
 
     def forward(
         self, streams: tuple[Tensor, Tensor], tokens: Tensor | None = None, padding: Tensor | None = None
     ) -> Tensor:
-        """Scores (B,) from both streams, each (B, D). The prompt is not used."""
-        return self.rival(*streams)
+        """Scores (B,) from both streams, each (B, D), and where the head asks it the prompt."""
+        return self.rival(*streams, tokens, padding) if self.asks else self.rival(*streams)
 
 
 class TrainedStreams(nn.Module):
@@ -64,7 +65,9 @@ class MSTCLIPIQA(nn.Module):
         super().__init__()
         self.fusion = fusion
         self.head = head
-        self.uses_prompt = isinstance(head, PromptHead) and not head.without_prompt
+        self.uses_prompt = (isinstance(head, PromptHead) and not head.without_prompt) or (
+            isinstance(head, RivalHead) and head.asks
+        )
 
     def forward(self, f_c: Tensor, f_f: Tensor, tokens: Tensor | None = None, padding: Tensor | None = None) -> Tensor:
         """Scores (B,) on the scale 1..5 from f_c, f_f (B, D) and, with a prompt head, the prompt's tokens."""
@@ -90,7 +93,8 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if chosen.head == RIVAL:
-            return MSTCLIPIQA(BothStreams(), RivalHead(import_module(str(chosen.module)).Head(dim, recipe, levels)))
+            rival = import_module(str(chosen.module)).Head(dim, recipe, levels, text_width)
+            return MSTCLIPIQA(BothStreams(), RivalHead(rival, chosen.asks))
         fusion = _fusion(chosen.module, dim, recipe) if chosen.module else SeparateStreams(dim, recipe)
         head: nn.Module
         if chosen.head == PROMPT:

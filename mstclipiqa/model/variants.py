@@ -16,16 +16,18 @@ TEMPLATE, PROMPT, TWO_TOWERS, RIVAL = "template", "prompt", "two-towers", "rival
 
 #: Which prompt the prompt head is given with an image, in training and test alike. The paper's is the image's own. To
 #: see whether it matters: prompts permuted among all images, or among those of each generator; the first image's prompt
-#: with every image; no words, which is the state of the start token; and none, with alpha frozen at 0.
+#: with every image; no words, which is the state of the start token; and none, with alpha frozen at 0. Or the image's
+#: own in another language, where the configuration has translations.
 OWN, PERMUTED, WITHIN_GENERATOR, CONSTANT = "own", "permuted", "permuted-within-generator", "constant"
-EMPTY, NONE = "empty", "none"
+EMPTY, NONE, TRANSLATED = "empty", "none", "translated"
 
 
 @dataclass(frozen=True)
 class Variant:
     """A model: `fusion` is a module of model/fusions, or none where the head takes both streams; `streams` are the
     encoders of the configuration that f_c and f_f come from; `prompts` is which prompt the prompt head is given;
-    `rival` is a module of model/rivals, the head of another method, and `levels` whether it reads the level texts."""
+    `rival` is a module of model/rivals, the head of another method, `levels` whether it reads the level texts, and
+    `asks` whether it reads the prompt."""
 
     title: str
     description: str
@@ -35,11 +37,12 @@ class Variant:
     prompts: str = OWN
     rival: str | None = None
     levels: bool = True
+    asks: bool = False
 
     @property
     def prompt(self) -> bool:
         """Whether the head reads a prompt."""
-        return self.head == PROMPT and self.prompts != NONE
+        return self.prompts != NONE if self.head == PROMPT else self.asks
 
     @property
     def reads_levels(self) -> bool:
@@ -132,6 +135,7 @@ VARIANTS |= {
             "with the prompts permuted among the images of each generator",
         ),
         ("star-constant", "One prompt for all", CONSTANT, "with the first image's prompt given with every image"),
+        ("star-translated", "The prompt translated", TRANSLATED, "with each image's prompt in another language"),
         ("star-empty", "Empty prompt", EMPTY, "with a prompt without words, which is the start token alone"),
         (
             "star-no-prompt",
@@ -142,7 +146,9 @@ VARIANTS |= {
     )
 }
 VARIANTS |= {
-    rival.replace("_", "-"): Variant(title, description, fusion=None, head=RIVAL, rival=rival, levels=levels)
+    rival.replace("_", "-"): Variant(
+        title, description, fusion=None, head=RIVAL, rival=rival, levels=levels, asks=rival == "ip_iqa_pool"
+    )
     for rival, title, levels, description in (
         (
             "liqe_frozen",
@@ -161,6 +167,12 @@ VARIANTS |= {
             "MA-AGIQA's gate",
             False,
             "the streams as two experts, mixed by a linear gate (MA-AGIQA has other features, and a third expert)",
+        ),
+        (
+            "ip_iqa_pool",
+            "IP-IQA's pooling",
+            False,
+            "the prompt asks the streams, and a perceptron reads the answer (IP-IQA trains a ResNet, and asks its map)",
         ),
     )
 }

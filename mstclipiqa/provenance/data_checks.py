@@ -14,6 +14,7 @@ from mstclipiqa.base.names import TARGETS
 from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.protocols import SPLIT_FILES, split_samples
 from mstclipiqa.data.samples import collect_samples, normalise_prompt
+from mstclipiqa.data.translations import read_translations
 from mstclipiqa.encoders.statistics import NAMES
 from mstclipiqa.encoders.stores import TextFeatures, load_features, load_texts
 from mstclipiqa.model.recipes import level_texts
@@ -185,8 +186,15 @@ def _check_prompts(folder: Folder, file: str, benchmark: str, name: str) -> str 
     )
     if not isinstance(truncated, list) or len(truncated) != counted:
         return f"truncates other prompts than the {counted} that the manifest counts"
-    if texts.metadata["texts"] != list(dict.fromkeys(folder.samples[benchmark][0]["prompt"])):
+    prompts = list(dict.fromkeys(folder.samples[benchmark][0]["prompt"]))
+    translated = [texts.translations.get(prompt) for prompt in prompts] if texts.translations else []
+    if texts.metadata["texts"] != list(dict.fromkeys([*prompts, *translated])):
         return "of other images or prompts than the samples table"
+    file = folder.config.get("translations", {}).get(benchmark)
+    if bool(file) != bool(texts.translations):
+        return "has translations, and the configuration names none" if texts.translations else "has no translations"
+    if file and Path(file).is_file() and texts.translations != read_translations(Path(file), prompts):
+        return f"has other translations than {file}"
     return _wrong_texts(folder, texts, folder.config["text_encoder"], benchmark)
 
 

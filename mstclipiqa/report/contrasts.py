@@ -15,7 +15,7 @@ from mstclipiqa.evaluation.averages import AVERAGES, PLACEBOS
 from mstclipiqa.evaluation.noise import Noise
 from mstclipiqa.report.attention import put_out
 from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
-from mstclipiqa.report.paper import OTHER_PROMPTS
+from mstclipiqa.report.paper import OTHER_PROMPTS, TRANSLATION
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -45,7 +45,7 @@ QUESTIONS = (
         ("coarse-only", "fine-only", "twin", "twin-fine", "averaged-streams", "averaged-seeds"),
     ),
     Question("Does the gate help?", MODEL, ("fixed-gate", "mlp")),
-    Question(PROMPT, STAR, tuple(name for name in OTHER_PROMPTS if name != "star-no-prompt")),
+    Question(PROMPT, STAR, tuple(name for name in OTHER_PROMPTS if name not in ("star-no-prompt", TRANSLATION))),
     Question("Does the other head help?", "star-no-prompt", (MODEL,)),
     *(Question("Does a placebo help?", variant, (placebo,)) for variant, placebo in PLACEBOS.items()),
 )

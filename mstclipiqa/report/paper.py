@@ -21,6 +21,8 @@ OTHER_PROMPTS = [
     for name, variant in VARIANTS.items()
     if variant.head == PROMPT and variant.fusion == VARIANTS[MODELS[1]].fusion and variant.prompts != OWN
 ]
+#: Of these, the one whose prompt says the same.
+TRANSLATION = "star-translated"
 #: Variants of ours that the paper lacks: controls of its model.
 CONTROLS = ("fixed-gate", "mlp", "twin", "twin-fine", *OTHER_PROMPTS)
 

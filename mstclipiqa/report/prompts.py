@@ -5,7 +5,7 @@ import pandas as pd
 from mstclipiqa.base.names import MODELS, SELECTIONS
 from mstclipiqa.evaluation.averages import PLACEBOS
 from mstclipiqa.model.variants import VARIANTS
-from mstclipiqa.report.paper import OTHER_PROMPTS
+from mstclipiqa.report.paper import OTHER_PROMPTS, TRANSLATION
 from mstclipiqa.report.results import Results, cautions
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 
@@ -57,7 +57,7 @@ def prompts(results: Results) -> Table | None:
         groups=groups,
         grouped_by="Target, protocol, selection and recipe",
         notes=[
-            _what_prompts_show(full[full["variant"].isin(OTHER_PROMPTS)]),
+            _what_prompts_show(full[full["variant"].isin(OTHER_PROMPTS) & (full["variant"] != TRANSLATION)]),
             *(f"{results.title('variants', name)}: {results.manifest['variants'][name]['description']}."
               for name in present if name in OTHER_PROMPTS),
             *cautions(results, titles),

@@ -53,6 +53,8 @@ def pack_from_results(output: Path, results: Path, benchmark: str, encoders: Seq
     described = {}
     for name, parts in texts.items():
         first, *_ = parts
+        if name == TEXT and first.translations:
+            raise InputError(f"{results}: the prompts' store has translations, which no pack has; pack a suite without")
         if name == TEXT and first.metadata["texts"] != prompts:
             raise InputError(f"{results}: the prompts' store is of other prompts than the samples; extract again")
         entry, own = _pool(parts, prompts if name == TEXT else [])

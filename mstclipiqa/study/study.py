@@ -30,13 +30,13 @@ from mstclipiqa.base.layout import (
     training_files,
 )
 from mstclipiqa.base.names import DISSECTED, ENTERED, MODELS, QUALITY, TARGETS
-from mstclipiqa.data.benchmarks import get_benchmark, told_of
+from mstclipiqa.data.benchmarks import get_benchmark, has_prompts, told_of
 from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
 from mstclipiqa.entries.entry import Entry, check_names, read_entry
 from mstclipiqa.model.recipes import load_recipe
-from mstclipiqa.model.variants import PAIR, TWO_TOWERS, VARIANTS, get_variant
+from mstclipiqa.model.variants import PAIR, TRANSLATED, TWO_TOWERS, VARIANTS, get_variant
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,7 @@ class Study:
             if strange := [name for name in grid.get("protocols", []) if name not in config["protocols"]]:
                 raise InputError(f"also: protocol {strange[0]!r} is none of the suite's; add it to its protocols")
         self.jobs = list_jobs(config, self.benchmarks)
+        self.translations = self._find_translations()
         self.entries = self._read_entries()
         for job in self.jobs:
             if job.benchmark in self.packed and self.recipes[job.recipe].needs_images:
@@ -231,6 +232,29 @@ class Study:
                     "leave the entry out"
                 )
         return [entry for entry in entries if entry.benchmark in self.benchmarks]
+
+    def _find_translations(self) -> dict[str, str]:
+        """The file of translated prompts of each benchmark that takes part and has one."""
+        given: Mapping[str, str] = self.config.get("translations", {})
+        for name, file in given.items():
+            if name not in self.config["benchmarks"]:
+                raise InputError(f"translations: {name} is none of the benchmarks; add it, or leave its file out")
+            if name in self.packs:
+                raise InputError(f"translations: {name} comes from a pack, which has none; give its images")
+            if not Path(file).is_file():
+                raise InputError(f"translations: {name}: no file {file}; give a CSV file of prompt and translation")
+        for job in self.jobs:
+            if get_variant(job.variant).prompt and not has_prompts(job.benchmark):
+                raise InputError(
+                    f"variants: {job.variant} reads prompts, and the images of {job.benchmark} have none; leave it out "
+                    "for this benchmark (star-no-prompt has its head)"
+                )
+            if get_variant(job.variant).prompts == TRANSLATED and job.benchmark not in given:
+                raise InputError(
+                    f"variants: {job.variant} needs the prompts of {job.benchmark} in another language; name a file "
+                    "under translations"
+                )
+        return {name: file for name, file in given.items() if name in self.benchmarks}
 
     def _refuse_dissection(self) -> None:
         """Raises InputError for a recipe that no model can be taken apart under, without a protocol by prompt, and
@@ -345,7 +369,8 @@ class Study:
     @property
     def dissected(self) -> list[tuple[str, str]]:
         """The (benchmark, recipe) whose trained models are taken apart."""
-        return [(name, recipe) for name in self.rated for recipe in self.config.get("dissect", [])]
+        told = [name for name in self.rated if has_prompts(name)]  # MST-CLIPIQA* is taken apart too
+        return [(name, recipe) for name in told for recipe in self.config.get("dissect", [])]
 
     @property
     def attended(self) -> list[Job]:
@@ -377,8 +402,9 @@ class Study:
         real and drawn ones. None of one, or where the configuration lacks an encoder of that recipe."""
         there = self.config["encoders"].keys() >= {*self.streams(self.config["recipes"][-1], MODELS[0])}
         there = there and not self.ruled_out.keys() & set(MODELS)
-        real = [name for name in self.rated if name not in self.drawn_benchmarks]
-        carried = real if len(real) > 1 else [name for name in self.rated if name not in real]
+        told = [name for name in self.rated if has_prompts(name)]  # both models are carried over
+        real = [name for name in told if name not in self.drawn_benchmarks]
+        carried = real if len(real) > 1 else [name for name in told if name not in real]
         return carried if there and len(carried) > 1 else []
 
     @property

@@ -14,7 +14,7 @@ from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import TEST, TRAIN, VAL
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
 from mstclipiqa.model.recipes import Recipe, level_texts
-from mstclipiqa.model.variants import CONSTANT, EMPTY, OWN, PERMUTED, WITHIN_GENERATOR
+from mstclipiqa.model.variants import CONSTANT, EMPTY, OWN, PERMUTED, TRANSLATED, WITHIN_GENERATOR
 
 Scores = TypeVar("Scores", np.ndarray, Tensor)
 
@@ -106,8 +106,8 @@ def assemble_dataset(
     released code does, or the benchmark's nominal range mapped linearly to the levels 1..5. `given` is the `prompts`
     of a variant: which prompt goes with each image.
 
-    Raises InputError where the stores are of other images or texts, and for empty prompts of a text tower that does not
-    read from left to right.
+    Raises InputError where the stores are of other images or texts, or have no translations that are asked for, and for
+    empty prompts of a text tower that does not read from left to right.
     """
     if target not in ranges:
         raise InputError(f"{samples['benchmark'].iloc[0]} has no {target} MOS; it has {', '.join(ranges)}")
@@ -124,6 +124,10 @@ def assemble_dataset(
     if coarse.features.shape[1] != fine.features.shape[1]:
         raise InputError("coarse and fine features differ in size; choose encoders of one embedding size")
     texts = samples["prompt"].iloc[prompt_sources(samples, given)]
+    if given == TRANSLATED:
+        if not prompts.translations:
+            raise InputError("the prompts' store has no translations; name a file of them in the configuration")
+        texts = texts.map(prompts.translations)
     rows = np.array([prompts.index[prompt] for prompt in texts])
     first = prompts.tokens[prompts.offsets[rows]]
     if given == EMPTY and np.abs(first - first[0]).max() > SAME_STATE * np.abs(first[0]).max():

@@ -10,9 +10,10 @@ import torch
 from click.testing import CliRunner
 from encoding import make_samples
 from PIL import Image
+from scipy.io import savemat
 
 from mstclipiqa.analyses import outside_metrics
-from mstclipiqa.analyses.outside_metrics import load_metric, run_metric, score_images
+from mstclipiqa.analyses.outside_metrics import WORST, load_metric, run_metric, score_images
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.cli.main import main
@@ -45,11 +46,12 @@ def pixels_of(path: Path) -> np.ndarray:
 
 
 def test_an_image_is_scored_at_its_own_size_and_more_is_better(samples: pd.DataFrame, root: Path):
-    scores = score_images(Mean(), samples, root)
+    scores, lacking = score_images(Mean(), samples, root)
+    assert lacking == 0
     np.testing.assert_allclose(scores, [-pixels_of(root / path).mean() for path in samples["path"]], atol=1e-6)
     turned = Mean()
     turned.lower_better = False
-    np.testing.assert_allclose(score_images(turned, samples, root), -scores)
+    np.testing.assert_allclose(score_images(turned, samples, root)[0], -scores)
 
 
 def test_a_score_that_is_none_is_refused_by_its_image(samples: pd.DataFrame, root: Path):
@@ -57,8 +59,34 @@ def test_a_score_that_is_none_is_refused_by_its_image(samples: pd.DataFrame, roo
         def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
             return torch.tensor([torch.nan])
 
-    with pytest.raises(InputError, match="images/000.png: mean gives nan; leave this metric out"):
+    said = r"images/000.png: mean gives no finite score; leave this metric out, or .* \(--undefined worst\)"
+    with pytest.raises(InputError, match=said):
         score_images(Broken(), samples, root)
+    with pytest.raises(InputError, match="mean gives no image a finite score"):
+        score_images(Broken(), samples, root, WORST)
+
+
+@pytest.mark.parametrize("fails", [torch.nan, AssertionError("Expected image with\nnon zero variance")])
+def test_images_without_a_score_get_the_worst_of_the_others(fails, samples: pd.DataFrame, root: Path):
+    class Partial(Mean):
+        calls = 0
+
+        def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            if self.calls != 2:
+                return super().__call__(pixels)
+            if isinstance(fails, Exception):
+                raise fails
+            return torch.tensor([fails])
+
+    own = score_images(Mean(), samples, root)[0]
+    others = np.delete(own, 1)
+    scores, lacking = score_images(Partial(), samples, root, WORST)
+    assert lacking == 1 and scores[1] == others.min()
+    np.testing.assert_array_equal(np.delete(scores, 1), others)
+    with pytest.raises(InputError, match="images/001.jpg: mean gives no finite score") as refused:
+        score_images(Partial(), samples, root)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_changed_image_is_refused(samples: pd.DataFrame, root: Path):
@@ -74,7 +102,7 @@ def test_the_file_has_each_image_once_and_the_line_says_the_sign(samples, root, 
     assert said.endswith("mean (published) of 4 images, multiplied by -1, since less of it is better")
     table = pd.read_csv(tmp_path / "scores.csv", dtype={"image": str})
     assert list(table) == ["image", "prediction"] and list(table["image"]) == list(samples["image"])
-    np.testing.assert_allclose(table["prediction"], score_images(Mean(), samples, root), rtol=1e-8)
+    np.testing.assert_allclose(table["prediction"], score_images(Mean(), samples, root)[0], rtol=1e-8)
 
 
 def test_without_pyiqa_it_says_what_to_install(monkeypatch, tmp_path: Path):
@@ -100,7 +128,7 @@ def test_piqe_needs_no_weights_and_is_pyiqas_own(pyiqa, samples: pd.DataFrame, r
     expected = [
         -float(own(torch.from_numpy(pixels_of(root / path)).float().permute(2, 0, 1)[None])) for path in chosen["path"]
     ]
-    np.testing.assert_allclose(score_images(load_metric("piqe", device=CPU), chosen, root), expected, rtol=1e-4)
+    np.testing.assert_allclose(score_images(load_metric("piqe", device=CPU), chosen, root)[0], expected, rtol=1e-4)
 
 
 def test_drawn_weights_are_the_seeds(pyiqa):
@@ -111,13 +139,23 @@ def test_drawn_weights_are_the_seeds(pyiqa):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_parameters_of_niqe_in_a_file_decide_its_scores(pyiqa, tmp_path: Path):
+    """A distance from the parameters' mean: nearer to it, less."""
+    own = torch.rand(1, 3, 200, 200, generator=torch.Generator().manual_seed(0))
+    scores = []
+    for mean in (0.5, 3.0):
+        savemat(tmp_path / "niqe.mat", {"mu_prisparam": np.full((1, 36), mean), "cov_prisparam": np.eye(36)})
+        scores.append(float(load_metric("niqe", str(tmp_path / "niqe.mat"), CPU)(own)))
+    assert 0 < scores[0] < scores[1]
+
+
 @pytest.mark.parametrize(
     ("name", "weights", "said"),
     [
         ("niqee", "published", "'niqee' is none of IQA-PyTorch's"),
         ("ssim", "published", "'ssim' compares with a reference image"),
         ("musiq", "random:x", "metric musiq: weights 'random:x': the seed after random: is a whole number"),
-        ("musiq", "mine.pt", "weights 'mine.pt'; give published or random:SEED"),
+        ("musiq", "mine.pt", "weights 'mine.pt'; give published, a file or random:SEED"),
     ],
 )
 def test_what_cannot_be_run_is_one_line(pyiqa, name: str, weights: str, said: str):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from config_files import CLAIMS, PAPER_TABLES, PRIOR_RESULTS, RECIPES
 from identities import OPENAI, SMALL
+from measured_suite import around, make_suite
 from results_tables import table_of
 from scipy import stats
 
@@ -27,11 +28,10 @@ from mstclipiqa.claims.rules import (
     REPRODUCED,
     UNTESTABLE,
 )
-from mstclipiqa.claims.suite import Cell, Suite
 from mstclipiqa.claims.verdicts import claims_document, count_parameters, decide, judged_recipes
 from mstclipiqa.encoders.clip import find_published
 from mstclipiqa.encoders.open_clip_loader import open_clip
-from mstclipiqa.evaluation.noise import IMAGES, Noise
+from mstclipiqa.evaluation.noise import Noise
 
 FILES = read_yaml(CLAIMS)["encoders"]["files"]
 FILE = OPENAI | {"weights": "a.pt", "label": "ViT-B-32-quickgelu, weights a.pt", "file_sha256": FILES["ViT-B-32"]}
@@ -46,35 +46,6 @@ def test_parameters_are_counted(recipe):
     assert count_parameters("mst-clipiqa-star", recipe, ("head.W_", "head.w_o")) == head
     attention = 4 * (512 * 512 + 512)
     assert count_parameters("mst-clipiqa-star", recipe, ("",)) == gate + projections + attention + 1 + head == 2_299_010
-
-
-def make_suite(recipe, scores, encoder=OPENAI, synthetic=(), protocol="lab-seed1", pairs=None, images=0.01):
-    """A suite that measured the `scores` by (benchmark, target, variant): the SRCC and PLCC of each seed, or of each
-    split by one seed where there are several splits."""
-    cells = {}
-    for (benchmark, target, variant), values in scores.items():
-        by_seed = [(0, seed) for seed in range(len(values))]
-        by_split = [(split, 0) for split in range(len(values))]
-        runs = by_split if protocol.startswith(("grouped", "random")) else by_seed
-        index = pd.MultiIndex.from_tuples(runs, names=["split", "seed"])
-        table = pd.DataFrame({"srcc": values, "plcc": values}, index=index)
-        noise = dict.fromkeys(("srcc", "plcc"), Noise(((IMAGES, images**2, 100),)))
-        file = f"{benchmark}/runs/{target}/{recipe.name}/{variant}.parquet"
-        cells[benchmark, target, recipe.name, variant, protocol] = Cell(table, file, noise)
-    return Suite(
-        cells=cells,
-        pairs=pairs or {},
-        encoders={cell.file: [encoder, encoder] for cell in cells.values()},
-        counts={(key[0], protocol): {"test": 40, "test_images_with_prompt_in_train": 30} for key in cells},
-        synthetic=frozenset(synthetic),
-        recipes={recipe.name: recipe},
-    )
-
-
-def around(value, sd, seeds=5):
-    """Values of a given mean and sample SD."""
-    values = np.linspace(-1, 1, seeds)
-    return value + sd * values / values.std(ddof=1)
 
 
 def one_row(claims, name, document, suite, protocol="lab-seed1"):

@@ -1,10 +1,20 @@
 """An entry's files: what is read, and what is refused."""
 
+import pandas as pd
 import pytest
 import yaml
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.entries.entry import CARD, find_entries, labels_digest, make_card, name_of, read_scores, write_entry
+from mstclipiqa.entries.entry import (
+    CARD,
+    find_entries,
+    labels_digest,
+    make_card,
+    name_of,
+    read_scores,
+    round_scores,
+    write_entry,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,3 +93,15 @@ def test_names_and_digests(benchmark):
     shuffled = samples.sample(frac=1, random_state=0)
     assert labels_digest(samples, "quality") == labels_digest(shuffled, "quality")
     assert labels_digest(samples, "quality") != labels_digest(samples, "correspondence")
+
+
+def test_scores_are_rounded_as_far_as_no_rank_is_lost():
+    scores = pd.DataFrame(
+        {"protocol": "grouped2", "split": [0, 0, 1, 1], "image": list("abab"), "prediction": [1.23456789, 2, 3, 3]}
+    )
+    assert round_scores(scores)["prediction"].tolist() == [1.2346, 2, 3, 3]
+    close = scores.assign(prediction=[1.23456789, 1.23456712, 3, 4])
+    assert round_scores(close)["prediction"].tolist() == [1.234568, 1.234567, 3, 4]
+    assert round_scores(scores.assign(prediction=[1.23456789, 2, 1.23456712, 3]))["prediction"].iloc[0] == 1.2346
+    ones = pd.DataFrame({"image": list("ab"), "prediction": [1.0, 1 - 1e-16]})
+    assert round_scores(ones)["prediction"].tolist() == ones["prediction"].tolist()

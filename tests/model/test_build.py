@@ -115,7 +115,7 @@ RELEASED_COUNTS = {
     "twin": GATE + BOTH + TEMPERATURE,
     "twin-fine": GATE + BOTH + TEMPERATURE,
     **dict.fromkeys(
-        ("star-permuted", "star-permuted-within", "star-constant", "star-empty"),
+        ("star-permuted", "star-permuted-within", "star-constant", "star-empty", "star-translated"),
         GATE + BOTH + ATTENTION + 1 + REGRESSION,
     ),
     "star-no-prompt": GATE + BOTH + REGRESSION,
@@ -130,6 +130,7 @@ RELEASED_COUNTS = {
     "liqe-frozen": SQUARE,
     "clip-agiqa-frozen": 6 * SQUARE + BIAS + 512 + 1,
     "ma-agiqa-gate": 2 * (512 * 784 + 784) + 2 * 784 * 2 + 2 + 784 + 1,
+    "ip-iqa-pool": 3 * 512 + ATTENTION + linear(1024, 1024) + linear(1024, 1),
 }
 
 

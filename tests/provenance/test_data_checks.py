@@ -531,6 +531,12 @@ FINE_STORE, VIEWS_STORE, STATISTICS_STORE, PROMPT_STORE, LEVEL_STORE, FINE_LEVEL
         (PROMPT_STORE, saying(truncated=["a"]), "truncates other prompts than the 0 that the manifest counts"),
         (PROMPT_STORE, saying(truncated=0), "truncates other prompts than the 0 that the manifest counts"),
         (PROMPT_STORE, saying(texts=list("abcd")), "of other images or prompts than the samples table"),
+        (PROMPT_STORE, saying(translations={"a": "b"}), "of other images or prompts than the samples table"),
+        (
+            PROMPT_STORE,
+            lambda tensors, metadata: metadata.update(translations={text: text for text in metadata["texts"]}),
+            "has translations, and the configuration names none",
+        ),
         (PROMPT_STORE, saying(encoder={}), "by another encoder than the manifest's coarse"),
         (PROMPT_STORE, narrower("tokens"), "tokens of shape (5,) each, and the manifest says (6,)"),
         (PROMPT_STORE, narrower("pooled"), "pooled of shape (2,) each, and the manifest says (3,)"),
@@ -547,6 +553,21 @@ FINE_STORE, VIEWS_STORE, STATISTICS_STORE, PROMPT_STORE, LEVEL_STORE, FINE_LEVEL
 def test_a_store_of_something_else_is_named(found: Folder, file: str, change: Callable, said: str):
     assert hold_store(found, file, change) == [f"{file}: {said}; {RESTORE}"]
     assert found.stores == set() and dict(found.verdict.counts) == {}
+
+
+def test_translations_are_those_of_the_configurations_file(found: Folder, tmp_path: Path):
+    """The same words in other order, which need no other texts."""
+    table = tmp_path / "backwards.csv"
+    prompts = list(dict.fromkeys(planted_samples()["prompt"]))
+    pd.DataFrame({"prompt": prompts, "translation": prompts[::-1]}).to_csv(table, index=False)
+    found.config["translations"] = {"agiqa-3k": str(table)}
+    assert hold_store(found, PROMPT_STORE) == [f"{PROMPT_STORE}: has no translations; {RESTORE}"]
+    found.verdict.findings.clear()
+    turned = dict(zip(prompts, prompts[::-1], strict=True))
+    assert hold_store(found, PROMPT_STORE, saying(translations=turned)) == []
+    same = dict(zip(prompts, prompts, strict=True))
+    line = f"{PROMPT_STORE}: has other translations than {table}; {RESTORE}"
+    assert hold_store(found, PROMPT_STORE, saying(translations=same)) == [line]
 
 
 def test_a_store_that_is_none_is_named_from_the_folder(found: Folder):

@@ -57,3 +57,15 @@ def test_what_an_earlier_configuration_left_is_not_shown(make_results, tmp_path)
     write_table(metrics, frame.replace("released_code", "renamed"), metadata)
     write_report(root, out, PAPER_TABLES, CLAIMS)
     assert "after the last epoch by learning rate" not in Page(out / "index.html").text
+
+
+def test_what_is_printed_of_a_rival_stands_beside_its_head(make_results, tmp_path):
+    variants = ["mst-clipiqa", "liqe-frozen"]
+    root = make_results(present={"agiqa-3k": 60}, variants=variants)
+    add_claims(root)
+    write_statistics(root)
+    write_report(root, tmp_path / "page", PAPER_TABLES, CLAIMS)
+    page = Page(tmp_path / "page" / "index.html")
+    assert "Heads of other methods" in page.text
+    assert "liqe-frozen is not the method: LIQE fine-tunes all of CLIP" in page.text
+    assert "another model: LIQE fine-tunes all of CLIP, and this head trains one linear map" in page.text

@@ -443,3 +443,15 @@ def test_entries_that_cannot_be_are_one_line(tmp_path: Path):
     assert "two: mine is entered for agiqa-3k, quality in" in refusal(entries=[entry, again])
     assert "is a variant of this project" in refusal(entries=[write_card(tmp_path / "three", name="mlp")])
     assert "nowhere/card.yaml: no such file" in refusal(entries=["nowhere"])
+
+
+def test_translations_are_of_benchmarks_that_are_encoded_here(tmp_path: Path):
+    (tmp_path / "zh.csv").write_text("prompt,translation\n")
+    given = {"agiqa-3k": str(tmp_path / "zh.csv")}
+    translated = study(variants=["mst-clipiqa", "star-translated"], benchmarks=["agiqa-3k"], translations=given)
+    assert translated.translations == given and study().translations == {}
+    assert "no file nowhere.csv" in refusal(translations={"agiqa-3k": "nowhere.csv"})
+    assert "agiqa-2k is none of the benchmarks" in refusal(translations={"agiqa-2k": str(tmp_path / "zh.csv")})
+    assert "comes from a pack" in refusal(translations=given, packs={"agiqa-3k": "shipped"})
+    without = refusal(variants=["star-translated"], translations=given)
+    assert "star-translated needs the prompts of agiqa-1k in another language" in without

@@ -17,7 +17,8 @@ from mstclipiqa.training.dataset import assemble_dataset
 from mstclipiqa.training.run import Trainer, train_run
 
 LONG = replace(RECIPE, epochs=25, learning_rate=0.02)
-STAR = [name for name in VARIANTS if name == "mst-clipiqa-star" or name.startswith("star-")]
+TRANSLATED = "star-translated"
+STAR = [name for name in VARIANTS if name == "mst-clipiqa-star" or name.startswith("star-") and name != TRANSLATED]
 OTHERS = [name for name in STAR if name != "mst-clipiqa-star"]
 PROMPTS = 20
 ROLES = np.array([TRAIN] * 40 + [TEST] * 20, dtype=object)
@@ -75,6 +76,17 @@ def test_where_mos_follow_from_the_image_every_prompt_ranks_alike():
     planted = plant(of_prompt=0, of_image=1)
     scores = {name: score(planted, name) for name in STAR}
     assert min(scores.values()) > 0.9, scores
+
+
+@pytest.mark.parametrize("says_the_same", [True, False])
+def test_a_translation_ranks_images_where_it_tells_prompts_apart(says_the_same: bool):
+    """Stand-ins for a language: a text of its own for each prompt, and one text for all."""
+    samples, stores = plant(of_prompt=1, of_image=0)
+    texts = list(stores["prompts"].index)
+    said = dict(zip(texts, texts if says_the_same else [texts[0]] * PROMPTS, strict=True))
+    stores["prompts"] = replace(stores["prompts"], metadata={"translations": said})
+    found = score((samples, stores), TRANSLATED)
+    assert found > 0.9 if says_the_same else found < 0.5
 
 
 def test_without_a_prompt_alpha_stays_at_0_and_no_token_is_read():

@@ -2,7 +2,11 @@
 # features/<encoder>-<recipe>.safetensors; texts of the quality levels -> levels/
 
 #: What decides features: the code, and the architectures and weights that this project brings along.
-FEATURES_CODE = fingerprint("mstclipiqa.encoders.encode", data=["encoders/model_configs", "encoders/weights"])
+FEATURES_CODE = fingerprint(
+    "mstclipiqa.encoders.encode",
+    *(["mstclipiqa.data.translations"] if study.translations else []),
+    data=["encoders/model_configs", "encoders/weights"],
+)
 
 #: How all encoders of images run, as options of the command.
 EXTRACTION = (
@@ -21,6 +25,7 @@ rule extract:
         samples=at(layout.SAMPLES),
         root=f"{DATA}/{{benchmark}}",
         weights=[weights_file(name) for name in dict.fromkeys([*PAIR, config["text_encoder"]])],
+        translations=lambda wildcards: study.translations.get(wildcards.benchmark, []),
     output:
         update([*(at(layout.FEATURES, encoder=name) for name in PAIR), at(layout.PROMPTS)]),
     log:
@@ -35,7 +40,11 @@ rule extract:
         gpu_mb=ENCODING_MB * (ENCODES_ON != "cpu"),
     params:
         encoders=lambda wildcards: " ".join(
-            [filling(layout.FEATURES, PAIR, benchmark=wildcards.benchmark), filling_prompts(wildcards.benchmark)]
+            [
+                filling(layout.FEATURES, PAIR, benchmark=wildcards.benchmark),
+                filling_prompts(wildcards.benchmark),
+                *translated(wildcards.benchmark),
+            ]
         ),
         views="",
         extraction=EXTRACTION,

@@ -65,6 +65,11 @@ def filling_prompts(benchmark):
     return f"--text-encoder {encoder['model']} {quote(encoder['weights'])} {at(layout.PROMPTS, benchmark=benchmark)}"
 
 
+def translated(benchmark):
+    """The options that name the translations of a benchmark's prompts: one, or none."""
+    return [f"--translations {quote(study.translations[benchmark])}"] if benchmark in study.translations else []
+
+
 def statistics_of(benchmark):
     """The statistics of a benchmark's images; none of a pack's, which has no images."""
     return [] if benchmark in study.packed else [at(layout.STATISTICS, benchmark=benchmark)]

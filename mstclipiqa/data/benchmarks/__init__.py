@@ -18,12 +18,17 @@ BENCHMARKS: dict[str, Benchmark] = {
 #: The paper's five.
 OF_PAPER = ("agiqa-1k", "agiqa-3k", "aigciqa2023", "aigiqa-20k", "pku-aigiqa-4k")
 
-__all__ = ["BENCHMARKS", "OF_PAPER", "TARGETS", "Benchmark", "get_benchmark", "told_of"]
+__all__ = ["BENCHMARKS", "OF_PAPER", "TARGETS", "Benchmark", "get_benchmark", "has_prompts", "told_of"]
 
 
 def told_of(selected: Collection[str]) -> list[str]:
     """The benchmarks that the results of a suite tell of, present or absent: the paper's, and those selected."""
     return [name for name in BENCHMARKS if name in OF_PAPER or name in selected]
+
+
+def has_prompts(name: str) -> bool:
+    """Whether the images of a benchmark have prompts; those of one that is not known are taken to."""
+    return name not in BENCHMARKS or BENCHMARKS[name].prompted
 
 
 def get_benchmark(name: str) -> Benchmark:

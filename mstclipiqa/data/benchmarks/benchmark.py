@@ -42,8 +42,10 @@ class Labels:
     """A benchmark's label files, read but not yet checked.
 
     `frame` has one row per label row, in file order: image (base name; with the folders that it lies in, where several
-    have one base name), prompt, generator, one column of MOS per target on the official scale, and `<target>_sd` where
-    the SD over raters is published. `columns` says for each target which file, column and scale was read. `withheld`
+    have one base name), prompt (of a benchmark that has prompts), generator, one column of MOS per target on the
+    official scale, and `<target>_sd` where the SD over raters is published; and `image_prompt`, the name of the image
+    that an image was made from, where a benchmark has such (empty for others). `columns` says for each target which
+    file, column and scale was read. `withheld`
     names images that the benchmark lists without MOS, so that their presence among the images is no surprise.
     `excluded` says of images that have label rows why these are not used. `official_order` is false where the rows are
     those of copies that stand in another order than the official file, which the laboratory's loader reads.
@@ -71,9 +73,10 @@ class Benchmark:
     `data_root/<name>/` into Labels and raises InputError where it cannot. `images` is how many images the published
     label files name and this project uses; None where nothing is published. `loader` says which of n label rows, (n,)
     bool, the public loader of the paper's laboratory tests; None where no loader is known. `composed` is whether each
-    prompt is a subject and some attributes, parted by commas, of which the prompts are all combinations. `open_labels`
-    says that the licence lets labels and prompts be passed on, beside an `attribution`; a feature pack holds them only
-    then. `open_images` says the same of small copies of the images, which a report shows only then.
+    prompt is a subject and some attributes, parted by commas, of which the prompts are all combinations. `prompted` is
+    whether its images have prompts; without them `read` gives none, and an image's name stands for its prompt.
+    `open_labels` says that the licence lets labels and prompts be passed on, beside an `attribution`; a feature pack
+    holds them only then. `open_images` says the same of small copies of the images, which a report shows only then.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Benchmark:
     images: int | None = None
     loader: Callable[[int], np.ndarray] | None = None
     composed: bool = False
+    prompted: bool = True
     open_labels: bool = False
     open_images: bool = False
     attribution: str = ""

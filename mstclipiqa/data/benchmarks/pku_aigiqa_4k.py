@@ -19,6 +19,8 @@ PARTS = ("i2i_*.txt", "t2i_*.csv")
 
 MOS = {"quality": "MOS_q", "authenticity": "MOS_a", "correspondence": "MOS_c"}
 COLUMNS = ["Generated_image", "Text_prompt", *MOS.values()]
+#: The image that an image was made from, in the official sheet; empty for text-to-image.
+IMAGE_PROMPT = "Image_prompt"
 #: The columns of i2i_*.txt, which has no header row.
 I2I_COLUMNS = ["Generated_image", *MOS.values(), "Text_prompt"]
 
@@ -26,7 +28,8 @@ I2I_COLUMNS = ["Generated_image", *MOS.values(), "Text_prompt"]
 def read(root: Path) -> Labels:
     """Labels from annotation.xlsx of the image archive, or else from the copies of its two parts.
 
-    The prompt is the text prompt in both parts; the image prompts of image-to-image are not used.
+    The prompt is the text prompt in both parts. Of image-to-image the official sheet names the image prompt too, which
+    the copies lack; no model uses it.
     """
     official = find_label_file(root, OFFICIAL)
     if official is not None:
@@ -43,8 +46,9 @@ def read(root: Path) -> Labels:
 
 
 def _read_part(path: Path) -> pd.DataFrame:
-    tabs = path.suffix == ".txt"
-    sheet = read_sheet(path, I2I_COLUMNS if tabs else COLUMNS, header=not tabs)
+    tabs, official = path.suffix == ".txt", path.name == OFFICIAL
+    columns = I2I_COLUMNS if tabs else [*COLUMNS, *([IMAGE_PROMPT] if official else [])]
+    sheet = read_sheet(path, columns, header=not tabs, blank=[IMAGE_PROMPT])
     image = base_names(sheet["Generated_image"])
     return pd.DataFrame(
         {
@@ -52,6 +56,7 @@ def _read_part(path: Path) -> pd.DataFrame:
             "prompt": sheet["Text_prompt"],
             "generator": image.str.split("_").str[0],
             **{target: to_numbers(path, column, sheet[column]) for target, column in MOS.items()},
+            **({"image_prompt": base_names(sheet[IMAGE_PROMPT])} if official else {}),
         }
     )
 

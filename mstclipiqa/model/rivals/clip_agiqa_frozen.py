@@ -23,7 +23,7 @@ class Head(nn.Module):
 
     levels: Tensor
 
-    def __init__(self, dim: int, recipe: Recipe, levels: Tensor):
+    def __init__(self, dim: int, recipe: Recipe, levels: Tensor, text_width: int):
         super().__init__()
         self.register_buffer("levels", F.normalize(levels, dim=-1).flatten())
         self.regression = nn.Sequential(

@@ -21,7 +21,7 @@ TEMPERATURE = 100.0
 class Head(nn.Module):
     """p = softmax(100 cos(W f_c, t_k)), score = sum_k k p_k, k = 1..5."""
 
-    def __init__(self, dim: int, recipe: Recipe, levels: Tensor):
+    def __init__(self, dim: int, recipe: Recipe, levels: Tensor, text_width: int):
         super().__init__()
         self.W = nn.Parameter(torch.eye(dim))
         self.template = TemplateHead(dim, recipe, levels).requires_grad_(False)

@@ -18,7 +18,7 @@ DROPOUT = 0.1
 class Head(nn.Module):
     """e_s = drop(relu(W_s f_s + b_s)) of each stream s; g = G [e_c; e_f] + b_g; score = w . (g_1 e_c + g_2 e_f) + b."""
 
-    def __init__(self, dim: int, recipe: Recipe, levels: Tensor):
+    def __init__(self, dim: int, recipe: Recipe, levels: Tensor, text_width: int):
         super().__init__()
         self.experts = nn.ModuleList(
             nn.Sequential(nn.Linear(dim, WIDTH), nn.ReLU(), nn.Dropout(DROPOUT)) for _ in range(2)

@@ -30,6 +30,17 @@ def test_real_labels(real_labels):
         assert (mos.min(), mos.max(), round(mos.mean(), 5)) == (low, high, mean)
 
 
+def test_the_official_sheet_names_image_prompts(tmp_path):
+    samples, _ = collect_samples(OFFICIAL.benchmark, OFFICIAL.make(tmp_path))
+    from_images = samples["image"].str.split("_").str[1].astype(int) < 1000
+    assert 0 < from_images.sum() < len(samples)
+    assert (samples["image_prompt"] == from_images.map({True: "000.jpg", False: ""})).all()
+
+
+def test_copies_name_none(tmp_path):
+    assert "image_prompt" not in collect_samples(PARTS.benchmark, PARTS.make(tmp_path))[0]
+
+
 def test_real_labels_all_4000(real_labels):
     """Figures of the whole benchmark, and of its text-to-image part: measured here, no outside figure."""
     real = real_labels("pku-aigiqa-4k")
