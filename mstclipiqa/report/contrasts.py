@@ -18,6 +18,7 @@ from mstclipiqa.report.canvas import DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.paper import OTHER_PROMPTS, TRANSLATION
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+from mstclipiqa.report.unseen_generators import OF_GENERATORS
 
 MODEL, STAR = MODELS
 
@@ -58,7 +59,7 @@ def contrasts(results: Results) -> Table | None:
     if not results.statistics:
         return None
     pairs = results.on_real(results.statistics["comparisons"])
-    pairs = pairs[results.is_main(pairs) & (pairs["metric"] == "srcc")]
+    pairs = pairs[results.is_main(pairs) & (pairs["metric"] == "srcc") & ~pairs["protocol"].isin(OF_GENERATORS)]
     asked = [
         pairs[(pairs["variant"] == question.variant) & pairs["against"].isin(question.against)].assign(
             question=question.asked

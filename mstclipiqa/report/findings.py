@@ -8,8 +8,8 @@ from mstclipiqa.report.contrasts import HELPS, HURTS, NOT_SHOWN, found, limits
 from mstclipiqa.report.dissection import found_by_dissection
 from mstclipiqa.report.leakage_effect import found_of_leakage
 from mstclipiqa.report.multiverse import found_in_specifications
-from mstclipiqa.report.recipe_effects import found_of_recipes, ratio_tested
-from mstclipiqa.report.results import Results
+from mstclipiqa.report.recipe_effects import changed_recipes, found_of_recipes, ratio_tested
+from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.rivals import RIVAL
 from mstclipiqa.report.saturation import found_of_saturation
 from mstclipiqa.report.unseen_generators import unseen_generators
@@ -41,6 +41,7 @@ def found_against_ridge(results: Results) -> list[str]:
     main selection looks at no test image."""
     runs = results.on_real(results.metrics)
     runs = runs[results.is_main(runs) & runs["variant"].isin(MODELS) & ~runs["selection"].isin(["best-on-test", LAST])]
+    runs = runs[~runs["recipe"].isin(changed_recipes(results))]
     rivals = results.baselines[results.baselines["source"] == RIVAL]
     rivals = rivals.set_index(["benchmark", "target", "protocol", "split"])["srcc"].sort_index()
     place = ["benchmark", "target", "protocol", "recipe", "variant"]
@@ -84,7 +85,8 @@ def found_of_ceiling(results: Results) -> list[str]:
     rivals = results.baselines[results.baselines["source"].str.startswith(CEILING)]
     if rivals.empty:
         return []
-    benchmark, protocol = rivals[["benchmark", "protocol"]].iloc[0]
+    benchmark, known = rivals["benchmark"].iloc[0], set(rivals["protocol"])
+    protocol = next(name for name in ordered(results.manifest, "protocols") if name in known)
     rivals = rivals[(rivals["target"] == QUALITY) & (rivals["protocol"] == protocol)]
     ceilings = rivals.groupby("source", sort=False)["srcc"].agg(["mean", "min", "max"])
     runs = results.metrics[(results.metrics["benchmark"] == benchmark) & (results.metrics["protocol"] == protocol)]

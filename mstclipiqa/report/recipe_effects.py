@@ -7,7 +7,7 @@ from mstclipiqa.evaluation.noise import FEWEST_SPLITS, Noise, noise_between_seed
 from mstclipiqa.model.recipes import Change, describe_adaptation, single_changes
 from mstclipiqa.report.contrasts import NO_INTERVAL, found, limits
 from mstclipiqa.report.results import Results, ordered
-from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+from mstclipiqa.report.table import Cell, Table, frame_of, plain
 
 PLACE = ["benchmark", "target", "protocol", "selection", "variant"]
 
@@ -104,7 +104,7 @@ def _value(results: Results, recipe: str, key: str) -> str:
     value = results.manifest["recipes"][recipe]["values"].get(key)
     if key == "adaptation":
         return describe_adaptation(value)
-    return DASH if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else plain(value)
 
 
 def found_of_recipes(results: Results) -> list[str]:

@@ -13,6 +13,9 @@ from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 #: The protocols of unseen generators or kinds, each with that of the same sizes and test images.
 PAIRS = {"leave-generator-out": "generator-seen", "gan-to-diffusion": "diffusion-to-diffusion"}
 
+#: All of them. Their splits differ by what is tested, so that they say little of a part of the model or of noise.
+OF_GENERATORS = frozenset({*PAIRS, *PAIRS.values()})
+
 
 def unseen_generators(results: Results) -> Table | None:
     """SRCC on unseen generators, on the same images where they were seen, and the difference; None without both."""

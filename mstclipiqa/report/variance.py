@@ -12,6 +12,7 @@ from mstclipiqa.report.canvas import STYLE, Figure, finish
 from mstclipiqa.report.recipe_effects import changed_recipes, changes_of
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
+from mstclipiqa.report.unseen_generators import OF_GENERATORS
 
 #: The sources, and what is varied while all else stays.
 SOURCES = {
@@ -29,11 +30,12 @@ PLACE = ["benchmark", "target", "variant", "protocol"]
 def components(results: Results) -> pd.DataFrame:
     """The SD of SRCC by source, a column each: a row per model and protocol of a real benchmark, the mean over recipes,
     by the main selection where that does not vary. NaN where a source has one value. A recipe that changes one value of
-    another is none of a source's."""
+    another is none of a source's, and protocols of generators are left out."""
     if not results.statistics:
         return pd.DataFrame(columns=[*PLACE, *SOURCES])
     runs = results.on_real(results.metrics)
     runs = runs[runs["variant"].isin(results.models) & (runs["recipe"] != ENTERED)]
+    runs = runs[~runs["protocol"].isin(OF_GENERATORS)]
     scaled = [{change.base, change.changed} for change in changes_of(results) if change.key == "trained_scale"]
     of_scale = runs[results.is_main(runs) & runs["recipe"].isin(set().union(*scaled))]
     changed, intervals = changed_recipes(results), results.statistics["intervals"]
