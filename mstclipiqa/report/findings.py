@@ -8,7 +8,7 @@ from mstclipiqa.report.contrasts import HELPS, HURTS, NOT_SHOWN, found, limits
 from mstclipiqa.report.dissection import found_by_dissection
 from mstclipiqa.report.leakage_effect import found_of_leakage
 from mstclipiqa.report.multiverse import found_in_specifications
-from mstclipiqa.report.recipe_effects import changed_recipes, found_of_recipes, ratio_tested
+from mstclipiqa.report.recipe_effects import found_of_recipes, ratio_tested
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.rivals import RIVAL
 from mstclipiqa.report.saturation import found_of_saturation
@@ -41,7 +41,7 @@ def found_against_ridge(results: Results) -> list[str]:
     main selection looks at no test image."""
     runs = results.on_real(results.metrics)
     runs = runs[results.is_main(runs) & runs["variant"].isin(MODELS) & ~runs["selection"].isin(["best-on-test", LAST])]
-    runs = runs[~runs["recipe"].isin(changed_recipes(results))]
+    runs = results.of_sources(runs)
     rivals = results.baselines[results.baselines["source"] == RIVAL]
     rivals = rivals.set_index(["benchmark", "target", "protocol", "split"])["srcc"].sort_index()
     place = ["benchmark", "target", "protocol", "recipe", "variant"]

@@ -18,7 +18,6 @@ from mstclipiqa.base.names import SELECTIONS
 from mstclipiqa.base.words import percent
 from mstclipiqa.report.canvas import COLOURS, DOTTED, INK, STYLE, Figure, finish
 from mstclipiqa.report.contrasts import MODEL, QUESTIONS, STAR, Question
-from mstclipiqa.report.recipe_effects import changed_recipes
 from mstclipiqa.report.results import METRIC_TITLES, Results
 from mstclipiqa.report.table import Cell, Table, frame_of
 
@@ -46,7 +45,7 @@ def specifications(results: Results) -> pd.DataFrame:
     runs = results.on_real(results.metrics).assign(doubles=IN)
     if len(without := results.metrics_without_doubles):
         runs = pd.concat([runs, without.assign(doubles=OUT)], ignore_index=True)
-    runs = runs[~runs["recipe"].isin(changed_recipes(results))]
+    runs = results.of_sources(runs)
     place = ["benchmark", "target", *SPECIFICATION, "doubles"]
     long = runs.melt([*place, "variant"], METRICS, "metric").dropna(subset=["value"])
     of = dict(iter(long.groupby("variant")))

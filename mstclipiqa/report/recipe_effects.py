@@ -4,23 +4,12 @@ import pandas as pd
 
 from mstclipiqa.base.names import SELECTIONS, TEST, TRAIN, VAL
 from mstclipiqa.evaluation.noise import FEWEST_SPLITS, Noise, noise_between_seeds, noise_over_splits
-from mstclipiqa.model.recipes import Change, describe_adaptation, single_changes
+from mstclipiqa.model.recipes import Change, describe_adaptation
 from mstclipiqa.report.contrasts import NO_INTERVAL, found, limits
-from mstclipiqa.report.results import Results, ordered
+from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import Cell, Table, frame_of, plain
 
 PLACE = ["benchmark", "target", "protocol", "selection", "variant"]
-
-
-def changes_of(results: Results) -> list[Change]:
-    """The recipes of a suite that differ from another in one value, in the order of the configuration."""
-    recipes = results.manifest["recipes"]
-    return single_changes({name: recipes[name]["values"] for name in ordered(results.manifest, "recipes")})
-
-
-def changed_recipes(results: Results) -> list[str]:
-    """The recipes of a suite that change one value of another."""
-    return [change.changed for change in changes_of(results)]
 
 
 def ratio_tested(results: Results, benchmark: str, protocol: str) -> float:
@@ -42,7 +31,7 @@ def effects(results: Results) -> pd.DataFrame:
     runs = results.on_real(results.metrics)
     runs, rows = runs[results.is_main(runs)], []
     of = dict(iter(runs.groupby("recipe")))
-    for change in changes_of(results):
+    for change in results.changes:
         if not {change.base, change.changed} <= set(of):
             continue
         both = of[change.changed].merge(of[change.base], on=[*PLACE, "split", "seed"], suffixes=("", "_base"))

@@ -16,6 +16,7 @@ from mstclipiqa.base.names import ENTERED, MODELS
 from mstclipiqa.base.words import in_words
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.evaluation.metrics import METRICS as METRICS_OF
+from mstclipiqa.model.recipes import Change, single_changes
 from mstclipiqa.report.paper import CONTROLS, Paper
 
 #: What stands in the place of a recipe's title beside entered scores.
@@ -100,6 +101,16 @@ class Results:
             statistics={name: rest(table) for name, table in self.statistics.items()},
             apart=apart,
         )
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """The recipes that differ from another in one value, in the order of the configuration: our experiments."""
+        recipes = self.manifest["recipes"]
+        return single_changes({name: recipes[name]["values"] for name in ordered(self.manifest, "recipes")})
+
+    def of_sources(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table by recipes that are no such experiment."""
+        return table[~table["recipe"].isin([change.changed for change in self.changes])]
 
     @property
     def main_variants(self) -> list[str]:

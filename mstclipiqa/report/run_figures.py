@@ -80,8 +80,8 @@ def _agreement(run: pd.Series, separator: str) -> str:
 
 
 def spread(results: Results, target: str) -> Figure | None:
-    """SRCC of every run by protocol and selection, a panel per recipe and benchmark; None without runs."""
-    metrics = results.of_main_variants(target)
+    """SRCC of every run by protocol and selection, a panel per recipe of a source and benchmark; None without runs."""
+    metrics = results.of_sources(results.of_main_variants(target))
     if not metrics["srcc"].notna().any():
         return None
     conditions = list(metrics[["protocol", "selection"]].drop_duplicates().itertuples(index=False, name=None))

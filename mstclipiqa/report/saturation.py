@@ -5,7 +5,6 @@ import pandas as pd
 
 from mstclipiqa.base.names import ENTERED, SELECTIONS
 from mstclipiqa.base.words import percent
-from mstclipiqa.report.recipe_effects import changes_of
 from mstclipiqa.report.results import Results, ordered
 from mstclipiqa.report.table import Cell, Table, frame_of
 
@@ -98,7 +97,7 @@ def found_of_saturation(results: Results) -> list[str]:
     """One sentence: where predictions of the first model crowd, by recipe."""
     full = crowded(results)
     full = full[full["variant"] == next(iter(results.models), "")]
-    others = [change.changed for change in changes_of(results) if "temperature" not in change.key]
+    others = [change.changed for change in results.changes if "temperature" not in change.key]
     full = full[~full["recipe"].isin(others)]
     parts = [
         f"{results.title('benchmarks', row.benchmark)}, {results.title('recipes', row.recipe)}, {row.protocol}: "

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure as Canvas
 
 from mstclipiqa.base.names import ENTERED, MODELS, QUALITY
 from mstclipiqa.report.canvas import STYLE, Figure, finish
-from mstclipiqa.report.recipe_effects import changed_recipes, changes_of
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import DASH, Cell, Table, frame_of
 from mstclipiqa.report.unseen_generators import OF_GENERATORS
@@ -36,12 +35,11 @@ def components(results: Results) -> pd.DataFrame:
     runs = results.on_real(results.metrics)
     runs = runs[runs["variant"].isin(results.models) & (runs["recipe"] != ENTERED)]
     runs = runs[~runs["protocol"].isin(OF_GENERATORS)]
-    scaled = [{change.base, change.changed} for change in changes_of(results) if change.key == "trained_scale"]
+    scaled = [{change.base, change.changed} for change in results.changes if change.key == "trained_scale"]
     of_scale = runs[results.is_main(runs) & runs["recipe"].isin(set().union(*scaled))]
-    changed, intervals = changed_recipes(results), results.statistics["intervals"]
-    runs = runs[~runs["recipe"].isin(changed)]
+    runs, intervals = results.of_sources(runs), results.of_sources(results.statistics["intervals"])
     main = runs[results.is_main(runs)]
-    intervals = intervals[results.is_main(intervals) & (intervals["splits"] == 1) & ~intervals["recipe"].isin(changed)]
+    intervals = intervals[results.is_main(intervals) & (intervals["splits"] == 1)]
     by_recipe = main.groupby([*PLACE, "recipe"], sort=False)["srcc"]
     by_split = main.groupby([*PLACE, "recipe", "split"], sort=False)["srcc"]
     reported = runs.groupby([*PLACE, "recipe", "selection"], sort=False)["srcc"].mean()

@@ -35,7 +35,7 @@ from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
 from mstclipiqa.entries.entry import Entry, check_names, read_entry
-from mstclipiqa.model.recipes import load_recipe
+from mstclipiqa.model.recipes import load_recipe, single_changes
 from mstclipiqa.model.variants import PAIR, TRANSLATED, TWO_TOWERS, VARIANTS, get_variant
 
 
@@ -386,11 +386,14 @@ class Study:
 
     @property
     def curved(self) -> tuple[str, list[str]] | None:
-        """The benchmark whose learning curves are drawn, and the recipes on cached features to draw them under.
+        """The benchmark whose learning curves are drawn, and the recipes on cached features to draw them under, but for
+        those that change one value of another.
 
         It is the first whose quality the paper's first model is trained on under the most recipes; None without any.
         """
-        jobs = [job for job in self.jobs if job.recipe not in self.adapted]
+        values = {name: recipe.values for name, recipe in self.recipes.items()}
+        others = [*self.adapted, *(change.changed for change in single_changes(values))]
+        jobs = [job for job in self.jobs if job.recipe not in others]
         followed = [job for job in jobs if (job.target, job.variant) == (QUALITY, MODELS[0])]
         recipes = {name: [job.recipe for job in followed if job.benchmark == name] for name in self.benchmarks}
         chosen = max(recipes, key=lambda name: len(recipes[name]))

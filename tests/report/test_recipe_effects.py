@@ -10,7 +10,6 @@ from scipy import stats
 from mstclipiqa.evaluation.noise import noise_over_splits
 from mstclipiqa.report.recipe_effects import (
     Change,
-    changes_of,
     effects,
     found_of_recipes,
     ratio_tested,
@@ -47,7 +46,7 @@ def test_recipes_that_differ_in_one_value_are_found_once(results):
         ten={"ranking_weight": 10.0},
         both={"ranking_weight": 0, "temperature": 1.0},
     )
-    assert changes_of(made) == [
+    assert made.changes == [
         Change("ranking_weight", "released_code", "ten"), Change("ranking_weight", "released_code", "zero"),
     ]  # fmt: skip
 
@@ -56,7 +55,7 @@ def test_frozen_encoders_are_the_value_that_trained_ones_are_held_against(result
     """The frozen recipe does not have the key at all."""
     adaptation = {"blocks": 1, "rank": None, "learning_rate": 1e-4}
     made = with_recipes(results, tuned={"adaptation": adaptation}, all={"adaptation": {**adaptation, "blocks": None}})
-    assert changes_of(made) == [
+    assert made.changes == [
         Change("adaptation", "released_code", "all"), Change("adaptation", "released_code", "tuned"),
     ]  # fmt: skip
     shown = recipe_effects(made).shown
