@@ -56,7 +56,7 @@ def sample_images(results: Results) -> Table | None:
         f"the least, the median and the greatest |prediction − MOS|. Protocol {first['protocol']}, split "
         f"{first['split']}, seed {first['seed']}, {SELECTIONS[first['selection']]}, recipe "
         f"{results.title('recipes', first['recipe'])}."
-        + (" The darker a token of a prompt, the more the model attends to it." if shaded else "")
+        + (" The stronger the shade of a token, the more the model attends to it." if shaded else "")
         + "".join(f" Pictures made smaller from {attribution}." for attribution in attributions),
         table.drop(columns=["path", "sha256"]),
         frame_of(shown, COLUMNS),
