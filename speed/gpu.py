@@ -402,8 +402,8 @@ def projection(table: Table) -> None:
     from mstclipiqa.data.pack_sources import pack_file
     from mstclipiqa.data.packs import read_pack
     from mstclipiqa.data.protocols import split_samples
+    from mstclipiqa.study.jobs import list_jobs, seeds_of
     from mstclipiqa.study.packing import samples_of
-    from mstclipiqa.study.study import list_jobs, seeds_of
 
     config = read_yaml(HERE.parent / "config" / "paper.yaml")
     file = pack_file("agiqa-3k", "shipped")

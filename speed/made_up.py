@@ -52,9 +52,10 @@ from mstclipiqa.encoders.stores import write_store
 from mstclipiqa.evaluation.metrics import plcc, srcc
 from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.model.recipes import level_texts
-from mstclipiqa.model.variants import get_variant
+from mstclipiqa.model.variants import PAIR, get_variant
 from mstclipiqa.provenance.control_checks import PROBED
-from mstclipiqa.study.study import PAIR, Job, Study, seeds_of
+from mstclipiqa.study.jobs import Job, seeds_of
+from mstclipiqa.study.study import Study
 from mstclipiqa.training.dataset import first_split
 from mstclipiqa.training.process import prepare_process
 

@@ -12,7 +12,7 @@ from mstclipiqa.base.names import TEST
 from mstclipiqa.encoders.stores import load_texts
 from mstclipiqa.provenance.control_checks import RUN_TOLERANCE, hold, read_table_of
 from mstclipiqa.provenance.folder import Folder
-from mstclipiqa.study.study import Job, seeds_of
+from mstclipiqa.study.jobs import Job, seeds_of
 from mstclipiqa.training.dataset import first_split
 
 #: How far from 1 the weights of an image's tokens may add up: they are rounded to six decimals.

@@ -12,7 +12,7 @@ from mstclipiqa.base.names import JOB, RUN
 from mstclipiqa.evaluation.metrics import plcc_fitted
 from mstclipiqa.provenance.edits import find_edits
 from mstclipiqa.provenance.measurement import KEYS, METRICS, read_measured_manifest
-from mstclipiqa.study.study import Job
+from mstclipiqa.study.jobs import Job
 
 #: How far a metric may be from that of its predictions.
 TOLERANCE = 1e-4

@@ -18,7 +18,8 @@ from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.entries.entry import ENTRY_SCHEMA, Entry
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.provenance.differences import TOLERANCE, describe_difference
-from mstclipiqa.study.study import Job, Study, list_jobs
+from mstclipiqa.study.jobs import Job, list_jobs
+from mstclipiqa.study.study import Study
 
 SCHEMA = SCHEMAS / "manifest.schema.yaml"
 

@@ -23,7 +23,7 @@ from mstclipiqa.model.build import build_model, count_trainable, used_streams
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import find_difference, kinds, show
 from mstclipiqa.provenance.folder import AGAIN, PAPER_FILES, RESTORE, Folder
-from mstclipiqa.study.study import Job, protocols_of, seeds_of
+from mstclipiqa.study.jobs import Job, protocols_of, seeds_of
 
 
 def check_runs(folder: Folder) -> None:

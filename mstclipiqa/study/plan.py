@@ -26,8 +26,9 @@ from mstclipiqa.encoders.adaptation import Tower, check_adaptable, frozen_part
 from mstclipiqa.encoders.clip import expected_sizes, load_encoder
 from mstclipiqa.model.build import build_model, used_streams
 from mstclipiqa.model.recipes import Recipe
+from mstclipiqa.study.jobs import protocols_of, seeds_of
 from mstclipiqa.study.packing import samples_of
-from mstclipiqa.study.study import Study, protocols_of, seeds_of
+from mstclipiqa.study.study import Study
 from mstclipiqa.training.dataset import Dataset
 from mstclipiqa.training.process import prepare_process
 from mstclipiqa.training.run import train_run

@@ -1,7 +1,6 @@
-"""What is run: the training jobs of a configuration. Read by the Snakefile, so it imports no torch."""
+"""What a configuration runs, and from what. Read by the Snakefile, so it imports no torch."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from mstclipiqa.base.documents import CONFIG_SCHEMA, validate
@@ -21,7 +20,6 @@ from mstclipiqa.base.layout import (
     LEVELS,
     PROMPTS,
     READOUT,
-    RUNS,
     STATISTICS,
     SUITE_TABLES,
     TRANSFER,
@@ -29,7 +27,7 @@ from mstclipiqa.base.layout import (
     ZERO_SHOT,
     training_files,
 )
-from mstclipiqa.base.names import DISSECTED, ENTERED, MODELS, QUALITY, TARGETS
+from mstclipiqa.base.names import DISSECTED, ENTERED, MODELS, QUALITY
 from mstclipiqa.data.benchmarks import get_benchmark, has_prompts, told_of
 from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
@@ -37,53 +35,7 @@ from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
 from mstclipiqa.entries.entry import Entry, check_names, read_entry
 from mstclipiqa.model.recipes import load_recipe, single_changes
 from mstclipiqa.model.variants import PAIR, TRANSLATED, TWO_TOWERS, VARIANTS, get_variant
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training job: all (protocol, split, seed) runs of a benchmark x target x recipe x variant."""
-
-    benchmark: str
-    target: str
-    recipe: str
-    variant: str
-
-    @property
-    def path(self) -> str:
-        """The job's predictions, relative to the results folder of the suite."""
-        return RUNS.path.format_map(vars(self))
-
-
-def list_jobs(config: Mapping, benchmarks: Collection[str]) -> list[Job]:
-    """The training jobs that a configuration asks for on the present `benchmarks`, each once, in its order."""
-    jobs = [
-        Job(benchmark, target, recipe, variant)
-        for grid in (config, *config["also"])
-        for benchmark in grid["benchmarks"]
-        if benchmark in benchmarks
-        for target in get_benchmark(benchmark).targets
-        if target in grid.get("targets", TARGETS)
-        for recipe in grid["recipes"]
-        for variant in grid["variants"]
-    ]
-    return list(dict.fromkeys(jobs))
-
-
-def protocols_of(config: Mapping, job: Job) -> list[str]:
-    """The protocols that a job is run under: those of all grids that ask for it, in the configuration's order."""
-    asked = {
-        protocol
-        for grid in (config, *config["also"])
-        if job.benchmark in grid["benchmarks"] and job.target in grid.get("targets", TARGETS)
-        if job.recipe in grid["recipes"] and job.variant in grid["variants"]
-        for protocol in grid.get("protocols", config["protocols"])
-    }
-    return [name for name in config["protocols"] if name in asked]
-
-
-def seeds_of(config: Mapping, splits: int) -> list[int]:
-    """The seeds that a protocol of so many splits is run with."""
-    return config.get("split_seeds", config["seeds"]) if splits > 1 else config["seeds"]
+from mstclipiqa.study.jobs import Job, list_jobs
 
 
 class Study:

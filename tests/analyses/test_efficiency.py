@@ -17,7 +17,7 @@ from mstclipiqa.analyses.efficiency import (
 )
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.model.build import build_model
-from mstclipiqa.study.study import Job
+from mstclipiqa.study.jobs import Job
 
 DIM, WIDTH = 8, 6
 RELEASED = replace(RECIPE, gate_hidden=4, attention_heads=2)

@@ -16,8 +16,8 @@ from mstclipiqa.base.names import TEST, TRAIN
 from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.data.samples import collect_samples
 from mstclipiqa.model.recipes import load_recipe
+from mstclipiqa.study.jobs import Job
 from mstclipiqa.study.plan import cost_adapted, count_steps, describe, read_samples
-from mstclipiqa.study.study import Job
 
 LAYOUT = LAYOUTS["agiqa-3k"]
 

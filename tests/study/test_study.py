@@ -15,7 +15,8 @@ from mstclipiqa.base.files import list_files, write_json
 from mstclipiqa.data.benchmarks import BENCHMARKS, OF_PAPER
 from mstclipiqa.encoders.architectures import embedding_size
 from mstclipiqa.model.variants import VARIANTS
-from mstclipiqa.study.study import Job, Study, describe_folder, protocols_of
+from mstclipiqa.study.jobs import Job, protocols_of
+from mstclipiqa.study.study import Study, describe_folder
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = REPOSITORY / "config"

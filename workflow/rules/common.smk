@@ -21,8 +21,9 @@ try:
     from mstclipiqa.data.benchmarks import get_benchmark
     from mstclipiqa.data.pack_sources import pack_file
     from mstclipiqa.encoders.architectures import FOLDER
-    from mstclipiqa.model.variants import get_variant
-    from mstclipiqa.study.study import PAIR, Job, Study, describe_folder, protocols_of
+    from mstclipiqa.model.variants import PAIR, get_variant
+    from mstclipiqa.study.jobs import Job, protocols_of
+    from mstclipiqa.study.study import Study, describe_folder
 
     files = [os.path.relpath(path) for path in workflow.configfiles]
     for file in files:
