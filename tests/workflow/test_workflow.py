@@ -45,10 +45,11 @@ def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
     (checkout.folder / "data" / "agiqa-3k").mkdir(parents=True)
     (checkout.folder / "data" / "aigciqa2023").mkdir()
     jobs = checkout.planned("--configfile", "config/paper.yaml")
-    # targets x 4 recipes: 2 variants, the 2 of Table VII, and 9 of the other tables but for correspondence
+    # targets x 4 recipes: 2 variants, the 2 of Table VII, and 10 of the other tables but for correspondence
     # and under 2 recipes the 5 with other prompts
     # and on quality the first model under 6 that change one value
-    assert jobs["train"] == 4 * ((2 + 3) * 4 + (1 + 2) * 9) + 2 * (2 + 3) * 5 + 2 * 6
+    # and on correspondence 3 without weight decay
+    assert jobs["train"] == 4 * ((2 + 3) * 4 + (1 + 2) * 10) + 2 * (2 + 3) * 5 + 2 * 6 + 2 * 3
     assert (jobs["dissect"], jobs["attend"]) == (2 * 2, 2 + 3)
     assert "draw" not in jobs
 
