@@ -23,7 +23,7 @@ LIBRARY = FOLDER / "vega"
 SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 #: How many predictions the page holds at most, of some ten bytes each, and how many rows of runs, of some hundred.
-MOST_PREDICTIONS = 100_000
+MOST_PREDICTIONS = 80_000
 MOST_RUNS = 10_000
 
 #: What tells the rows of a runs file apart.
