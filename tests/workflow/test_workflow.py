@@ -140,7 +140,7 @@ def test_changed_recipe_value_reruns_what_depends_on_it(edited: Checkout):
     counted = {"claims": 1, "manifest": 1, "report": 1}
     assert edited.planned(*SMALL) == counted, "the small suite does not run main_text, but counts its parameters"
     edit(recipes / "released_code.yaml", "weight_decay: {value: 1.0e-3", "weight_decay: {value: 1.0e-2")
-    assert edited.planned(*SMALL) == {"train": 4, "probe": 1, "curves": 1, "efficiency": 1, **DOWNSTREAM}
+    assert edited.planned(*SMALL) == {"train": 4, "attend": 2, "probe": 1, "curves": 1, "efficiency": 1, **DOWNSTREAM}
 
 
 def test_a_recipe_edited_while_a_run_goes_on_and_restored_leaves_no_wrong_results(checkout: Checkout):
@@ -177,7 +177,7 @@ def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout
 
 
 #: What follows new predictions, of the small suite.
-TRAINED = {"train": 8, "probe": 1, "curves": 1, **DOWNSTREAM}
+TRAINED = {"train": 8, "attend": 2, "probe": 1, "curves": 1, **DOWNSTREAM}
 EXTRACTED = {"extract": 1, "extract_other": 1, "extract_views": 2}
 TEXTS = {"encode_levels": 2, "encode_fine_levels": 1, "encode_zero_shot": 1}
 READ = {"samples": 1, "splits": 1, "measure": 1, "baselines": 1, **EXTRACTED, **TRAINED}
