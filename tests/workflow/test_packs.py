@@ -47,7 +47,7 @@ def test_the_plan_has_no_step_that_needs_images_or_an_encoder(checkout: Checkout
     configure(checkout, small_study)
     planned = checkout.planned(*PACKED)
     assert planned == {
-        "unpack_agiqa_3k": 1, "splits": 1, "baselines": 1, "train": 4, "curves": 1, "efficiency": 1,
+        "unpack_agiqa_3k": 1, "splits": 1, "baselines": 1, "train": 4, "attend": 2, "curves": 1, "efficiency": 1,
         "evaluate": 1, "compare": 1, "claims": 1, "manifest": 1, "report": 1,
     }  # fmt: skip
 
