@@ -149,8 +149,8 @@ def test_a_recipe_edited_while_a_run_goes_on_and_restored_leaves_no_wrong_result
     planned = path.read_text()
     edit(
         checkout.folder / "workflow" / "rules" / "heads.smk",
-        '"python -m mstclipiqa train ',
-        '"cp edited.yaml config/recipes/released_code.yaml; python -m mstclipiqa train ',
+        '"python -m mstclipiqa {params.verb} ',
+        '"cp edited.yaml config/recipes/released_code.yaml; python -m mstclipiqa {params.verb} ',
     )
     (checkout.folder / "edited.yaml").write_text(
         planned.replace("learning_rate: {value: 5.0e-6", "learning_rate: {value: 1.0e-3")
