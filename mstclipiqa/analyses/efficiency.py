@@ -21,7 +21,7 @@ from mstclipiqa.base.names import AUTO, LEVELS
 from mstclipiqa.base.progress import progress
 from mstclipiqa.encoders.adaptation import count_adapted
 from mstclipiqa.encoders.clip import Encoder, load_encoder
-from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable, made_up_inputs, used_streams
+from mstclipiqa.model.build import MSTCLIPIQA, build_model, count_trainable, made_up_inputs, used_encoders
 from mstclipiqa.study.study import Study
 from mstclipiqa.training.process import prepare_process
 
@@ -64,12 +64,6 @@ def _sizes(study: Study, encoders: dict[str, Encoder]) -> tuple[int, int]:
     return encoders["coarse"].identity["dim"], encoders[study.config["text_encoder"]].identity["text_width"]
 
 
-def used_encoders(study: Study, key: tuple[str, str], model: MSTCLIPIQA, dim: int, width: int) -> list[str]:
-    """The names of the encoders whose features a model's score depends on; `key` are its recipe and variant."""
-    looked = used_streams(model, dim, width)
-    return [name for name, looks in zip(study.streams(*key), looked, strict=True) if looks]
-
-
 def count_efficiency(study: Study, encoders: dict[str, Encoder]) -> pd.DataFrame:
     """What is counted of every recipe and variant of a study, a row each.
 
@@ -81,7 +75,7 @@ def count_efficiency(study: Study, encoders: dict[str, Encoder]) -> pd.DataFrame
     gflops = {name: count_flops(part) / 1e9 for name, part in parts.items()}
     rows = []
     for key, model in models.items():
-        used = used_encoders(study, key, model, *_sizes(study, encoders))
+        used = used_encoders(model, study.streams(*key), *_sizes(study, encoders))
         needed = _needed(used, model, key)
         row = dict(zip(("recipe", "variant"), key, strict=True))
         adaptation = study.recipes[key[0]].adaptation
@@ -109,7 +103,7 @@ def time_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.Data
     device = encoders["coarse"].device
     times, rows = time_parts(parts, device), []
     for key, model in models.items():
-        needed = _needed(used_encoders(study, key, model, *_sizes(study, encoders)), model, key)
+        needed = _needed(used_encoders(model, study.streams(*key), *_sizes(study, encoders)), model, key)
         row = dict(zip(("recipe", "variant"), key, strict=True))
         rows.append(row | {f"ms_{size}": times.loc[size, needed].sum(axis=1).median() for size in BATCHES})
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else "one CPU thread"

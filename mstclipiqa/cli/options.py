@@ -68,6 +68,10 @@ precision = click.option(
     help="Of the image encoders; only a GPU computes in tf32.",
 )  # fmt: skip
 levels = click.option("--levels", type=READ, required=True, help="Text store of the recipe's quality levels.")
+fine_levels = click.option(
+    "--fine-levels", type=READ, help="The same by the fine encoder's text tower, which mstfe-1 needs."
+)
+predictions = click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
 seed = click.option("--seed", type=SEED, default=0, help="Initial weights and batches of every run.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 table = click.option("--out", type=WRITE, required=True, help="Table (Parquet) to write.")

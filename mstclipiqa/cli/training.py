@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 @options.splits
 @options.stores
 @options.levels
-@click.option("--fine-levels", type=READ, help="The same by the fine encoder's text tower, which mstfe-1 needs.")
+@options.fine_levels
 @click.option("--coarse-views", type=READ, help="Augmented views by the coarse encoder, where the recipe has some.")
 @click.option("--fine-views", type=READ, help="The same views by the fine encoder.")
 @options.recipe
 @options.runs
 @options.workers
 @options.training_device
-@click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
+@options.predictions
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
     coarse_views: Path | None, fine_views: Path | None, recipe: "Recipe", variant: str, target: str,
@@ -50,12 +50,12 @@ def train(
 @options.root
 @options.pair
 @options.levels
-@click.option("--fine-levels", type=READ, help="The same by the fine encoder's text tower, which mstfe-1 needs.")
+@options.fine_levels
 @options.recipe
 @options.runs
 @options.workers
 @options.training_device
-@click.option("--out", type=WRITE, required=True, help="Predictions (Parquet) to write.")
+@options.predictions
 def train_adapted(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, root: Path, coarse_model: str,
     coarse_weights: str, fine_model: str, fine_weights: str, levels: Path, fine_levels: Path | None, recipe: "Recipe",

@@ -4,6 +4,7 @@ Shapes: B images, D embedding size of the image encoders, L prompt tokens, T wid
 Scores are on the scale 1..5 of the five quality levels.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 
 import torch
@@ -141,6 +142,11 @@ def used_streams(model: MSTCLIPIQA, dim: int, width: int) -> list[bool]:
     streams = [f_c.requires_grad_(), f_f.requires_grad_()]
     gradients = torch.autograd.grad(model(*streams, *prompts).sum(), streams, allow_unused=True)
     return [gradient is not None and bool(gradient.any()) for gradient in gradients]
+
+
+def used_encoders(model: MSTCLIPIQA, streams: Sequence[str], dim: int, width: int) -> list[str]:
+    """Those of the encoders that f_c and f_f come from, by name, whose features the score depends on."""
+    return [name for name, looks in zip(streams, used_streams(model, dim, width), strict=True) if looks]
 
 
 def count_trainable(model: nn.Module) -> int:

@@ -19,7 +19,7 @@ from mstclipiqa.entries.admission import admit, find_doubts
 from mstclipiqa.entries.entry import SCORES, Entry
 from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
 from mstclipiqa.evaluation.per_run import check_predictions, evaluate_runs
-from mstclipiqa.model.build import build_model, count_trainable, used_streams
+from mstclipiqa.model.build import build_model, count_trainable, used_encoders
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import find_difference, kinds, show
 from mstclipiqa.provenance.folder import AGAIN, PAPER_FILES, RESTORE, Folder
@@ -130,8 +130,8 @@ def count_parameters(folder: Folder, recipe: str, variant: str) -> int | None:
         count = count_trainable(build_model(variant, chosen, dim, width, levels, 0, levels))
     if chosen.adaptation:
         levels = torch.randn(len(LEVELS), dim)
-        looked = used_streams(build_model(variant, chosen, dim, width, levels, 0, levels), dim, width)
-        for role in (role for role, looks in zip(folder.study.streams(recipe, variant), looked, strict=True) if looks):
+        model = build_model(variant, chosen, dim, width, levels, 0, levels)
+        for role in used_encoders(model, folder.study.streams(recipe, variant), dim, width):
             encoder = load_encoder(folder.config["encoders"][role]["model"], "random:0", torch.device("cpu"))
             check_adaptable(encoder, chosen.adaptation)
             count += count_adapted(encoder, chosen.adaptation)

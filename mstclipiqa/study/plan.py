@@ -24,7 +24,7 @@ from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.data.samples import check_labels, normalise_prompt
 from mstclipiqa.encoders.adaptation import Tower, check_adaptable, frozen_part
 from mstclipiqa.encoders.clip import expected_sizes, load_encoder
-from mstclipiqa.model.build import build_model, used_streams
+from mstclipiqa.model.build import build_model, used_encoders
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.study.jobs import protocols_of, seeds_of
 from mstclipiqa.study.packing import samples_of
@@ -125,9 +125,9 @@ def cost_adapted(
     """Seconds and floating-point operations of an image's way through the encoders that a recipe trains, forth and
     back; tried on a device of this machine with random weights and made-up pixels."""
     chosen, levels = study.recipes[recipe], torch.randn(len(LEVELS), dim, generator=torch.Generator().manual_seed(0))
-    used = used_streams(build_model(variant, chosen, dim, text_width, levels, 0, levels), dim, text_width)
+    model = build_model(variant, chosen, dim, text_width, levels, 0, levels)
     seconds = operations = 0.0
-    for role in (role for role, looked in zip(study.streams(recipe, variant), used, strict=True) if looked):
+    for role in used_encoders(model, study.streams(recipe, variant), dim, text_width):
         encoder = load_encoder(study.config["encoders"][role]["model"], "random:0", device)
         check_adaptable(encoder, adaptation := chosen.adaptation or {})
         pixels = torch.randint(0, 256, (8, *encoder.model.visual.image_size, 3), dtype=torch.uint8)

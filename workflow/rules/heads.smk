@@ -39,12 +39,6 @@ if study.adapted:
     use rule train as train_adapted with:
         input:
             unpack(adapting_inputs),
-        output:
-            at(layout.RUNS),
-        log:
-            f"{RESULTS}/logs/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.log",
-        benchmark:
-            f"{RESULTS}/timings/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.tsv"
         wildcard_constraints:
             recipe="|".join(study.adapted),
         params:
