@@ -94,12 +94,13 @@ PAIR = {
 def pretrain_pair(output: Path, work: Path, seed: int, images: int, workers: int, share: float = 1.0) -> None:
     """Draw the corpus into `work`, train both encoders, and write their weights and learning curves to `output`.
 
-    `share` shortens the training. On a CPU the two train side by side, one core each. Resumes where it was killed.
+    `share` shortens the training. The two train side by side, on a core each, or on one GPU. Resumes where it was
+    killed.
     """
     with naming_killed_workers("pretraining"):
         measure(draw_corpus(work, TRAINING_SEED, images, workers), work, workers)
         draw_corpus(work, HELD_OUT_SEED, HELD_OUT, workers)
-        processes = 1 if torch.cuda.is_available() else min(workers, len(PAIR))
+        processes = min(workers, len(PAIR))
         with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
             futures = [pool.submit(_pretrain, name, output, work, seed, images, share) for name in PAIR]
             for future in futures:
@@ -214,10 +215,10 @@ def whitened_dct(convolution: nn.Conv2d, pixels: Tensor) -> None:
         convolution.weight /= spread_of[:, None, None, None].clamp(min=1e-4)
 
 
-def normalise(pixels: np.ndarray) -> Tensor:
-    """Images (B, 224, 224, 3), uint8, as a model's input (B, 3, 224, 224); open_clip's own mean and SD."""
-    mean, std = 255 * torch.tensor([open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD])
-    return torch.from_numpy(pixels).float().sub_(mean).div_(std).permute(0, 3, 1, 2)
+def normalise(pixels: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """Images (B, 224, 224, 3), uint8, as a model's input (B, 3, 224, 224) on a device; open_clip's own mean and SD."""
+    mean, std = 255 * torch.tensor([open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD], device=device)
+    return torch.from_numpy(pixels).to(device).float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
 
 def batches(count: int, size: int, steps: int, seed: int, start: int) -> Iterator[np.ndarray]:
@@ -292,7 +293,7 @@ def pretrain_encoder(
         ends = tokens >= 49406
         dropped = torch.from_numpy(rng.random(tuple(tokens.shape)) < settings.word_dropout) & ~ends & (tokens > 0)
         tokens = torch.cat([tokens.masked_fill(dropped, UNKNOWN), fixed]).to(device)
-        pixels = normalise(corpus.pixels(rows)).to(device, torch.bfloat16)
+        pixels = normalise(corpus.pixels(rows), device).to(torch.bfloat16)
         loss, parts_of_loss = losses(
             student, master.clip.logit_scale, pixels, tokens,
             level_targets(quality[rows]), artefact_targets(strengths[rows]), targets[rows],
@@ -370,7 +371,8 @@ def examine(model: "CLIP", held_out: Corpus, count: int | None = None) -> dict[s
     def encode(texts: list[str]) -> Tensor:
         return F.normalize(model.encode_text(tokenize(texts).to(kind.device)).float(), dim=-1)
 
-    encoded = [model.encode_image(normalise(held_out.pixels(rows[i : i + 64])).to(kind)) for i in rows[::64]]
+    shown = (normalise(held_out.pixels(rows[i : i + 64]), kind.device).to(kind) for i in rows[::64])
+    encoded = [model.encode_image(pixels) for pixels in shown]
     images = F.normalize(torch.cat(encoded).float(), dim=-1)
     quality = torch.softmax(model.logit_scale.float().exp() * images @ encode(LEVEL_TEXTS).T, -1) @ SCORES.to(
         kind.device

@@ -52,6 +52,8 @@ class AdaptedTrainer(Trainer):
 
     def train(self, run: Run) -> pd.DataFrame:
         """As Trainer's, on the device."""
+        if self.device.type == "cuda":
+            set_products(tf32=False)
         return super(AdaptedTrainer, replace(self, data=self.data.to(self.device))).train(run)
 
 
@@ -71,8 +73,8 @@ def adapt(
         check_adaptable(encoder, adaptation)
     inputs = iter(read_inputs(trained, samples, root, adaptation))
     f_c, f_f = (next(inputs) if looked else own for looked, own in zip(used, (data.f_c, data.f_f), strict=True))
-    towers = tuple(
-        (encoder.model.visual, encoder.identity["preprocessing"]) if looked else None
+    towers = tuple(  # on the CPU, from where worker processes can be sent them
+        (encoder.model.visual.cpu(), encoder.identity["preprocessing"]) if looked else None
         for encoder, looked in zip(encoders, used, strict=True)
     )
     return AdaptedTrainer(

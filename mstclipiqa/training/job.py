@@ -43,14 +43,15 @@ def train_runs(
 
     On a GPU all runs are trained as one (training/stacked); the parameters of one head are too few to keep it busy. On
     a CPU run follows run, in each of the `workers` processes, because one run's parameters stay in a core's cache.
-    So they do, one at a time, where a GPU trains encoders. `device` is one of `usable_device`.
+    So they do where a GPU trains encoders, since one run of small ones does not fill it. `device` is one of
+    `usable_device`.
     """
     if device.type != "cpu" and trainer.stackable:
         from mstclipiqa.training.stacked import train_stacked  # torch.func takes long to load
 
         yield from train_stacked(trainer.build, trainer.data, runs, trainer.recipe, device, whole)
         return
-    if min(workers, len(runs)) <= 1 or device.type != "cpu":
+    if min(workers, len(runs)) <= 1:
         for run in runs:
             yield run, trainer.train(run)
     else:
