@@ -22,7 +22,6 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import click
@@ -35,18 +34,23 @@ CARRIED = HERE / "carried"
 #: Distributions that torch's images lack and the encoders need; all are plain Python.
 CARRY = ("open_clip_torch", "ftfy", "wcwidth")
 
+#: What stands in for jsonschema, which has compiled parts and only checks files, where it is not installed.
+UNCHECKED = """from types import SimpleNamespace
+
+Draft202012Validator, ValidationError = None, ValueError
+validators = SimpleNamespace(extend=lambda *_: lambda schema: SimpleNamespace(iter_errors=lambda document: []))
+"""
+
 
 def prepare_imports() -> None:
-    """Make the checkout importable, and what was carried along; and do without jsonschema, which only checks files."""
-    sys.path.insert(0, str(HERE.parent))
+    """Make the checkout importable, and what was carried along, here and in worker processes."""
+    own = [str(HERE.parent), str(HERE)]
+    sys.path[:0] = own
     sys.path.append(str(CARRIED))
-    try:
-        import jsonschema  # noqa: F401
-    except ImportError:
-        unchecked = SimpleNamespace(extend=lambda *_: lambda schema: SimpleNamespace(iter_errors=lambda document: []))
-        module: Any = ModuleType("jsonschema")
-        module.validators, module.Draft202012Validator, module.ValidationError = unchecked, None, ValueError
-        sys.modules["jsonschema"] = module
+    os.environ["PYTHONPATH"] = os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")]), str(CARRIED)])
+    if not find_spec("jsonschema"):
+        CARRIED.mkdir(exist_ok=True)
+        (CARRIED / "jsonschema.py").write_text(UNCHECKED)
 
 
 prepare_imports()
@@ -119,8 +123,9 @@ def _line(row: dict[str, Any]) -> str:
     return f"| {row['stage']} | {row['what']} | {shown} {row['unit']} | {row['aim']} | {mark} |"
 
 
-DEVICE = choose_device(AUTO)
-GPU = DEVICE.type == "cuda"
+GPU = torch.cuda.is_available()
+#: Worker processes import this file too; they must not take the GPU.
+DEVICE = choose_device(AUTO) if __name__ == "__main__" else torch.device("cuda" if GPU else "cpu")
 SIZE = FULL if GPU else TINY
 THREADS = os.cpu_count() or 1
 
@@ -226,6 +231,8 @@ def extraction(table: Table) -> None:
     from extraction import decode_rate, draw_images
 
     from mstclipiqa.encoders.extraction import extract_features
+    from mstclipiqa.encoders.gpu_pipeline import encode_on_gpu
+    from mstclipiqa.encoders.images import Source
 
     with tempfile.TemporaryDirectory() as name:
         root = Path(name) / "images"
@@ -235,7 +242,18 @@ def extraction(table: Table) -> None:
             for precision in precisions():
                 encoders = load(pair, precision, DEVICE)
                 if precision == precisions()[0]:
-                    table.add(f"{pair} pair: images prepared", decode_rate(encoders, some, root, THREADS), "images/s")
+                    rate = decode_rate(encoders, some, root, THREADS)
+                    table.add(f"{pair} pair: images prepared by {THREADS} threads", rate, "images/s")
+                    images = list(zip(some["path"], some["sha256"], strict=True))
+                    sizes = {encoder.preprocess: encoder.image_size for encoder in encoders}
+                    batches = [(images[at : at + SIZE.batch], sizes) for at in range(0, len(images), SIZE.batch)]
+
+                    def prepare(batches: list[Any] = batches) -> None:
+                        for _ in encode_on_gpu(batches, Source(root), lambda *_: None, [], THREADS, DEVICE):
+                            pass
+
+                    rate = len(images) / seconds(prepare)
+                    table.add(f"{pair} pair: by {THREADS} processes, their start included", rate, "images/s")
                 pixels = torch.stack([torch.zeros(224, 224, 3, dtype=torch.uint8)] * SIZE.batch).to(DEVICE)
 
                 def encode(encoders: list[Any] = encoders, pixels: torch.Tensor = pixels) -> None:
@@ -360,6 +378,83 @@ def training(table: Table) -> None:
                   faster >= 50 if GPU else None)  # fmt: skip
 
 
+#: Steps that are profiled.
+PROFILED = 10
+
+#: What a kernel does, by what its name holds.
+KERNELS = {
+    "Adam": ("FusedOptimizer", "fused_adam"),
+    "products": ("gemm", "gemv", "cutlass", "::bmm", "::addmm", "::mm"),
+    "copies": ("copy", "Cat", "::cat"),
+}
+
+
+def profile(table: Table) -> None:
+    """Where the time of a stacked step goes."""
+    from torch.profiler import ProfilerActivity, profile
+
+    for variant, recipe in CASES:
+        trainer, runs = trainer_of(variant, recipe, 1), some_runs(SIZE.heads)
+        set_products(False)
+        with own_stream(DEVICE)():
+            stack = Stack(trainer.build, trainer.data.to(DEVICE), runs, trainer.recipe, DEVICE, True)
+            stack.rate.fill_(1e-6)
+            stack.objective.train()
+
+            def step(stack: Stack = stack) -> None:
+                stack.next.zero_()
+                stack.replayed()
+                wait()
+
+            for _ in range(5):  # captures
+                step()
+            with profile(activities=[ProfilerActivity.CUDA if GPU else ProfilerActivity.CPU]) as profiled:
+                for _ in range(PROFILED):
+                    step()
+        spent = dict.fromkeys([*KERNELS, "the rest"], 0.0)
+        for event in profiled.key_averages():
+            micro = event.self_device_time_total if GPU else event.self_cpu_time_total
+            does = (what for what, names in KERNELS.items() if any(name in event.key for name in names))
+            spent[next(does, "the rest")] += micro / 1e3 / PROFILED
+        for what, milli in spent.items():
+            table.add(f"{variant}, {recipe}: {len(runs)} heads, {what}", milli, "ms a step")
+
+
+def adapted(table: Table) -> None:
+    """Encoders trained with a head, on the device and on the CPU."""
+    from extraction import draw_images
+
+    from mstclipiqa.encoders.adaptation import count_adapted
+    from mstclipiqa.training.adapted import adapt
+    from mstclipiqa.training.dataset import Dataset
+
+    count, dim = 64 if GPU else 12, 256
+    noise = torch.Generator().manual_seed(0)
+    f_c, f_f, levels = (torch.randn(size, dim, generator=noise) for size in (count, count, 5))
+    score = torch.linspace(1, 5, count)
+    data = Dataset(
+        [f"{row}.jpg" for row in range(count)], f_c, f_f, torch.zeros(0, dim), torch.zeros(count, dtype=torch.long),
+        torch.zeros(count, dtype=torch.long), score, score.double().numpy(), 1.0, 5.0,
+    )  # fmt: skip
+    run = Run("random", 0, 0, np.array(["train", "train", "train", "test"] * (count // 4), dtype=object))
+    with tempfile.TemporaryDirectory() as name:
+        samples = draw_images(Path(name) / "images", count, 2)
+        for kind in ("adapted_last_block", "adapted_lora", "adapted_all"):
+            recipe = replace(load_recipe(RECIPES / f"{kind}.yaml"), epochs=2)
+            frozen = Trainer(data, "mst-clipiqa", replace(recipe, adaptation=None), levels)
+            predicted = []
+            for device in (torch.device("cpu"), DEVICE):
+                encoders = load("small", FLOAT32, device)
+                assert recipe.adaptation and count_adapted(encoders[0], recipe.adaptation)
+                trainer = adapt(frozen, recipe, encoders, samples, Path(name) / "images")
+                start = time.perf_counter()
+                predicted.append(trainer.train(run)["prediction"].to_numpy())
+                taken = time.perf_counter() - start
+            apart = float(np.abs(predicted[0] - predicted[1]).max())
+            table.add(f"{kind}: from the CPU", apart, "of 1 to 5", "at most 1e-2", apart <= 1e-2)
+            table.add(f"{kind}: an epoch of {count // 4 * 3} images", taken / 2, "s")
+
+
 def study(table: Table) -> None:
     """AGIQA-3K's size from JPEG files to all predictions of 50 runs."""
     from extraction import draw_images
@@ -446,12 +541,14 @@ STAGES: dict[str, Callable[[Table], None]] = {
     "features": features,
     "equality": equality,
     "training": training,
+    "profile": profile,
+    "adapted": adapted,
     "extraction": extraction,
     "study": study,
     "projection": projection,
 }
 #: What needs open_clip.
-ENCODING = ("features", "extraction", "study")
+ENCODING = ("features", "adapted", "extraction", "study")
 
 
 def carry() -> None:

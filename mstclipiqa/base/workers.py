@@ -21,10 +21,15 @@ def naming_killed_workers(what: str) -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool:
-        raise MstclipiqaError(
-            f"{what}: a worker process was killed, probably for want of memory; what was finished is kept: run again, "
-            "with fewer workers"
-        ) from None
+        raise killed_worker(what) from None
+
+
+def killed_worker(what: str, fewer: str = "workers") -> MstclipiqaError:
+    """The one line for a worker process that was killed; `fewer` of what would need less memory."""
+    return MstclipiqaError(
+        f"{what}: a worker process was killed, probably for want of memory; what was finished is kept: run again, "
+        f"with fewer {fewer}"
+    )
 
 
 def end_with_parent() -> None:

@@ -39,8 +39,9 @@ class LowRank(nn.Module):
     def __init__(self, matrix: Tensor, rank: int):
         super().__init__()
         rows, columns = matrix.shape
-        self.down = nn.Parameter(torch.randn(rank, columns) / columns**0.5)
-        self.up = nn.Parameter(torch.zeros(rows, rank))
+        drawn = torch.randn(rank, columns) / columns**0.5  # on a CPU, so that a seed's are the same everywhere
+        self.down = nn.Parameter(drawn.to(matrix.device))
+        self.up = nn.Parameter(torch.zeros(rows, rank, device=matrix.device))
 
     def forward(self, matrix: Tensor) -> Tensor:
         """The sum (M, E)."""

@@ -33,7 +33,7 @@ from mstclipiqa.base.names import AUTO, BFLOAT16, FLOAT32, TF32
 from mstclipiqa.encoders import timm_backbone
 from mstclipiqa.encoders.architectures import FOLDER, TIMM, portable_name
 from mstclipiqa.encoders.compact_weights import EMBEDDED, embedded_file, is_compact, read_weights
-from mstclipiqa.encoders.images import without_normalising
+from mstclipiqa.encoders.images import Preparation
 from mstclipiqa.encoders.open_clip_loader import open_clip
 from mstclipiqa.encoders.quick_vit import quicken
 from mstclipiqa.encoders.text_towers import Tokenizer, read_texts, text_width
@@ -358,11 +358,12 @@ def _packages(config: Mapping) -> list[str]:
 
 
 @functools.cache
-def image_transform(**preprocessing: Any) -> Callable[[Image.Image], Tensor]:
+def image_transform(**preprocessing: Any) -> Preparation:
     """open_clip's own transform but for its last two steps, which `normalise` does: uint8 pixels (H, W, 3) of an image.
     It is one object for equal preprocessing."""
     config = open_clip.transform.PreprocessCfg(**preprocessing)
-    return without_normalising(open_clip.transform.image_transform_v2(config, is_train=False).transforms)
+    made = open_clip.transform.image_transform_v2(config, is_train=False)
+    return Preparation(made.transforms, functools.partial(image_transform, **preprocessing))
 
 
 def normalise(pixels: Tensor, preprocessing: Mapping[str, Any]) -> Tensor:

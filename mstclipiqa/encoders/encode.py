@@ -44,6 +44,10 @@ def extract_from_files(
     if len(stores := set(outputs)) < len(outputs):
         raise InputError(f"--encoder: {len(outputs)} encoders for {len(stores)} stores; give each a file of its own")
     chosen = choose_encoding_device(device, precision)
+    if chosen.type == "cuda":
+        from mstclipiqa.encoders.gpu_pipeline import start_forkserver  # loads what a CPU needs not
+
+        start_forkserver()
     frame, load = SAMPLES.read(samples)[0], cache(load_encoder)
     loaded = {out: load(model, weights, chosen, precision) for model, weights, out in encoders}
     if text_encoder:

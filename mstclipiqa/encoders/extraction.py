@@ -16,7 +16,7 @@ from mstclipiqa.base.files import Parts, alone, digest
 from mstclipiqa.base.fingerprint import fingerprint, source_file
 from mstclipiqa.base.layout import FEATURES, PROMPTS
 from mstclipiqa.base.progress import progress
-from mstclipiqa.encoders.images import draw_views, read_image
+from mstclipiqa.encoders.images import Source
 from mstclipiqa.encoders.pipeline import encode_batches
 from mstclipiqa.encoders.stores import TRANSLATIONS, read_store, write_store
 
@@ -135,7 +135,8 @@ def extract_features(
     at its own size.
 
     An image is decoded once, and prepared once for all encoders that prepare it alike; `threads` images are decoded at
-    a time, and few batches are in memory at once (see `pipeline`). Batches are fixed by the samples' order, and on a
+    a time, beside a GPU by as many processes, and few batches are in memory at once (see `pipeline`, `gpu_pipeline`).
+    Batches are fixed by the samples' order, and on a
     CPU every batch runs on one thread, so a store's bytes depend neither on `threads` nor on the other encoders. A
     killed extraction resumes at its first missing batch; a store that is already complete is left as it is. As shard
     (k, n) of several, on as many machines as one likes, this encodes every n-th batch from the k-th and leaves it for
@@ -151,17 +152,15 @@ def extract_features(
         for store in sorted(stores, key=lambda store: store.output):  # in one order, so that no two wait for each other
             if shard[1] == 1 and not is_complete(store.output, store.metadata):
                 locks.enter_context(alone(store.output))
-        _fill(stores, samples, root, batch_size, threads, augmentation, views, shard)
+        _fill(stores, samples, Source(root, augmentation, views), batch_size, threads, shard)
 
 
 def _fill(
     stores: list[Store],
     samples: pd.DataFrame,
-    root: Path,
+    source: Source,
     batch_size: int,
     threads: int,
-    augmentation: dict | None,
-    views: int,
     shard: tuple[int, int],
 ) -> None:
     """Encode what the stores lack, and write them."""
@@ -180,44 +179,26 @@ def _fill(
         if (lacking := [store for store in missing if store.lacks(name)])
     ]
 
-    def prepare(number: int, position: int) -> dict[Callable, list[Tensor]]:
-        """The views of one image, by each function that prepares it for an encoder."""
-        _, images, lacking = todo[number]
-        path, expected = images[position]
-        try:
-            image = read_image(root / path, expected)
-        except InputError as error:
-            unreadable.append(str(error))
-            return {}
-        sizes = {store.encoder.preprocess: store.encoder.image_size for store in lacking}
-        shown = {
-            size: [image] if augmentation is None else draw_views(image, expected, augmentation, views, size)
-            for size in set(sizes.values())
-        }
-        prepared: dict[Callable, list[Tensor]] = {}
-        for preprocess, size in sizes.items():
-            try:
-                prepared[preprocess] = [preprocess(view) for view in shown[size]]
-            except InputError as error:
-                unreadable.append(f"{root / path}: {error}")
-        return prepared
-
     def encode(number: int, prepared: Mapping[Callable, Tensor]) -> None:
-        """Fill the stores' parts of one batch. What is prepared is sent to a GPU once for all encoders."""
+        """Fill the stores' parts of one batch."""
         name, images, lacking = todo[number]
-        sent: dict[tuple[Callable, torch.device], Tensor] = {}
         for store in lacking:
-            preprocess, device = store.encoder.preprocess, store.encoder.device
-            if preprocess in prepared:
-                if (preprocess, device) not in sent:
-                    sent[preprocess, device] = prepared[preprocess].to(device, non_blocking=True)
-                store.add(name, sent[preprocess, device], len(images))
+            if store.encoder.preprocess in prepared:
+                store.add(name, prepared[store.encoder.preprocess], len(images))
 
     if todo:
         models = " and ".join(store.encoder.identity["model"] for store in missing)
         description = f"extract {samples['benchmark'].iloc[0]} {models}"
-        counts, on_gpu = [len(images) for _, images, _ in todo], any(s.encoder.device.type == "cuda" for s in missing)
-        for _ in progress(encode_batches(counts, prepare, encode, threads, on_gpu), len(todo), description, "batches"):
+        sizes = [{store.encoder.preprocess: store.encoder.image_size for store in lacking} for _, _, lacking in todo]
+        batches = [(images, size) for (_, images, _), size in zip(todo, sizes, strict=True)]
+        device = missing[0].encoder.device
+        if device.type == "cuda":
+            from mstclipiqa.encoders.gpu_pipeline import encode_on_gpu  # loads what a CPU needs not
+
+            done = encode_on_gpu(batches, source, encode, unreadable, threads, device)
+        else:
+            done = encode_batches(batches, source, encode, unreadable, threads)
+        for _ in progress(done, len(todo), description, "batches"):
             pass
     if unreadable:
         more = f" ({len(unreadable)} such images; the next: {sorted(unreadable)[1]})" if len(unreadable) > 1 else ""

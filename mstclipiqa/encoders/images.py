@@ -1,7 +1,10 @@
 """Images as encoders see them: decoded whole, and augmented views of them."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +14,7 @@ from torch import Tensor
 from mstclipiqa.base.errors import InputError, no_rights
 from mstclipiqa.base.files import sha256
 from mstclipiqa.base.pixels import opened
+from mstclipiqa.encoders.pillow_resize import resize_as_pillow
 
 
 def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
@@ -27,16 +31,83 @@ def read_image(path: Path, expected_sha256: str | None = None) -> Image.Image:
         raise no_rights(path) from None
 
 
-def without_normalising(steps: Sequence[Callable]) -> Callable[[Image.Image], Tensor]:
-    """What a transform does but for its last two steps, ToTensor and Normalize: uint8 pixels (H, W, 3) of an image."""
-    *resizing, _, _ = steps
+class Preparation:
+    """What a transform does but for its last two steps, ToTensor and Normalize: uint8 pixels (h, w, 3) of an image.
 
-    def prepare(image: Image.Image) -> Tensor:
-        for step in resizing:
+    It is pickled as `make`, which gives it again: in a process that keeps what was made, the same object.
+    """
+
+    def __init__(self, steps: Sequence[Callable], make: "functools.partial[Preparation]"):
+        self.steps: list[Any] = [*steps[:-2]]
+        self.make = make
+
+    def __reduce__(self) -> tuple[Any, tuple]:
+        return self.make, ()
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """The pixels of an image."""
+        for step in self.steps:
             image = step(image)
-        return torch.from_numpy(np.array(image))
+        return pixels_of(image)
 
-    return prepare
+    @functools.cached_property
+    def takes_whole(self) -> bool:
+        """Whether `on_device` can do it: CLIP's bicubic resize of the shorter side and central crop."""
+        from torchvision import transforms  # made the steps, and is loaded by what loads open_clip
+
+        resize, crop, *others = self.steps
+        return (
+            isinstance(resize, transforms.Resize)
+            and isinstance(resize.size, int)
+            and resize.interpolation == transforms.InterpolationMode.BICUBIC
+            and isinstance(crop, transforms.CenterCrop)
+            and max(crop.size) <= resize.size
+            and {type(step).__name__ for step in others} <= {"MaybeConvertMode"}  # open_clip's, to RGB
+        )
+
+    def on_device(self, pixels: Tensor) -> Tensor:
+        """The same pixels to the bit, uint8 (B, h, w, 3), of whole square RGB images, uint8 (B, S, S, 3), on the device
+        where they are; where it `takes_whole` images."""
+        resize, crop = self.steps[:2]
+        return resize_as_pillow(pixels, resize.size, [(round((resize.size - kept) / 2), kept) for kept in crop.size])
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images are, by paths relative to `root`, and what is encoded of each: itself, or with an augmentation
+    `views` random views."""
+
+    root: Path
+    augmentation: dict | None = None
+    views: int = 0
+
+    def read(self, path: str, content: str) -> Image.Image:
+        """As `read_image`."""
+        return read_image(self.root / path, content)
+
+    def prepare(
+        self, path: str, image: Image.Image, content: str, sizes: Mapping[Callable, int], refused: list[str]
+    ) -> dict[Callable, list[Tensor]]:
+        """The views of an image by each function that prepares it for an encoder, with the size that these are drawn
+        at. That one does not take the image is added to `refused`."""
+        shown = {
+            size: [image]
+            if self.augmentation is None
+            else draw_views(image, content, self.augmentation, self.views, size)
+            for size in set(sizes.values())
+        }
+        prepared: dict[Callable, list[Tensor]] = {}
+        for prepare, size in sizes.items():
+            try:
+                prepared[prepare] = [prepare(view) for view in shown[size]]
+            except InputError as error:
+                refused.append(f"{self.root / path}: {error}")
+        return prepared
+
+
+def pixels_of(image: Image.Image) -> Tensor:
+    """The pixels, uint8 (H, W, 3), of an RGB image."""
+    return torch.from_numpy(np.array(image))
 
 
 def augment(image: Image.Image, augmentation: dict, size: int, rng: np.random.Generator) -> Image.Image:

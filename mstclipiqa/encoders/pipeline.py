@@ -1,5 +1,5 @@
-"""Batches on their way to the encoders: prepared image by image in a pool of threads, in a ring of few buffers, and
-encoded while the next are prepared."""
+"""Batches on their way to encoders on a CPU: prepared image by image in a pool of threads, in a ring of few buffers,
+and encoded by the thread that prepared the last image."""
 
 import queue
 import threading
@@ -9,22 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from mstclipiqa.base.errors import InputError
+from mstclipiqa.encoders.images import Source
+
 #: What one image becomes: by the function that prepared it, its views; without those that refused it.
 Prepared = Mapping[Callable, Sequence[Tensor]]
 
-#: Threads that hand batches to a GPU: while one writes features, the other's batch is encoded.
-CONSUMERS = 2
+#: The images of a batch, as path and SHA-256, and what prepares them, with the size of its views.
+Batch = tuple[Sequence[tuple[str, str]], Mapping[Callable, int]]
 
 
 class Slot:
     """The buffers of one batch: for each function that prepares, the prepared views (images x views, ...) in order.
+    They are made at the first batch and used again."""
 
-    They are made at the first batch and used again. On a machine with a GPU they are pinned: a copy from there leaves
-    the CPU free.
-    """
-
-    def __init__(self, images: int, pinned: bool):
-        self.images, self.pinned = images, pinned
+    def __init__(self, images: int):
+        self.images = images
         self.buffers: dict[Callable, Tensor] = {}
         self.lock = threading.Lock()
         self.count = self.left = 0
@@ -51,7 +51,7 @@ class Slot:
         with self.lock:
             if prepare not in self.buffers:
                 shape, kind = (self.images * len(views), *views[0].shape), views[0].dtype
-                self.buffers[prepare] = torch.empty(shape, dtype=kind, pin_memory=self.pinned)
+                self.buffers[prepare] = torch.empty(shape, dtype=kind)
             return self.buffers[prepare]
 
     def batch(self) -> dict[Callable, Tensor]:
@@ -64,42 +64,41 @@ class Slot:
         }
 
 
-def ring_size(threads: int, apart: bool) -> int:
-    """The batches that are in memory at once: those that are encoded, one that is ready, and one that is filled."""
-    return CONSUMERS + 2 if apart else threads + 1
+def ring_size(threads: int) -> int:
+    """The batches that are in memory at once: those that are encoded, and one that is filled."""
+    return threads + 1
 
 
 def encode_batches(
-    counts: Sequence[int],
-    prepare: Callable[[int, int], Prepared],
+    batches: Sequence[Batch],
+    source: Source,
     encode: Callable[[int, Mapping[Callable, Tensor]], None],
+    refused: list[str],
     threads: int,
-    apart: bool,
 ) -> Iterator[int]:
-    """Prepare and encode batches of so many images; yields the number of each that is done.
+    """Prepare and encode batches; yields the number of each that is done.
 
-    `prepare` takes a batch's number and an image's position in it, and is called on `threads` threads; `encode` takes a
-    batch's number and what was prepared of it: `apart`, beside a GPU, on threads of its own, otherwise on the thread
-    that prepared the last image. What either raises is raised, and what has begun by then is finished.
+    Images are read and prepared on `threads` threads; `encode` takes a batch's number and what was prepared of it, but
+    for what refused one of its images: why is added to `refused`. What else is raised is raised, and what has begun by
+    then is finished.
     """
     done: queue.SimpleQueue[tuple[Slot, int, BaseException | None]] = queue.SimpleQueue()
-    waiting = iter(range(len(counts)))
-    with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(CONSUMERS) as consumers:
+    waiting = iter(range(len(batches)))
+    counts = [len(images) for images, _ in batches]
+    with ThreadPoolExecutor(threads) as pool:
 
         def take(slot: Slot, number: int, position: int) -> None:
+            images, sizes = batches[number]
+            path, content = images[position]
             try:
-                if slot.put(position, prepare(number, position)):
-                    if apart:
-                        consumers.submit(finish, slot, number)
-                    else:
-                        finish(slot, number)
-            except BaseException as error:
-                done.put((slot, number, error))
-
-        def finish(slot: Slot, number: int) -> None:
-            try:
-                encode(number, slot.batch())
-                done.put((slot, number, None))
+                try:
+                    prepared = source.prepare(path, source.read(path, content), content, sizes, refused)
+                except InputError as error:
+                    refused.append(str(error))
+                    prepared = {}
+                if slot.put(position, prepared):
+                    encode(number, slot.batch())
+                    done.put((slot, number, None))
             except BaseException as error:
                 done.put((slot, number, error))
 
@@ -111,8 +110,8 @@ def encode_batches(
                     pool.submit(take, slot, number, position)
 
         try:
-            for _ in range(min(ring_size(threads, apart), len(counts))):
-                start(Slot(max(counts), apart and torch.cuda.is_available()))
+            for _ in range(min(ring_size(threads), len(counts))):
+                start(Slot(max(counts)))
             for _ in counts:
                 slot, number, error = done.get()
                 if error is not None:
@@ -120,6 +119,5 @@ def encode_batches(
                 start(slot)
                 yield number
         except BaseException:
-            for executor in (pool, consumers):
-                executor.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise

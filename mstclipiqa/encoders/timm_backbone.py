@@ -4,17 +4,16 @@ A backbone is called `timm:NAME`, as in `timm:vit_small_patch14_dinov2`; its fea
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.encoders.architectures import TIMM
-from mstclipiqa.encoders.images import without_normalising
+from mstclipiqa.encoders.images import Preparation
 from mstclipiqa.encoders.open_clip_loader import open_clip, timm
 
 
@@ -83,6 +82,7 @@ def preprocessing_of(visual: nn.Module) -> dict[str, Any]:
 
 
 @functools.cache
-def backbone_transform(**preprocessing: Any) -> Callable[[Image.Image], Tensor]:
+def backbone_transform(**preprocessing: Any) -> Preparation:
     """timm's own transform but for its last two steps, as clip's `image_transform`."""
-    return without_normalising(timm.data.create_transform(**preprocessing, is_training=False).transforms)
+    made = timm.data.create_transform(**preprocessing, is_training=False)
+    return Preparation(made.transforms, functools.partial(backbone_transform, **preprocessing))

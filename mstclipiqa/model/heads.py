@@ -3,6 +3,8 @@
 Shapes: B images, D embedding size of the image encoders, L prompt tokens, T width of the text encoder.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -72,6 +74,21 @@ class TwoTowerHead(nn.Module):
         return torch.softmax(self.coarse.temperature * similarity, dim=-1) @ self.coarse.scores
 
 
+class SplitAttention(nn.Module):
+    """The parameters of an attention with its projections apart: of queries (D, D), of each head's keys
+    (heads, D / heads, T), and of its values (heads, T, D / heads). Many heads' lie so that products of batches take
+    them, and give their gradients, without a copy."""
+
+    def __init__(self, attention: nn.MultiheadAttention, w_q: Tensor, w_k: Tensor, w_v: Tensor):
+        super().__init__()
+        self.num_heads, self.head_dim = attention.num_heads, attention.head_dim
+        trained = attention.out_proj.weight.requires_grad
+        self.w_q, self.w_k, self.w_v = (
+            nn.Parameter(weight.detach().contiguous().clone(), trained) for weight in (w_q, w_k, w_v.mT)
+        )
+        self.in_proj_bias, self.out_proj = attention.in_proj_bias, attention.out_proj
+
+
 class PromptHead(nn.Module):
     """MST-CLIPIQA*'s head: z attends to the token states of the generation prompt before the regression.
 
@@ -82,6 +99,8 @@ class PromptHead(nn.Module):
     attended passes a LayerNorm, and the regression has fewer hidden units, dropout and no W_2. `without_prompt` freezes
     alpha at 0 (a control of ours): z' = z, and the attention is not trained.
     """
+
+    attention: Any  # torch's, or SplitAttention
 
     def __init__(self, dim: int, recipe: Recipe, text_width: int, without_prompt: bool = False):
         super().__init__()
@@ -111,6 +130,19 @@ class PromptHead(nn.Module):
         query, key, value = module.in_proj_weight.chunk(3)
         return query, key, value
 
+    @property
+    def by_head(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, of keys and values those of each head (heads, D / heads, T)."""
+        if isinstance(self.attention, SplitAttention):
+            return self.attention.w_q, self.attention.w_k, self.attention.w_v.mT
+        w_q, *others = self.projections
+        w_k, w_v = (weight.unflatten(0, (self.attention.num_heads, -1)) for weight in others)
+        return w_q, w_k, w_v
+
+    def split(self) -> None:
+        """Hold the attention's weights apart from now on, for training many heads as one."""
+        self.attention = SplitAttention(self.attention, *self.by_head)
+
     def attend(self, z: Tensor, tokens: Tensor, padding: Tensor) -> Tensor:
         """CrossAttn (B, D): what `self.attention` gives for the single query z, without projecting every token.
 
@@ -118,13 +150,13 @@ class PromptHead(nn.Module):
         fraction. The keys' bias adds the same to every logit, so the softmax is without it.
         """
         module, heads = self.attention, self.attention.num_heads
-        w_q, w_k, w_v = self.projections
+        w_q, w_k, w_v = self.by_head
         b_q, _, b_v = module.in_proj_bias.chunk(3)
         query = F.linear(z, w_q, b_q).unflatten(1, (heads, -1))
-        keyed = torch.einsum("bhd,hdt->bht", query, w_k.unflatten(0, (heads, -1))) / module.head_dim**0.5
+        keyed = torch.einsum("bhd,hdt->bht", query, w_k) / module.head_dim**0.5
         logits = torch.einsum("bht,blt->bhl", keyed, tokens).masked_fill(padding[:, None], -torch.inf)
         mixed = torch.einsum("bhl,blt->bht", torch.softmax(logits, dim=-1), tokens)
-        value = torch.einsum("bht,hdt->bhd", mixed, w_v.unflatten(0, (heads, -1))).flatten(1)
+        value = torch.einsum("bht,hdt->bhd", mixed, w_v).flatten(1)
         return module.out_proj(value + b_v)
 
     def forward(self, z: Tensor, tokens: Tensor | None = None, padding: Tensor | None = None) -> Tensor:

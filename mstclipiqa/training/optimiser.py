@@ -63,10 +63,14 @@ class Adam:
 
     @torch.no_grad()
     def update(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
-        """Update the parameters by gradients, one for each. The fused update takes both to lie in memory alike, and
-        reads a transposed gradient wrongly without a word."""
+        """Update the parameters by gradients, one for each. The fused update takes both to lie in memory alike: a
+        transposed gradient it reads wrongly on a CPU, without a word, and refuses on a GPU."""
+        alike = [
+            g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+            for p, g in zip(self.parameters, gradients, strict=True)
+        ]
         adam(
-            self.parameters, [g.contiguous() for g in gradients], self.means, self.squares, [], self.steps,
+            self.parameters, alike, self.means, self.squares, [], self.steps,
             fused=True, amsgrad=False, maximize=False,
             beta1=0.9, beta2=0.999, eps=1e-8, lr=learning_rate, weight_decay=self.weight_decay,
         )  # fmt: skip

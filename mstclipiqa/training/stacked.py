@@ -184,9 +184,11 @@ class Stack:
         self.keeps, self.hidden = 1.0, 0
         for model in models.values():
             head = model.head
-            if isinstance(head, PromptHead) and head.dropout.p:
-                self.keeps, self.hidden = 1 - head.dropout.p, head.w_o.in_features
-                head.add_module("dropout", DrawnDropout())
+            if isinstance(head, PromptHead):
+                head.split()
+                if head.dropout.p:
+                    self.keeps, self.hidden = 1 - head.dropout.p, head.w_o.in_features
+                    head.add_module("dropout", DrawnDropout())
         objectives = [Objective(models[run.seed], recipe).to(device) for run in runs]
         self.objective, self.model = objectives[0], objectives[0].model
         parameters, self.buffers = stack_module_state(objectives)

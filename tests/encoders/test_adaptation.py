@@ -11,7 +11,7 @@ from encoding import CPU
 from PIL import Image
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.encoders.adaptation import Tower, check_adaptable, read_inputs
+from mstclipiqa.encoders.adaptation import LowRank, Tower, check_adaptable, read_inputs
 from mstclipiqa.encoders.clip import Encoder, load_encoder
 from mstclipiqa.model.build import count_trainable
 
@@ -155,3 +155,9 @@ def test_more_blocks_than_there_are_are_refused(encoder):
     check_adaptable(encoder, TWO)
     with pytest.raises(InputError, match=r"has \d blocks.*trains the last 9; give fewer"):
         check_adaptable(encoder, {**LAST, "blocks": 9})
+
+
+def test_what_lora_adds_is_where_the_matrix_is():
+    """On a GPU the encoder is there before its tower is made of it."""
+    added = LowRank(torch.empty(6, 4, device="meta"), 2)
+    assert {parameter.device.type for parameter in added.parameters()} == {"meta"}

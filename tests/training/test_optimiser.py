@@ -9,7 +9,7 @@ from mstclipiqa.base.names import LAST, TEST, TRAIN
 from mstclipiqa.model.recipes import load_recipe
 from mstclipiqa.training.dataset import to_mos
 from mstclipiqa.training.losses import total_loss
-from mstclipiqa.training.optimiser import learning_rate
+from mstclipiqa.training.optimiser import Adam, learning_rate
 from mstclipiqa.training.run import predict, train_run
 
 
@@ -70,3 +70,20 @@ def test_training_follows_the_schedule(data, roles):
     expected = to_mos(predict(model, data, test).detach().numpy(), LOW, HIGH)
     run = selected(run_of(data, roles, A, recipe), LAST)
     np.testing.assert_allclose(run["prediction"], expected, rtol=1e-4)
+
+
+def test_gradients_and_parameters_may_lie_in_memory_in_any_way():
+    """A convolution's on a GPU have their channels last; a gradient may be a transposed view."""
+    torch.manual_seed(0)
+    start = [torch.randn(5, 3, 2, 2).to(memory_format=torch.channels_last), torch.randn(4, 6)]
+    gradients = [torch.randn(5, 3, 2, 2), torch.randn(6, 4).T]
+    expected = [value.clone().requires_grad_() for value in start]
+    reference = torch.optim.Adam(expected, lr=0.1, weight_decay=0.01)
+    own = [value.clone().requires_grad_() for value in start]
+    optimiser = Adam(own, 0.01)
+    for _ in range(3):
+        for parameter, gradient in zip(expected, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        reference.step()
+        optimiser.update(gradients, 0.1)
+    torch.testing.assert_close(own, expected, rtol=0, atol=1e-6)

@@ -1,0 +1,101 @@
+"""Images read by worker processes and resized on the encoders' device, which here is a CPU: the stores are the same."""
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from encoding import APPENDIX
+from PIL import Image
+
+from mstclipiqa.base.errors import InputError, MstclipiqaError
+from mstclipiqa.base.files import sha256
+from mstclipiqa.encoders import extraction, gpu_pipeline
+from mstclipiqa.encoders.clip import Encoder, image_transform, load_encoder
+from mstclipiqa.encoders.extraction import extract_features
+from mstclipiqa.encoders.gpu_pipeline import CHUNK, Resizer, encode_on_gpu
+from mstclipiqa.encoders.images import Preparation, Source
+
+CPU = torch.device("cpu")
+SIZES = [(300, 300), (512, 512), (40, 300), (300, 300), (224, 224), (1030, 1030), (300, 200)] * 3
+BATCH = 2 * CHUNK + 3
+
+
+@pytest.fixture(scope="module")
+def encoders() -> dict[str, Encoder]:
+    names = ("mst-small-32", "mst-small-16")
+    return {name: load_encoder(name, "embedded") for name in names}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path]:
+    root = tmp_path_factory.mktemp("images")
+    for number, (width, height) in enumerate(SIZES):
+        pixels = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{number}.png")
+    names = [f"{number}.png" for number in range(len(SIZES))]
+    hashes = [sha256(root / name) for name in names]
+    return pd.DataFrame({"benchmark": "drawn", "image": names, "path": names, "sha256": hashes}), root
+
+
+@pytest.fixture
+def by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Extract as beside a GPU."""
+    monkeypatch.setattr(extraction, "encode_batches", partial(encode_on_gpu, device=CPU))
+
+
+def extract(folder: Path, encoders: dict[str, Encoder], drawn: tuple[pd.DataFrame, Path], *views) -> dict[str, bytes]:
+    folder.mkdir()
+    extract_features({folder / name: encoder for name, encoder in encoders.items()}, *drawn, BATCH, 2, *views)
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("views", [(), (APPENDIX, 2)], ids=["images", "views"])
+def test_stores_are_those_of_threads(views: tuple, encoders, drawn, tmp_path: Path, request: pytest.FixtureRequest):
+    expected = extract(tmp_path / "threads", encoders, drawn, *views)
+    request.getfixturevalue("by_workers")
+    assert extract(tmp_path / "workers", encoders, drawn, *views) == expected
+
+
+def test_square_images_are_resized_on_the_device_and_others_by_workers(drawn):
+    frame, root = drawn
+    prepare = image_transform(size=(224, 224))
+    chunks = gpu_pipeline.Chunks(
+        [(list(zip(frame["path"], frame["sha256"], strict=True)), {prepare: 224})], Source(root)
+    )
+    pieces, refused = chunks[0]
+    assert not refused and len(chunks) == -(-len(SIZES) // CHUNK)
+    whole = {piece.pixels.shape[2]: piece.positions for piece in pieces if piece.prepare is None}
+    assert whole == {300: [0, 3, 7], 512: [1], 224: [4]}, "of the others two are not square, and one is large"
+    assert [piece.positions for piece in pieces if piece.prepare is prepare] == [[2, 5, 6]]
+
+
+def test_all_images_are_tried_before_the_unreadable_ones_are_counted(by_workers, encoders, drawn, tmp_path: Path):
+    frame = drawn[0].assign(sha256=drawn[0]["sha256"].where(~drawn[0]["image"].isin(["3.png", "20.png"]), "0" * 64))
+    with pytest.raises(InputError, match=r"20\.png: changed .*2 such images; the next: .*3\.png"):
+        extract(tmp_path / "stores", encoders, (frame, drawn[1]))
+
+
+class Deadly(Source):
+    def read(self, path: str, content: str) -> Image.Image:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def test_a_killed_worker_is_one_line(drawn):
+    batches = [([("0.png", drawn[0]["sha256"][0])], {image_transform(size=(224, 224)): 224})]
+    with pytest.raises(MstclipiqaError, match="^extract: a worker process was killed, .* with fewer threads"):
+        list(encode_on_gpu(batches, Deadly(drawn[1]), lambda *_: None, [], 1, CPU))
+
+
+def test_where_the_installed_pillow_gives_other_bits_the_cpu_resizes(monkeypatch: pytest.MonkeyPatch):
+    prepare = image_transform(size=(224, 224))
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 1, 300, 300, 3), dtype=np.uint8))
+    expected = torch.stack([prepare(Image.fromarray(image.numpy())) for image in pixels[:, 0]])[:, None]
+    assert torch.equal(Resizer()(prepare, pixels), expected)
+    monkeypatch.setattr(Preparation, "on_device", lambda self, images: torch.zeros(len(images), 224, 224, 3))
+    assert torch.equal(Resizer()(prepare, pixels), expected)
