@@ -21,15 +21,10 @@ def naming_killed_workers(what: str) -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool:
-        raise killed_worker(what) from None
-
-
-def killed_worker(what: str, fewer: str = "workers") -> MstclipiqaError:
-    """The one line for a worker process that was killed; `fewer` of what would need less memory."""
-    return MstclipiqaError(
-        f"{what}: a worker process was killed, probably for want of memory; what was finished is kept: run again, "
-        f"with fewer {fewer}"
-    )
+        raise MstclipiqaError(
+            f"{what}: a worker process was killed, probably for want of memory; what was finished is kept: run again, "
+            "with fewer workers"
+        ) from None
 
 
 def end_with_parent() -> None:

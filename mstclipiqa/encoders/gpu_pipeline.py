@@ -1,20 +1,25 @@
 """Batches on their way to a GPU: images are read by worker processes, which Python's lock does not hold up as it does
-threads, and prepared there or, to the same bits, on the GPU."""
+threads, and prepared there or, to the same bits, on the GPU. Pixels are handed over in shared memory."""
 
+import contextlib
 import functools
 import multiprocessing
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import accumulate
+from math import prod
 from multiprocessing import forkserver
+from multiprocessing.shared_memory import SharedMemory
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
 
 from mstclipiqa.base.errors import InputError
-from mstclipiqa.base.workers import killed_worker
+from mstclipiqa.base.workers import end_with_parent, naming_killed_workers
 from mstclipiqa.encoders.images import Preparation, Source, pixels_of
 from mstclipiqa.encoders.pipeline import Batch
 
@@ -29,53 +34,125 @@ MOST_WHOLE = 1 << 20
 
 
 class Piece(NamedTuple):
-    """Some images of a chunk: their positions, and their pixels (n, V, h, w, 3) as `prepare` gives them; None for whole
-    ones (n, 1, H, W, 3)."""
+    """Some images of a chunk: their positions in the batch, and their pixels (n, V, h, w, 3) as `prepare` gives them;
+    None for whole ones (n, 1, H, W, 3)."""
 
     prepare: Callable | None
     positions: list[int]
     pixels: Tensor
 
 
-class Chunks(Dataset):
-    """The images of batches, a chunk at a time: its pieces, and what was refused."""
+class Place(NamedTuple):
+    """Where a piece lies in shared memory."""
 
-    def __init__(self, batches: Sequence[Batch], source: Source):
-        self.batches, self.source = batches, source
-        self.chunks = [
-            (number, start) for number, (images, _) in enumerate(batches) for start in range(0, len(images), CHUNK)
+    prepare: Callable | None
+    positions: list[int]
+    start: int
+    shape: tuple[int, ...]
+
+
+class Slots:
+    """Shared memory for chunks. The process that makes it pins it for a GPU; the others find it by its name."""
+
+    def __init__(self, count: int, size: int, name: str | None = None):
+        self.size = size
+        self.memory = SharedMemory(name, create=name is None, size=count * size)
+        self.pixels = np.ndarray(count * size, np.uint8, self.memory.buf)
+
+    def write(self, slot: int, pieces: Sequence[Piece]) -> list[Place]:
+        """Put pieces of a chunk into a slot."""
+        ends = [slot * self.size, *accumulate((piece.pixels.numel() for piece in pieces), initial=slot * self.size)][1:]
+        for piece, start, end in zip(pieces, ends, ends[1:], strict=False):
+            self.pixels[start:end] = piece.pixels.numpy().ravel()
+        return [
+            Place(piece.prepare, piece.positions, start, tuple(piece.pixels.shape))
+            for piece, start in zip(pieces, ends, strict=False)
         ]
 
-    def __len__(self) -> int:
-        return len(self.chunks)
+    def read(self, place: Place, device: torch.device) -> Piece:
+        """A copy of a piece, on a device."""
+        found = self.pixels[place.start : place.start + prod(place.shape)]
+        pixels = torch.from_numpy(found).to(device, copy=True)
+        return Piece(place.prepare, place.positions, pixels.view(place.shape))
 
-    def __getitem__(self, chunk: int) -> tuple[list[Piece], list[str]]:
-        number, start = self.chunks[chunk]
-        images, sizes = self.batches[number]
-        found: dict[tuple, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
-        refused: list[str] = []
-        for position, (path, content) in enumerate(images[start : start + CHUNK], start):
-            for prepare, views in self._take(path, content, sizes, refused).items():
-                positions, pixels = found[prepare, views.shape]
-                positions.append(position)
-                pixels.append(views)
-        pieces = [Piece(prepare, at, default_collate(pixels)) for (prepare, _), (at, pixels) in found.items()]
-        return pieces, refused
-
-    def _take(
-        self, path: str, content: str, sizes: Mapping[Callable, int], refused: list[str]
-    ) -> dict[Callable | None, Tensor]:
-        """The views (V, h, w, 3) of an image by each function that prepares it here, and the image for the others."""
+    @contextlib.contextmanager
+    def pinned(self, device: torch.device) -> Iterator[None]:
+        """Let a GPU copy from here by itself, and free the memory in the end."""
+        runtime, where = torch.cuda.cudart() if device.type == "cuda" else None, self.pixels.ctypes.data
+        if runtime:
+            runtime.cudaHostRegister(where, len(self.pixels), 0)
         try:
-            image = self.source.read(path, content)
-        except InputError as error:
-            refused.append(str(error))
-            return {}
-        later = self.source.augmentation is None and image.width == image.height and image.width**2 <= MOST_WHOLE
-        here = {prepare: size for prepare, size in sizes.items() if not (later and on_device(prepare))}
-        prepared = self.source.prepare(path, image, content, here, refused)
-        taken: dict[Callable | None, Tensor] = {prepare: torch.stack(views) for prepare, views in prepared.items()}
-        return taken if len(here) == len(sizes) else taken | {None: pixels_of(image)[None]}
+            yield
+        finally:
+            if runtime:
+                runtime.cudaHostUnregister(where)
+            self.pixels = np.empty(0, np.uint8)
+            self.memory.close()
+            self.memory.unlink()
+
+
+def slot_size(batches: Sequence[Batch], source: Source) -> int:
+    """The most bytes of a chunk."""
+    wholes = 0 if source.augmentation else MOST_WHOLE
+    views = max((sum(size**2 for size in sizes.values()) for _, sizes in batches), default=0)
+    return 3 * CHUNK * (wholes + max(source.views, 1) * views)
+
+
+def split_batches(batches: Sequence[Batch]) -> list[tuple[int, int]]:
+    """The chunks of batches, in order: the number of the batch, and the position of the first image."""
+    return [(number, start) for number, (images, _) in enumerate(batches) for start in range(0, len(images), CHUNK)]
+
+
+#: In a worker process, what all its chunks need.
+shared: tuple[Sequence[Batch], list[tuple[int, int]], Source, Slots]
+
+
+def _share(batches: Sequence[Batch], source: Source, count: int, size: int, name: str) -> None:
+    """Give a worker process what all its chunks need, once."""
+    global shared
+    end_with_parent()
+    torch.set_num_threads(1)
+    shared = batches, split_batches(batches), source, Slots(count, size, name)
+
+
+def _take(chunk: int, slot: int) -> tuple[list[Place], list[str]]:
+    """Put the images of a chunk into a slot; where they lie there, and why others are refused."""
+    batches, chunks, source, slots = shared
+    number, start = chunks[chunk]
+    images, sizes = batches[number]
+    pieces, refused = read_chunk(images[start : start + CHUNK], start, sizes, source)
+    return slots.write(slot, pieces), refused
+
+
+def read_chunk(
+    images: Sequence[tuple[str, str]], start: int, sizes: Mapping[Callable, int], source: Source
+) -> tuple[list[Piece], list[str]]:
+    """The pieces of some images of a batch, the first of which is at the position `start`, and why others are
+    refused."""
+    found: dict[tuple, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
+    refused: list[str] = []
+    for position, (path, content) in enumerate(images, start):
+        for prepare, views in _read(path, content, sizes, source, refused).items():
+            positions, pixels = found[prepare, views.shape]
+            positions.append(position)
+            pixels.append(views)
+    return [Piece(prepare, at, torch.stack(pixels)) for (prepare, _), (at, pixels) in found.items()], refused
+
+
+def _read(
+    path: str, content: str, sizes: Mapping[Callable, int], source: Source, refused: list[str]
+) -> dict[Callable | None, Tensor]:
+    """The views (V, h, w, 3) of an image by each function that prepares it here, and the image for the others."""
+    try:
+        image = source.read(path, content)
+    except InputError as error:
+        refused.append(str(error))
+        return {}
+    later = source.augmentation is None and image.width == image.height and image.width**2 <= MOST_WHOLE
+    here = {prepare: size for prepare, size in sizes.items() if not (later and on_device(prepare))}
+    prepared = source.prepare(path, image, content, here, refused)
+    taken: dict[Callable | None, Tensor] = {prepare: torch.stack(views) for prepare, views in prepared.items()}
+    return taken if len(here) == len(sizes) else taken | {None: pixels_of(image)[None]}
 
 
 def on_device(prepare: Callable) -> Preparation | None:
@@ -107,33 +184,54 @@ def encode_on_gpu(
 ) -> Iterator[int]:
     """As `pipeline.encode_batches`, where `encode` gets what was prepared on the device. What is refused is added to
     `refused`. Raises MstclipiqaError where a worker was killed."""
-    loader = DataLoader(
-        Chunks(batches, source), batch_size=None, num_workers=workers, multiprocessing_context=_forkserver(),
-        prefetch_factor=WAITING, pin_memory=device.type == "cuda",
-    )  # fmt: skip
-    resize = Resizer()
-    try:
-        chunks = iter(loader)
-        for number, (images, sizes) in enumerate(batches):
-            pieces: list[Piece] = []
-            for _ in range(0, len(images), CHUNK):
-                found, errors = next(chunks)
-                refused += errors
-                pieces += [piece._replace(pixels=piece.pixels.to(device, non_blocking=True)) for piece in found]
-            prepared = {prepare: _put_together(prepare, pieces, len(images), resize) for prepare in sizes}
-            encode(number, {prepare: pixels for prepare, pixels in prepared.items() if pixels is not None})
-            yield number
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    count, size, todo = workers * WAITING, slot_size(batches, source), iter(range(len(split_batches(batches))))
+    slots, resize = Slots(count, size), Resizer()
+    named = slots.memory.name
+    coming: deque[tuple[int, Future]] = deque()
+    with (
+        slots.pinned(device),
+        naming_killed_workers("extract"),
+        ProcessPoolExecutor(workers, _forkserver(), _share, (batches, source, count, size, named)) as pool,
+    ):
+
+        def begin(slot: int) -> None:
+            if (chunk := next(todo, None)) is not None:
+                coming.append((slot, pool.submit(_take, chunk, slot)))
+
+        try:
+            for slot in range(count):
+                begin(slot)
+            for number, (images, sizes) in enumerate(batches):
+                pieces: list[Piece] = []
+                for _ in range(0, len(images), CHUNK):
+                    slot, future = coming.popleft()
+                    places, errors = future.result()
+                    refused += errors
+                    pieces += [slots.read(place, device) for place in places]
+                    begin(slot)
+                prepared = {prepare: _put_together(prepare, pieces, len(images), resize) for prepare in sizes}
+                encode(number, {prepare: pixels for prepare, pixels in prepared.items() if pixels is not None})
+                yield number
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-        raise killed_worker("extract", "threads; in a container, more shared memory may be needed") from None
 
 
 def _put_together(prepare: Callable, pieces: Sequence[Piece], count: int, resize: "Resizer") -> Tensor | None:
     """The views (count x V, h, w, 3) of all images of a batch in order; None where one is missing."""
     own = [(piece.positions, piece.pixels) for piece in pieces if piece.prepare is prepare]
-    if (whole := on_device(prepare)) is not None:
-        own += [(piece.positions, resize(whole, piece.pixels)) for piece in pieces if piece.prepare is None]
+    if (preparation := on_device(prepare)) is not None:
+        alike: dict[tuple[int, ...], list[Piece]] = defaultdict(list)
+        for piece in pieces:
+            if piece.prepare is None:
+                alike[tuple(piece.pixels.shape[2:])].append(piece)
+        own += [
+            (
+                [position for piece in some for position in piece.positions],
+                resize(preparation, torch.cat([piece.pixels for piece in some])),
+            )
+            for some in alike.values()
+        ]
     positions = [position for at, _ in own for position in at]
     if len(positions) < count:
         return None

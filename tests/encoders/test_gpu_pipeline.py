@@ -14,10 +14,19 @@ from PIL import Image
 
 from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.base.files import sha256
-from mstclipiqa.encoders import extraction, gpu_pipeline
+from mstclipiqa.encoders import extraction
 from mstclipiqa.encoders.clip import Encoder, image_transform, load_encoder
 from mstclipiqa.encoders.extraction import extract_features
-from mstclipiqa.encoders.gpu_pipeline import CHUNK, Resizer, encode_on_gpu
+from mstclipiqa.encoders.gpu_pipeline import (
+    CHUNK,
+    MOST_WHOLE,
+    Piece,
+    Resizer,
+    Slots,
+    encode_on_gpu,
+    read_chunk,
+    slot_size,
+)  # fmt: skip
 from mstclipiqa.encoders.images import Preparation, Source
 
 CPU = torch.device("cpu")
@@ -64,14 +73,28 @@ def test_stores_are_those_of_threads(views: tuple, encoders, drawn, tmp_path: Pa
 def test_square_images_are_resized_on_the_device_and_others_by_workers(drawn):
     frame, root = drawn
     prepare = image_transform(size=(224, 224))
-    chunks = gpu_pipeline.Chunks(
-        [(list(zip(frame["path"], frame["sha256"], strict=True)), {prepare: 224})], Source(root)
-    )
-    pieces, refused = chunks[0]
-    assert not refused and len(chunks) == -(-len(SIZES) // CHUNK)
+    images = list(zip(frame["path"], frame["sha256"], strict=True))
+    pieces, refused = read_chunk(images[:CHUNK], 0, {prepare: 224}, Source(root))
     whole = {piece.pixels.shape[2]: piece.positions for piece in pieces if piece.prepare is None}
-    assert whole == {300: [0, 3, 7], 512: [1], 224: [4]}, "of the others two are not square, and one is large"
+    assert not refused and whole == {300: [0, 3, 7], 512: [1], 224: [4]}, (
+        "of the others two are not square, one is large"
+    )
     assert [piece.positions for piece in pieces if piece.prepare is prepare] == [[2, 5, 6]]
+
+
+@pytest.mark.parametrize("source", [Source(Path()), Source(Path(), APPENDIX, 3)], ids=["images", "views"])
+def test_a_slot_has_room_for_the_largest_chunk(source: Source):
+    """Each image whole, and prepared by the workers for an encoder that takes others."""
+    side, sizes = int(MOST_WHOLE**0.5), {image_transform(size=(224, 224)): 224, sorted: 336}
+    views = source.views or 1
+    largest = [(1, side, side, 3)] if not source.views else []
+    largest += [(views, size, size, 3) for size in sizes.values()]
+    pieces = [Piece(None, [*range(CHUNK)], torch.ones(CHUNK, *shape, dtype=torch.uint8)) for shape in largest]
+    slots = Slots(2, slot_size([([], sizes)], source))
+    with slots.pinned(CPU):
+        places = slots.write(1, pieces)
+        assert slots.pixels[: slots.size].sum() == 0 and places[0].start == slots.size
+        assert [torch.equal(slots.read(at, CPU).pixels, own.pixels) for at, own in zip(places, pieces, strict=True)]
 
 
 def test_all_images_are_tried_before_the_unreadable_ones_are_counted(by_workers, encoders, drawn, tmp_path: Path):
@@ -88,7 +111,7 @@ class Deadly(Source):
 
 def test_a_killed_worker_is_one_line(drawn):
     batches = [([("0.png", drawn[0]["sha256"][0])], {image_transform(size=(224, 224)): 224})]
-    with pytest.raises(MstclipiqaError, match="^extract: a worker process was killed, .* with fewer threads"):
+    with pytest.raises(MstclipiqaError, match="^extract: a worker process was killed, .* with fewer workers"):
         list(encode_on_gpu(batches, Deadly(drawn[1]), lambda *_: None, [], 1, CPU))
 
 
