@@ -60,6 +60,7 @@ from training import make_runs, make_trainer, plain_loop  # noqa: E402
 from mstclipiqa.base.device import choose_device, describe_gpu, set_products  # noqa: E402
 from mstclipiqa.base.names import AUTO, BFLOAT16, FLOAT32, MODELS, TF32  # noqa: E402
 from mstclipiqa.evaluation.metrics import srcc  # noqa: E402
+from mstclipiqa.model.build import count_trainable  # noqa: E402
 from mstclipiqa.model.recipes import load_recipe  # noqa: E402
 from mstclipiqa.training.run import Run, Trainer  # noqa: E402
 from mstclipiqa.training.stacked import EVALUATED, Stack, own_stream, train_stacked  # noqa: E402
@@ -164,13 +165,18 @@ def machine(table: Table) -> None:
             a, b = (torch.randn(n, n, device=DEVICE).to(kind) for _ in range(2))
             seconds(lambda a=a, b=b: a @ b, 3)
             table.add(f"products in {name}", 2 * n**3 / seconds(lambda a=a, b=b: a @ b, 5) / 1e12, "TFLOP/s")
-    a = torch.zeros(SIZE.copied, dtype=torch.uint8, device=DEVICE)
-    b = torch.empty_like(a)
-    table.add("copy, read and written", 2 * SIZE.copied / seconds(lambda: b.copy_(a), 5) / 1e9, "GB/s")
+    table.add("copy, read and written", copy_rate() / 1e9, "GB/s")
     if GPU:
         pinned = torch.empty(1 << 28, dtype=torch.uint8, pin_memory=True)
         upload = seconds(lambda: pinned.to(DEVICE, non_blocking=True), 5)
         table.add("upload from pinned memory", len(pinned) / upload / 1e9, "GB/s")
+
+
+def copy_rate() -> float:
+    """Bytes/s that the device's memory reads and writes."""
+    a = torch.zeros(SIZE.copied, dtype=torch.uint8, device=DEVICE)
+    b = torch.empty_like(a)
+    return 2 * SIZE.copied / seconds(lambda: b.copy_(a), 5)
 
 
 # Features
@@ -358,8 +364,14 @@ def step_seconds(trainer: Trainer, runs: list[Run], capture: bool) -> tuple[floa
         return step, seconds(lambda: [one.judge() for one in judging], 3)
 
 
+#: Bytes of a parameter that a step moves at least: it is read forward and backward, its gradient is written, and Adam
+#: reads four numbers and writes three.
+MOVED = 10 * 4
+
+
 def training(table: Table) -> None:
     """Many heads together against one after another by a plain loop on the same device."""
+    rate = copy_rate()
     for variant, recipe in CASES:
         trainer, runs, what = trainer_of(variant, recipe, 1), some_runs(SIZE.heads), f"{variant}, {recipe}"
         steps = -(-int((runs[0].roles == "train").sum()) // trainer.recipe.batch_size)
@@ -371,7 +383,9 @@ def training(table: Table) -> None:
         count = f"{len(runs)} heads"
         table.add(f"{what}: plain eager loop, one head, its evaluation included", 1e3 * one, "ms a step")
         table.add(f"{what}: {count} stacked, called", 1e3 * called, "ms a step")
-        table.add(f"{what}: {count} stacked, captured", 1e3 * captured, "ms a step", "0.3 by memory alone")
+        least = len(runs) * count_trainable(trainer.build(0)) * MOVED / rate
+        bound = f"{1e3 * least:.2g} by memory alone"
+        table.add(f"{what}: {count} stacked, captured", 1e3 * captured, "ms a step", bound)
         table.add(f"{what}: judging {count} once, {EVALUATED} images each at a time", 1e3 * judged, "ms")
         faster = len(runs) * one / (captured + judged / steps)
         table.add(f"{what}: {count} against the plain loop", faster, "times as fast", "at least 50, aim 200",
@@ -512,15 +526,19 @@ def projection(table: Table) -> None:
         for seed in seeds_of(config, several[protocol])
     ]
     chosen = runs if GPU else shorten(runs[:3])
-    starts, epochs, total = {}, {}, 0.0
+    starts: dict[tuple, float] = {}
+    epochs: dict[tuple, float] = {}
+    total = 0.0
     for job in list_jobs(config, config["benchmarks"]):
         recipe = load_recipe(RECIPES / f"{job.recipe}.yaml")
-        case = MODELS["star" in job.variant], "appendix" if recipe.batch_size > 8 else "released_code"
+        variant = MODELS["star" in job.variant]
+        case = variant, recipe.batch_size, recipe.views, bool(recipe.regression_dropout)  # what an epoch costs by
         if case not in epochs:
-            one, three = (seconds(partial(train_all, trainer_of(*case, count), chosen)) for count in (1, 3))
+            trainers = (trainer_of(variant, job.recipe, count) for count in (1, 3))
+            one, three = (seconds(partial(train_all, trainer, chosen)) for trainer in trainers)
             epochs[case] = max(three - one, 0) / 2
             starts[case] = max(one - epochs[case], 0)
-            what = f"{', '.join(case)}: a job of {len(chosen)} runs"
+            what = f"{variant}, {job.recipe}: a job of {len(chosen)} runs"
             table.add(f"{what}: start", starts[case], "s")
             table.add(f"{what}: an epoch", epochs[case], "s")
         share = (get_benchmark(job.benchmark).images or len(frame)) / len(frame)

@@ -271,7 +271,12 @@ def _is_whole(path: Path) -> bool:
 
 def _describe_versions() -> Finding:
     unfit = []
-    for line in requires("mstclipiqa") or []:
+    try:
+        required = requires("mstclipiqa") or []
+    except PackageNotFoundError:
+        text = "this checkout is not installed, so what it requires is not known"
+        return Finding("Machine", "versions", MISSING, text, (INSTALL,))
+    for line in required:
         requirement = Requirement(line)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import namedtuple
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import huggingface_hub
@@ -212,6 +213,15 @@ def test_what_is_not_as_required_is_named(drawn: Path, monkeypatch):
     found = of(findings(drawn), "versions")
     assert found.status == MISSING and "torch==1.0" in found.text and "no-such-package>=2 (not installed)" in found.text
     assert "pytest" not in found.text
+
+
+def test_a_checkout_that_is_not_installed_is_told(drawn: Path, monkeypatch):
+    def unknown(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", unknown)
+    found = of(findings(drawn), "versions")
+    assert found.status == MISSING and "this checkout is not installed" in found.text and found.how
 
 
 def test_the_verb_says_all_and_fails_on_what_is_missing(drawn: Path, tmp_path: Path):
