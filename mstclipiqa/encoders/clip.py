@@ -161,6 +161,12 @@ def expected_sizes(config: Mapping) -> tuple[int, int]:
     return coarse["embed_dim"], text["text_cfg"].get("width", 768)
 
 
+def embedding_sizes(encoders: Mapping[str, Mapping]) -> dict[str, int]:
+    """The numbers that each encoder of a configuration gives an image, whatever its weights, without loading anything.
+    Raises InputError for an unknown model."""
+    return {name: check_encoder(one["model"], f"{RANDOM}0")[0]["embed_dim"] for name, one in encoders.items()}
+
+
 def _base_name(full_name: str) -> str:
     """A model's name without another patch size; a backbone's keeps its size of images, which its weights are for."""
     return full_name if full_name.startswith(TIMM) else full_name.partition("@")[0]

@@ -79,8 +79,9 @@ def create(name: str, weights: str | None, state: Mapping[str, Tensor] | None = 
     """The backbone with published weights (a tag), with those of a state dict, or as its constructor draws them."""
     bare, pixels = _parts(name)
     # A transformer's positions are resized to the image; a convolution takes images of any size.
-    fixed = timm.models.get_pretrained_cfg(_architecture(name)).fixed_input_size
-    options: dict[str, Any] = {"num_classes": 0} | ({"img_size": pixels} if pixels and fixed else {})
+    known = timm.models.get_pretrained_cfg(_architecture(name))
+    resized = pixels and known and known.fixed_input_size
+    options: dict[str, Any] = {"num_classes": 0} | ({"img_size": pixels} if resized else {})
     if state is not None:
         # timm renames what the authors' files call otherwise, and leaves the classifier out
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": dict(state), "custom_load": False}}

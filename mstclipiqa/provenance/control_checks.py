@@ -119,7 +119,8 @@ def _check_baselines(folder: Folder, benchmark: str, controls: Controls | None) 
     entries = {"prompts": PROMPTS, "texts": ZERO_SHOT}
     entries |= {} if folder.is_packed(benchmark) else {"statistics": STATISTICS}
     stores |= {name: entry.path.format(**names) for name, entry in entries.items()}
-    if controls is None or not set(stores.values()) <= folder.stores:
+    streams = [FEATURES.path.format(encoder=role, **names) for role in folder.config.get("streams", ())]
+    if controls is None or not {*stores.values(), *streams} <= folder.stores:
         folder.verdict.notes.append(
             f"rivals of {benchmark}, but for their rows and counts: no features at hand that hold"
         )
@@ -127,7 +128,7 @@ def _check_baselines(folder: Folder, benchmark: str, controls: Controls | None) 
     tables = {name: entry.path.format(**names) for name, entry in {"samples": SAMPLES, "splits": SPLITS}.items()}
     files = {name: folder.root / path for name, path in (stores | tables).items()}
     try:
-        again, said = controls.baselines(**files)
+        again, said = controls.baselines(**files, streams=[folder.root / path for path in streams])
     except MstclipiqaError as error:
         folder.verdict.find(file, f"cannot be computed again ({folder.shorten(error).rstrip('.')})")
         return
