@@ -1,7 +1,7 @@
 """The assembled model: a fusion of two frozen feature streams (model/fusions), then a head (model/heads).
 
 Shapes: B images, D embedding size of the image encoders, L prompt tokens, T width of the text encoder. A model that
-looks at more than two streams is given all but the first side by side in the place of f_f (model/streams).
+looks at more than two streams is given all but the first side by side in the place of f_f.
 Scores are on the scale 1..5 of the five quality levels.
 """
 

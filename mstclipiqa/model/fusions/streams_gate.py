@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mstclipiqa.model.recipes import Recipe
-from mstclipiqa.model.streams import ManyStreams
+from mstclipiqa.model.fusions._many_streams import ManyStreams
 
 TITLE = "Gate over all streams"
 DESCRIPTION = "a softmax over all streams of the suite in each dimension, which of two is the paper's gate (ours)"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from mstclipiqa.model.recipes import Recipe
-from mstclipiqa.model.streams import ManyStreams
+from mstclipiqa.model.fusions._many_streams import ManyStreams
 
 TITLE = "Mean of all streams"
 DESCRIPTION = "all streams of the suite projected and averaged, without a gate (ours)"
