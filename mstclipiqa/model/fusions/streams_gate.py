@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.fusions._many_streams import ManyStreams
+from mstclipiqa.model.recipes import Recipe
 
 TITLE = "Gate over all streams"
 DESCRIPTION = "a softmax over all streams of the suite in each dimension, which of two is the paper's gate (ours)"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.fusions._many_streams import ManyStreams
+from mstclipiqa.model.recipes import Recipe
 
 TITLE = "Mean of all streams"
 DESCRIPTION = "all streams of the suite projected and averaged, without a gate (ours)"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.model.fusions._many_streams import ManyStreams
+from mstclipiqa.model.recipes import Recipe
 
 TITLE = "MLP over all streams"
 DESCRIPTION = "one hidden layer over all streams of the suite side by side, as large as the gate over them (ours)"
