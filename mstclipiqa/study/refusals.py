@@ -1,5 +1,6 @@
 """What a configuration may not ask of its encoders: parts that they cannot play, and steps that need others."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mstclipiqa.base.errors import InputError
@@ -11,9 +12,9 @@ if TYPE_CHECKING:
     from mstclipiqa.study.study import Study
 
 
-def refuse_streams(study: "Study") -> None:
-    """Raises InputError for encoders that have no part, and for streams that are none."""
-    named, encoders = study.config.get("streams", PAIR), study.config["encoders"]
+def refuse_streams(config: Mapping) -> None:
+    """Raises InputError for encoders of a configuration that have no part, and for streams that are none."""
+    named, encoders = config.get("streams", PAIR), config["encoders"]
     if named[0] != PAIR[0]:
         raise InputError(f"streams: begins with {named[0]}; put coarse first, whose size the fused feature has")
     if strange := [name for name in named if name not in encoders]:

@@ -79,7 +79,7 @@ class Study:
             raise InputError(
                 f"text_encoder: {config['text_encoder']!r} is none of the encoders ({', '.join(config['encoders'])})"
             )
-        refuse_streams(self)
+        refuse_streams(config)
         self.data_root = Path(config["data_root"])
         self.drawn: bool = config["draw"] is not None
         self.absent = self._find_absent()

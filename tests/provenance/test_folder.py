@@ -280,6 +280,8 @@ def test_a_configuration_is_held_to_its_schema_and_called_the_manifests(tmp_path
         planted(tmp_path, lambda manifest: manifest["config"].pop("seeds"))
     with pytest.raises(InputError, match=r"manifest\.json: "):
         planted(tmp_path, lambda manifest: manifest.pop("code"))
+    with pytest.raises(InputError, match=r"manifest\.json, config: streams: third is none of the encoders"):
+        planted(tmp_path, lambda manifest: manifest["config"].update(streams=["coarse", "third"]))
 
 
 def test_an_identity_is_a_copy_without_the_role(tmp_path: Path):
