@@ -29,6 +29,7 @@ from mstclipiqa.base.layout import (
 )
 from mstclipiqa.base.names import LAST, MODELS, QUALITY, TEST, TRAIN
 from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.encoders.architectures import is_at_hand
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import find_difference, show
 from mstclipiqa.provenance.folder import AGAIN, Folder
@@ -177,6 +178,10 @@ def _check_efficiency(folder: Folder, study: Study, controls: Controls | None) -
         folder.verdict.find(EFFICIENCY.path, "counted with other encoders than the manifest's")
     if controls is None or not folder.same_code:
         folder.verdict.notes.append("parameters and operations: they are counted again by the same code alone")
+        return
+    named = {encoder["model"] for encoder in study.config["encoders"].values()}
+    if away := sorted(model for model in named if not is_at_hand(model)):
+        folder.verdict.notes.append(f"parameters and operations: the folder of {away[0]} is not at hand")
         return
     try:
         again = controls.efficiency(study)

@@ -97,9 +97,15 @@ class RecordedStudy(Study):
             stated = {} if recipe.adaptation is None else {"adaptation": {"value": recipe.adaptation, "place": ""}}
             validate({"title": "", "source": "", "values": stated}, RECIPE_SCHEMA, f"{MANIFEST.path}, recipe {name}")
         self.variants = list(manifest["variants"])
+        self._sizes = {role: manifest["encoders"].get(role, {}).get("dim") for role in self.config["encoders"]}
         self.benchmarks = present
         self.jobs = list_jobs(self.config, present)
         self.entries = entries_of(manifest, present)
+
+    @property
+    def sizes(self) -> Mapping[str, int | None]:
+        """As the features say it: a folder that describes a model may lie on another machine."""
+        return self._sizes
 
 
 def entries_of(manifest: dict, present: list[str]) -> list[Entry]:

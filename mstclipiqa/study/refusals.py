@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.names import DISSECTED
-from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
+from mstclipiqa.encoders.architectures import has_text_tower
 from mstclipiqa.model.variants import PAIR, PARTS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def refuse_encoders(study: "Study") -> None:
             f"text_encoder: {text} is {models[text]}, which has no text tower; describe an encoder `text` "
             "with one, and name that"
         )
-    sizes = {role: embedding_size(model) for role, model in models.items()}
+    sizes = study.sizes
     for role in study.paired:
         if None not in (sizes["coarse"], sizes[role]) and sizes["coarse"] != sizes[role]:
             raise InputError(

@@ -113,12 +113,17 @@ class Study:
         return [name for name, recipe in self.recipes.items() if recipe.adaptation]
 
     @property
+    def sizes(self) -> Mapping[str, int | None]:
+        """The numbers that each encoder of the configuration gives an image, as far as its name says it."""
+        return {role: embedding_size(encoder["model"]) for role, encoder in self.config["encoders"].items()}
+
+    @property
     def ruled_out(self) -> dict[str, str]:
         """Every variant that the encoders of the configuration rule out, and why: its head compares the streams with
         level texts, and there are none in their space."""
         models = {role: encoder["model"] for role, encoder in self.config["encoders"].items()}
         text = self.config["text_encoder"]
-        coarse, texts = embedding_size(models["coarse"]), embedding_size(models[text])
+        coarse, texts = self.sizes["coarse"], self.sizes[text]
 
         def why(head: str) -> str | None:
             if not has_text_tower(models["coarse"]):
