@@ -692,6 +692,14 @@ BAD: list[Bad] = [
     Bad(CONFIGS, "unknown encoder", config(text_encoder="middle")),
     Bad(CONFIGS, "texts by a backbone", config(encoders=encoders(coarse="timm:resnet18"))),
     Bad(CONFIGS, "streams of two sizes", config(encoders=encoders(coarse="ViT-B-32"))),
+    Bad(CONFIGS, "encoder that is no stream", config(encoders=encoders(third="mst-small-16"))),
+    Bad(CONFIGS, "stream that is no encoder", config(streams=["coarse", "third"])),
+    Bad(CONFIGS, "another stream first", config(streams=["fine", "coarse"])),
+    Bad(
+        CONFIGS,
+        "more streams than are trained",
+        config(streams=["coarse", "fine", "retokenised"], also=[TUNED | {"variants": ["streams-gate"]}]),
+    ),
     Bad(
         CONFIGS,
         "level texts without a text tower",

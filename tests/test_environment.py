@@ -26,7 +26,7 @@ PINNED = ("torch", "torchvision", "open_clip_torch")
 #: Keys of the configuration that need no word of explanation.
 #: What a configuration may leave out: encoders that only some recipes and variants need.
 OPTIONAL = {
-    (): {"split_seeds", "packs", "entries", "dissect", "translations"},
+    (): {"split_seeds", "packs", "entries", "dissect", "translations", "streams"},
     ("encoders",): {"retokenised", "twin", "twin-fine", "text"},
     ("extraction",): {"device"},
 }
@@ -140,7 +140,9 @@ def test_every_key_of_the_schema_is_required_and_given(keys: tuple[str, ...], ma
         node = node[key]
     if keys == ("draw",) and node is None:
         return
-    assert set(mapping["required"]) <= set(node) <= set(mapping["properties"])
+    named = "|".join(mapping.get("patternProperties", ["$^"]))
+    assert set(mapping["required"]) <= set(node)
+    assert {key for key in node if not re.search(named, key)} <= set(mapping["properties"])
 
 
 def test_every_key_is_explained():

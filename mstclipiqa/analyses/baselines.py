@@ -45,15 +45,27 @@ OF_PROMPTS = ("CLIPScore", "prompt mean")
 Predictor = Callable[[np.ndarray, np.ndarray, np.ndarray], Predicted]
 
 
+#: The same on all streams that a configuration names, where it names some. Their stores are STREAM-1 and so on.
+STREAMS, STREAM = "ridge on all streams", "stream"
+
+
+def sources_of(stores: Iterable[str]) -> dict[str, dict[str, slice | list[int]]]:
+    """What ridge reads from with these stores at hand, by source."""
+    held = set(stores)
+    streams: dict[str, slice | list[int]] = {name: slice(None) for name in stores if name.startswith(STREAM)}
+    every = SOURCES | ({STREAMS: streams} if streams else {})
+    return {source: parts for source, parts in every.items() if parts.keys() <= held}
+
+
 def lacking(stores: Iterable[str]) -> list[str]:
     """The SOURCES that read from other stores than these: those on statistics, where there are no images."""
     return [source for source, parts in SOURCES.items() if not parts.keys() <= set(stores)]
 
 
 def ridge_predictors(stores: dict[str, ImageFeatures], groupings: Sequence[np.ndarray] = ()) -> dict[str, Predictor]:
-    """Ridge regression on each of SOURCES that the `stores` allow: coarse, fine and, of images, statistics. The penalty
-    is chosen on the training images, by inner folds that keep whole those of the `groupings` (N,) that the split does.
-    What is decomposed of a split's features is kept until another split is asked for, as every target needs it.
+    """Ridge regression on each source that the `stores` allow: coarse, fine, streams and, of images, statistics. The
+    penalty is chosen on the training images, by inner folds that keep whole those of the `groupings` (N,) that the
+    split does. What is decomposed of a split's features is kept until another is asked for, as every target needs it.
     """
     known: dict[tuple[str, bytes, bytes], Ridge] = {}
 
@@ -75,8 +87,7 @@ def ridge_predictors(stores: dict[str, ImageFeatures], groupings: Sequence[np.nd
                 float
             ),
         )
-        for source, parts in SOURCES.items()
-        if parts.keys() <= stores.keys()
+        for source, parts in sources_of(stores).items()
     }
 
 
@@ -178,7 +189,8 @@ def score_predictors(
 @dataclass(frozen=True)
 class BaselineFiles:
     """The files that the rivals are computed from; `paired` are the features of the encoder whose text tower encoded
-    `prompts` and the zero-shot `texts`. A benchmark without images has no `statistics`."""
+    `prompts` and the zero-shot `texts`. A benchmark without images has no `statistics`; `streams` are of the encoders
+    that a configuration names for variants of any number."""
 
     samples: Path
     splits: Path
@@ -188,13 +200,19 @@ class BaselineFiles:
     texts: Path
     paired: Path
     statistics: Path | None = None
+    streams: Sequence[Path] = ()
+
+    def load_stores(self) -> dict[str, ImageFeatures]:
+        """The stores of image features, by what `all_predictors` calls them."""
+        places = {"coarse": self.coarse, "fine": self.fine, "statistics": self.statistics, "paired": self.paired}
+        places |= {f"{STREAM}-{number}": path for number, path in enumerate(self.streams, 1)}
+        return {name: load_features(path) for name, path in places.items() if path}
 
 
 def score_files(files: BaselineFiles) -> tuple[pd.DataFrame, dict]:
     """As `score_predictors`, from files: the table, and what it rests on and leaves out, which its metadata say."""
     samples, card = SAMPLES.read(files.samples)
-    places = {"coarse": files.coarse, "fine": files.fine, "statistics": files.statistics, "paired": files.paired}
-    stores = {name: load_features(path) for name, path in places.items() if path}
+    stores = files.load_stores()
     texts = load_texts(files.prompts), load_texts(files.texts)
     prompted = has_prompts(card["benchmark"])
     predictors = all_predictors(samples, stores, *texts, find_groupings(samples), prompted)

@@ -47,21 +47,24 @@ def build_parts(study: Study, encoders: dict[str, Encoder]) -> tuple[dict[object
     """The parts of all models of a study (its encoders by name, "text", and the fusion and head of each recipe and
     variant by that pair), and the models by that pair. `encoders` are the configuration's, by name."""
     prepare_process()
-    dim, width, device = (*_sizes(study, encoders), encoders["coarse"].device)
+    dim, width, device = encoders["coarse"].identity["dim"], _width(study, encoders), encoders["coarse"].device
     levels = torch.randn(len(LEVELS), dim, generator=torch.Generator().manual_seed(0))
     models = {
-        (recipe, variant): build_model(variant, study.recipes[recipe], dim, width, levels, 0, levels).to(device).eval()
+        (recipe, variant): build_model(
+            variant, study.recipes[recipe], dim, width, levels, 0, levels,
+            [encoders[name].identity["dim"] for name in study.streams(recipe, variant)],
+        ).to(device).eval()
         for recipe, variant in dict.fromkeys((job.recipe, job.variant) for job in study.jobs)
-    }
+    }  # fmt: skip
     parts: dict[object, Part] = {name: image_part(encoder) for name, encoder in encoders.items()}
     parts["text"] = text_part(encoders[study.config["text_encoder"]])
-    parts |= {key: head_part(model, dim, width, device) for key, model in models.items()}
+    parts |= {key: head_part(model, width, device) for key, model in models.items()}
     return parts, models
 
 
-def _sizes(study: Study, encoders: dict[str, Encoder]) -> tuple[int, int]:
-    """The embedding size D of the streams, and the width T of the prompts' token states."""
-    return encoders["coarse"].identity["dim"], encoders[study.config["text_encoder"]].identity["text_width"]
+def _width(study: Study, encoders: dict[str, Encoder]) -> int:
+    """The width T of the prompts' token states."""
+    return encoders[study.config["text_encoder"]].identity["text_width"]
 
 
 def count_efficiency(study: Study, encoders: dict[str, Encoder]) -> pd.DataFrame:
@@ -75,7 +78,7 @@ def count_efficiency(study: Study, encoders: dict[str, Encoder]) -> pd.DataFrame
     gflops = {name: count_flops(part) / 1e9 for name, part in parts.items()}
     rows = []
     for key, model in models.items():
-        used = used_encoders(model, study.streams(*key), *_sizes(study, encoders))
+        used = used_encoders(model, study.streams(*key), _width(study, encoders))
         needed = _needed(used, model, key)
         row = dict(zip(("recipe", "variant"), key, strict=True))
         adaptation = study.recipes[key[0]].adaptation
@@ -103,7 +106,7 @@ def time_efficiency(study: Study, encoders: dict[str, Encoder]) -> tuple[pd.Data
     device = encoders["coarse"].device
     times, rows = time_parts(parts, device), []
     for key, model in models.items():
-        needed = _needed(used_encoders(model, study.streams(*key), *_sizes(study, encoders)), model, key)
+        needed = _needed(used_encoders(model, study.streams(*key), _width(study, encoders)), model, key)
         row = dict(zip(("recipe", "variant"), key, strict=True))
         rows.append(row | {f"ms_{size}": times.loc[size, needed].sum(axis=1).median() for size in BATCHES})
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else "one CPU thread"
@@ -150,9 +153,9 @@ def text_part(encoder: Encoder) -> Part:
     )
 
 
-def head_part(model: MSTCLIPIQA, dim: int, width: int, device: torch.device) -> Part:
+def head_part(model: MSTCLIPIQA, width: int, device: torch.device) -> Part:
     """A fusion and its head, on made-up features and prompts."""
-    inputs = made_up_inputs(model, max(BATCHES), dim, width, device, tokens=len(PROMPT.split()) + 2)
+    inputs = made_up_inputs(model, max(BATCHES), width, device, tokens=len(PROMPT.split()) + 2)
     with_gradients_off = torch.inference_mode()(lambda size: model(*(part[:size] for part in inputs)).cpu())
     return Part(with_gradients_off, _count(model))
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mstclipiqa.analyses.baselines import SOURCES, BaselineFiles, Predictor, all_predictors, each_split
+from mstclipiqa.analyses.baselines import BaselineFiles, Predictor, all_predictors, each_split, sources_of
 from mstclipiqa.analyses.ridge import find_groupings
 from mstclipiqa.analyses.zero_shot import zero_shot_scores
 from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.data.benchmarks import has_prompts
-from mstclipiqa.encoders.stores import load_features, load_texts
+from mstclipiqa.encoders.stores import load_texts
 from mstclipiqa.entries.entry import make_card, round_scores, write_entry
 
 #: What the cards of these rivals say.
@@ -24,8 +24,7 @@ def enter_rivals(out: Path, files: BaselineFiles) -> list[str]:
     images of a split the same score has none, as it ranks nothing."""
     samples, card = SAMPLES.read(files.samples)
     splits = SPLITS.read(files.splits)[0]
-    places = {"coarse": files.coarse, "fine": files.fine, "statistics": files.statistics, "paired": files.paired}
-    stores = {name: load_features(path) for name, path in places.items() if path}
+    stores = files.load_stores()
     texts = load_texts(files.prompts), load_texts(files.texts)
     fixed = zero_shot_scores(samples["prompt"], stores["paired"], *texts)
     said = []
@@ -40,7 +39,7 @@ def enter_rivals(out: Path, files: BaselineFiles) -> list[str]:
             if scores is None:
                 said.append(f"{source}, {target}: left out, the same for every test image of a split")
                 continue
-            read = ["paired"] if source in fixed else SOURCES.get(source, [])  # means over groups read none
+            read = ["paired"] if source in fixed else sources_of(stores).get(source, [])  # means over groups read none
             encoders = " and ".join(stores[name].metadata["encoder"]["label"] for name in read)
             data = f"{NO_DATA if source in fixed else SPLIT_DATA}; {f'features of {encoders}' if read else NO_IMAGE}"
             made = make_card(source, card["benchmark"], target, samples, training_data=data, **CARD)

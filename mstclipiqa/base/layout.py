@@ -290,17 +290,17 @@ LAYOUT: dict[str, ResultsFile] = {name: entry for name, entry in globals().items
 
 
 def training_files(
-    benchmark: str, recipe: str, streams: tuple[str, str], views: bool, two_towers: bool
+    benchmark: str, recipe: str, streams: Mapping[str, str], views: bool, two_towers: bool
 ) -> dict[str, str]:
     """The files below the results folder that a model is trained from, by the option of `mstclipiqa train`.
 
-    `streams` are the encoders that f_c and f_f come from, `views` whether the recipe trains on augmented views,
-    `two_towers` whether the head reads the level texts by the fine encoder's own text tower too.
+    `streams` are the encoders of the streams, by what these are called, `views` whether the recipe trains on augmented
+    views, `two_towers` whether the head reads the level texts by the fine encoder's own text tower too.
     """
     names = {"benchmark": benchmark, "recipe": recipe}
     entries = {"samples": SAMPLES, "splits": SPLITS, "prompts": PROMPTS, "levels": LEVELS}
     files = {option: entry.path.format(**names) for option, entry in entries.items()}
-    for option, encoder in zip(("coarse", "fine"), streams, strict=True):
+    for option, encoder in streams.items():
         files[option] = FEATURES.path.format(encoder=encoder, **names)
         if views:
             files[f"{option}-views"] = VIEWS.path.format(encoder=encoder, **names)

@@ -1,7 +1,7 @@
 """Steps that train on features, and what is measured beside the main grid."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @options.fine_levels
 @click.option("--coarse-views", type=READ, help="Augmented views by the coarse encoder, where the recipe has some.")
 @click.option("--fine-views", type=READ, help="The same views by the fine encoder.")
+@click.option("--further", type=READ, multiple=True, help="Features of a stream beside the two. Repeatable.")
+@click.option("--further-views", type=READ, multiple=True, help="The same views by its encoder. Repeatable.")
 @options.recipe
 @options.runs
 @options.workers
@@ -28,15 +30,15 @@ if TYPE_CHECKING:
 @options.predictions
 def train(
     samples: Path, splits: Path, coarse: Path, fine: Path, prompts: Path, levels: Path, fine_levels: Path | None,
-    coarse_views: Path | None, fine_views: Path | None, recipe: "Recipe", variant: str, target: str,
-    seeds: tuple[int, ...], split_seeds: tuple[int, ...], protocols: tuple[str, ...], workers: int, device: str,
-    out: Path,
+    coarse_views: Path | None, fine_views: Path | None, further: tuple[Path, ...], further_views: tuple[Path, ...],
+    recipe: "Recipe", variant: str, target: str, seeds: tuple[int, ...], split_seeds: tuple[int, ...],
+    protocols: tuple[str, ...], workers: int, device: str, out: Path,
 ) -> None:  # fmt: skip
     """Train every split and seed of one target, recipe and variant. Resumes at the first unfinished run."""
     from mstclipiqa.training.dataset import DatasetFiles
     from mstclipiqa.training.job import train_from_files
 
-    files = DatasetFiles(samples, coarse, fine, prompts, coarse_views, fine_views)
+    files = DatasetFiles(samples, coarse, fine, prompts, coarse_views, fine_views, further, further_views)
     train_from_files(
         out, files, splits, levels, recipe, variant, target, list(seeds), list(split_seeds or seeds), fine_levels,
         workers, device, protocols,
@@ -80,9 +82,13 @@ def train_adapted(
 @click.option("--statistics", type=READ, help="Image statistics, written by `mstclipiqa measure`; none without images.")
 @click.option("--texts", type=READ, required=True, help="Text store, written by `mstclipiqa encode-texts --zero-shot`.")
 @click.option("--paired", type=READ, required=True, help="Features of the encoder whose text tower read these texts.")
+@click.option(
+    "--stream", "streams", type=READ, multiple=True,
+    help="Features of a stream that the configuration names; ridge reads all of them. Repeatable.",
+)  # fmt: skip
 @click.option("--entries", type=WRITE, help="Folder for their scores too, as entries of a board.")
 @options.table
-def baselines(out: Path, entries: Path | None, **files: Path) -> None:
+def baselines(out: Path, entries: Path | None, **files: Any) -> None:
     """What heads are held against: ridge on features and image statistics, zero-shot scores, means over groups.
 
     Prints mean ± sample SD over the splits of a protocol.

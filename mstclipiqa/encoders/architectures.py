@@ -22,6 +22,11 @@ def portable_name(model: str) -> str:
     return f"{FOLDER}{Path(model).name}" if model.startswith(FOLDER) else model
 
 
+def is_at_hand(model: str) -> bool:
+    """Whether the description of a model is on this machine: that of a folder may be elsewhere."""
+    return not model.startswith(FOLDER) or Path(model.partition("@")[0].removeprefix(FOLDER)).is_dir()
+
+
 def has_text_tower(model: str) -> bool:
     """Whether a model reads texts."""
     return not model.startswith(TIMM)

@@ -2,7 +2,7 @@
 
 A model is one of open_clip's architectures by its name, `local-dir:FOLDER` for one that a folder describes as open_clip
 saves it (open_clip_config.json, and the tokenizer where it is its own), or `timm:NAME` for a backbone without a text
-tower (encoders/timm_backbone).
+tower (encoders/timm_backbone). `@N` after a name is another size of patch, of a backbone that of the image.
 """
 
 import contextlib
@@ -128,7 +128,7 @@ def check_encoder(full_name: str, weights: str) -> tuple[dict, dict | None, Path
     Raises InputError for an unknown model or weights, and where the activation differs from the one the weights were
     trained with (OpenAI's need QuickGELU); those of a file are known where it is a published one.
     """
-    name = full_name.partition("@")[0]
+    name = _base_name(full_name)
     config = _describe(full_name, name)
     if random_seed(f"encoder {name}", weights) is not None:
         return config, None, None
@@ -161,11 +161,20 @@ def expected_sizes(config: Mapping) -> tuple[int, int]:
     return coarse["embed_dim"], text["text_cfg"].get("width", 768)
 
 
+def embedding_sizes(encoders: Mapping[str, Mapping]) -> dict[str, int]:
+    """The numbers that each encoder of a configuration gives an image, whatever its weights, without loading anything.
+    Raises InputError for an unknown model."""
+    return {name: check_encoder(one["model"], f"{RANDOM}0")[0]["embed_dim"] for name, one in encoders.items()}
+
+
+def _base_name(full_name: str) -> str:
+    """A model's name without another patch size; a backbone's keeps its size of images, which its weights are for."""
+    return full_name if full_name.startswith(TIMM) else full_name.partition("@")[0]
+
+
 def _describe(full_name: str, name: str) -> dict:
     """The configuration of the model `name`, which the configuration of a suite calls `full_name`."""
     if name.startswith(TIMM):
-        if name != full_name:
-            raise InputError(f"encoder {full_name}: only open_clip's vision transformers take another patch size")
         return timm_backbone.describe(name)
     try:
         config = open_clip.get_model_config(name)
@@ -228,7 +237,8 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
     """
     device = device or choose_device(AUTO)
     config, tag, file = check_encoder(name, weights)
-    full_name, (name, _, patch_size) = name, name.partition("@")
+    full_name, name = name, _base_name(name)
+    patch_size = full_name.removeprefix(name).removeprefix("@")
     seed, own_file = random_seed(f"encoder {name}", weights), file if weights != EMBEDDED else None
     with _loading(name, weights, seed or 0):
         digest = _hash_file(own_file) if own_file else None
@@ -247,7 +257,7 @@ def load_encoder(name: str, weights: str, device: torch.device | None = None, pr
         model.visual.image_size = side, side  # of a ResNet, as of the others
     model.eval().requires_grad_(False)
     if name.startswith(TIMM):
-        preprocessing = timm_backbone.preprocessing_of(model.visual)
+        preprocessing = timm_backbone.preprocessing_of(model.visual, name)
         preprocess, tokenizer, texts = timm_backbone.backbone_transform(**preprocessing), None, {}
     else:
         said = sorted(open_clip.get_model_preprocess_cfg(model).items())

@@ -1,6 +1,7 @@
 """The assembled model: a fusion of two frozen feature streams (model/fusions), then a head (model/heads).
 
-Shapes: B images, D embedding size of the image encoders, L prompt tokens, T width of the text encoder.
+Shapes: B images, D embedding size of the image encoders, L prompt tokens, T width of the text encoder. A model that
+looks at more than two streams is given all but the first side by side in the place of f_f.
 Scores are on the scale 1..5 of the five quality levels.
 """
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.model.heads import PromptHead, SeparateStreams, TemplateHead, TwoTowerHead
 from mstclipiqa.model.recipes import Recipe
-from mstclipiqa.model.variants import NONE, PROMPT, RIVAL, TWO_TOWERS, get_variant
+from mstclipiqa.model.variants import NONE, PROMPT, RIVAL, TWO_TOWERS, Variant, get_variant
 
 
 class BothStreams(nn.Module):
@@ -62,10 +63,12 @@ class TrainedStreams(nn.Module):
 class MSTCLIPIQA(nn.Module):
     """Fusion and head over cached features of the two frozen encoders, or over encoders that are trained too."""
 
-    def __init__(self, fusion: nn.Module, head: nn.Module):
+    def __init__(self, fusion: nn.Module, head: nn.Module, sizes: Sequence[int]):
         super().__init__()
         self.fusion = fusion
         self.head = head
+        #: The numbers of an image in each stream.
+        self.sizes = list(sizes)
         self.uses_prompt = (isinstance(head, PromptHead) and not head.without_prompt) or (
             isinstance(head, RivalHead) and head.asks
         )
@@ -83,20 +86,26 @@ def build_model(
     levels: Tensor,
     seed: int,
     fine_levels: Tensor | None = None,
+    sizes: Sequence[int] | None = None,
 ) -> MSTCLIPIQA:
-    """The model of a variant under a recipe, its initial weights drawn from `seed` alone.
+    """The model of a variant under a recipe, its initial weights drawn from `seed` alone. `sizes` are those of all its
+    streams, of one that looks at any number; else there are two of D.
 
     `levels` are the five level embeddings (5, D) of the recipe's template, in the order of LEVELS; `fine_levels` those
     of the fine encoder's own text tower, which only the two-tower head needs. Raises InputError where they are missing,
-    and for a fusion that is none: its module defines no Fusion, or what that returns is no z (B, D).
+    for streams of other sizes where a fusion takes two of D, and for a fusion that is none: its module defines no
+    Fusion, or what that returns is no z (B, D).
     """
-    chosen = get_variant(variant)
+    chosen, sizes = get_variant(variant), list(sizes or (dim, dim))
+    if not chosen.many and sizes != [dim, dim]:
+        shown = ", ".join(map(str, sizes))
+        raise InputError(f"{variant} takes two streams of {dim} numbers, not of {shown}; choose encoders of one size")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if chosen.head == RIVAL:
             rival = import_module(str(chosen.module)).Head(dim, recipe, levels, text_width)
-            return MSTCLIPIQA(BothStreams(), RivalHead(rival, chosen.asks))
-        fusion = _fusion(chosen.module, dim, recipe) if chosen.module else SeparateStreams(dim, recipe)
+            return MSTCLIPIQA(BothStreams(), RivalHead(rival, chosen.asks), sizes)
+        fusion = _fusion(chosen, dim, recipe, sizes) if chosen.module else SeparateStreams(dim, recipe)
         head: nn.Module
         if chosen.head == PROMPT:
             head = PromptHead(dim, recipe, text_width, without_prompt=chosen.prompts == NONE)
@@ -106,17 +115,17 @@ def build_model(
             head = TwoTowerHead(dim, recipe, levels, fine_levels)
         else:
             head = TemplateHead(dim, recipe, levels)
-    return MSTCLIPIQA(fusion, head)
+    return MSTCLIPIQA(fusion, head, sizes)
 
 
-def _fusion(name: str, dim: int, recipe: Recipe) -> nn.Module:
-    """The fusion that the module `name` defines, tried on two blank images. It draws what its constructor draws."""
-    module = import_module(name)
+def _fusion(variant: Variant, dim: int, recipe: Recipe, sizes: Sequence[int]) -> nn.Module:
+    """The fusion of a variant's module, tried on two blank images. It draws what its constructor draws."""
+    module = import_module(str(variant.module))
     if not hasattr(module, "Fusion"):
         raise InputError(f"{module.__file__}: a fusion's module defines the class Fusion; this one does not")
-    fusion = module.Fusion(dim, recipe).eval()
+    fusion = (module.Fusion(dim, recipe, sizes) if variant.many else module.Fusion(dim, recipe)).eval()
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        z = fusion(torch.zeros(2, dim), torch.zeros(2, dim))
+        z = fusion(torch.zeros(2, sizes[0]), torch.zeros(2, sum(sizes[1:])))
     found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
     if found != (2, dim):
         raise InputError(
@@ -125,28 +134,28 @@ def _fusion(name: str, dim: int, recipe: Recipe) -> nn.Module:
     return fusion.train()
 
 
-def made_up_inputs(
-    model: MSTCLIPIQA, count: int, dim: int, width: int, device: torch.device, tokens: int
-) -> list[Tensor]:
-    """f_c and f_f (count, dim), and where the model reads prompts, their so many tokens and padding."""
-    inputs = list(torch.randn(2, count, dim, device=device))
+def made_up_inputs(model: MSTCLIPIQA, count: int, width: int, device: torch.device, tokens: int) -> list[Tensor]:
+    """f_c and f_f of `count` images, and where the model reads prompts, their so many tokens and padding."""
+    sizes = model.sizes[0], sum(model.sizes[1:])
+    inputs = [torch.randn(count, size, device=device) for size in sizes]
     if model.uses_prompt:
         states = torch.randn(count, tokens, width, device=device)
         inputs += [states, torch.zeros(states.shape[:2], dtype=torch.bool, device=device)]
     return inputs
 
 
-def used_streams(model: MSTCLIPIQA, dim: int, width: int) -> list[bool]:
-    """Whether the score of a model over features depends on f_c and on f_f."""
-    f_c, f_f, *prompts = made_up_inputs(model, 2, dim, width, next(model.parameters()).device, tokens=2)
-    streams = [f_c.requires_grad_(), f_f.requires_grad_()]
-    gradients = torch.autograd.grad(model(*streams, *prompts).sum(), streams, allow_unused=True)
+def used_streams(model: MSTCLIPIQA, width: int) -> list[bool]:
+    """Whether the score of a model over features depends on each of its streams."""
+    f_c, f_f, *prompts = made_up_inputs(model, 2, width, next(model.parameters()).device, tokens=2)
+    streams = [stream.requires_grad_() for stream in (f_c, *f_f.split(model.sizes[1:], dim=-1))]
+    score = model(streams[0], torch.cat(streams[1:], dim=-1), *prompts)
+    gradients = torch.autograd.grad(score.sum(), streams, allow_unused=True)
     return [gradient is not None and bool(gradient.any()) for gradient in gradients]
 
 
-def used_encoders(model: MSTCLIPIQA, streams: Sequence[str], dim: int, width: int) -> list[str]:
-    """Those of the encoders that f_c and f_f come from, by name, whose features the score depends on."""
-    return [name for name, looks in zip(streams, used_streams(model, dim, width), strict=True) if looks]
+def used_encoders(model: MSTCLIPIQA, streams: Sequence[str], width: int) -> list[str]:
+    """Those of the encoders that the streams come from, by name, whose features the score depends on."""
+    return [name for name, looks in zip(streams, used_streams(model, width), strict=True) if looks]
 
 
 def count_trainable(model: nn.Module) -> int:

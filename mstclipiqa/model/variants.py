@@ -1,6 +1,7 @@
 """The models to compare, as data: which fusion, which head, which streams. Imports no torch."""
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from mstclipiqa.base.errors import InputError
 
 #: The encoders that every configuration has: the coarse and the fine one.
 PAIR = ("coarse", "fine")
+
+#: The names that an encoder has by its part. Another one is a stream of variants that look at any number.
+PARTS = (*PAIR, "retokenised", "twin", "twin-fine", "text")
 
 FUSIONS = Path(__file__).parent / "fusions"
 
@@ -25,15 +29,16 @@ EMPTY, NONE, TRANSLATED = "empty", "none", "translated"
 @dataclass(frozen=True)
 class Variant:
     """A model: `fusion` is a module of model/fusions, or none where the head takes both streams; `streams` are the
-    encoders of the configuration that f_c and f_f come from; `prompts` is which prompt the prompt head is given;
-    `rival` is a module of model/rivals, the head of another method, `levels` whether it reads the level texts, and
-    `asks` whether it reads the prompt."""
+    encoders of the configuration that f_c and f_f come from, and `many` is whether they are any number, which the
+    configuration names; `prompts` is which prompt the prompt head is given; `rival` is a module of model/rivals, the
+    head of another method, `levels` whether it reads the level texts, and `asks` whether it reads the prompt."""
 
     title: str
     description: str
     fusion: str | None
     head: str = TEMPLATE
     streams: tuple[str, str] = PAIR
+    many: bool = False
     prompts: str = OWN
     rival: str | None = None
     levels: bool = True
@@ -49,11 +54,10 @@ class Variant:
         """Whether the head compares the streams with the texts of the quality levels."""
         return self.head != PROMPT and self.levels
 
-    def encoders(self, fine_stream: str) -> tuple[str, str]:
-        """The encoders of the configuration that f_c and f_f come from, under a recipe whose fine stream is
-        `fine_stream`."""
-        first, second = (fine_stream if name == "fine" else name for name in self.streams)
-        return first, second
+    def encoders(self, fine_stream: str, named: Sequence[str] = PAIR) -> tuple[str, ...]:
+        """The encoders of the configuration that the streams come from, f_c's first, under a recipe whose fine stream
+        is `fine_stream`; `named` are the configuration's own, for variants that look at any number."""
+        return tuple(fine_stream if name == "fine" else name for name in (named if self.many else self.streams))
 
     @property
     def modules(self) -> list[str]:
@@ -68,6 +72,11 @@ class Variant:
         return self.fusion and f"mstclipiqa.model.fusions.{self.fusion}"
 
 
+def stream_roles(count: int) -> list[str]:
+    """What the streams of a model are called: coarse, fine and then by their number."""
+    return [*PAIR, *(f"further-{number}" for number in range(len(PAIR) + 1, count + 1))]
+
+
 def fusion_variant(path: Path) -> Variant:
     """The variant that a fusion is with the template head. Its module is read, not imported: that would load torch.
 
@@ -77,14 +86,15 @@ def fusion_variant(path: Path) -> Variant:
         texts = {
             ast.unparse(statement.targets[0]): ast.literal_eval(statement.value)
             for statement in ast.parse(path.read_bytes()).body
-            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) in ("TITLE", "DESCRIPTION")
+            if isinstance(statement, ast.Assign)
+            and ast.unparse(statement.targets[0]) in ("TITLE", "DESCRIPTION", "MANY")
         }
     except (SyntaxError, ValueError) as error:  # a text that is put together is no literal
         raise InputError(f"{path}: cannot be read as a fusion ({' '.join(str(error).split())}); mend it") from None
     for name in ("TITLE", "DESCRIPTION"):
         if not isinstance(texts.get(name), str):
             raise InputError(f'{path}: a fusion needs {name} = "..." for the report; add it below the imports')
-    return Variant(texts["TITLE"], texts["DESCRIPTION"], path.stem)
+    return Variant(texts["TITLE"], texts["DESCRIPTION"], path.stem, many=texts.get("MANY", False) is True)
 
 
 _BY_FUSION = {
@@ -142,6 +152,23 @@ VARIANTS |= {
             "Head of MST-CLIPIQA*, no prompt",
             NONE,
             "with alpha frozen at 0, which is MST-CLIPIQA with the regression head and no prompt",
+        ),
+    )
+}
+VARIANTS |= {
+    name: Variant(title, description, fusion="streams_gate", many=True, head=PROMPT, prompts=prompts)
+    for name, title, prompts, description in (
+        (
+            "streams-gate-star",
+            "Gate over all streams, prompt",
+            OWN,
+            "a softmax over all streams of the suite and the regression head that attends to the prompt (ours)",
+        ),
+        (
+            "streams-gate-no-prompt",
+            "Gate over all streams, no prompt",
+            NONE,
+            "a softmax over all streams of the suite and the regression head without a prompt: no text is read (ours)",
         ),
     )
 }

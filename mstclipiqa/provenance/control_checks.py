@@ -29,6 +29,7 @@ from mstclipiqa.base.layout import (
 )
 from mstclipiqa.base.names import LAST, MODELS, QUALITY, TEST, TRAIN
 from mstclipiqa.data.benchmarks import get_benchmark
+from mstclipiqa.encoders.architectures import is_at_hand
 from mstclipiqa.model.variants import get_variant
 from mstclipiqa.provenance.differences import find_difference, show
 from mstclipiqa.provenance.folder import AGAIN, Folder
@@ -119,7 +120,8 @@ def _check_baselines(folder: Folder, benchmark: str, controls: Controls | None) 
     entries = {"prompts": PROMPTS, "texts": ZERO_SHOT}
     entries |= {} if folder.is_packed(benchmark) else {"statistics": STATISTICS}
     stores |= {name: entry.path.format(**names) for name, entry in entries.items()}
-    if controls is None or not set(stores.values()) <= folder.stores:
+    streams = [FEATURES.path.format(encoder=role, **names) for role in folder.config.get("streams", ())]
+    if controls is None or not {*stores.values(), *streams} <= folder.stores:
         folder.verdict.notes.append(
             f"rivals of {benchmark}, but for their rows and counts: no features at hand that hold"
         )
@@ -127,7 +129,7 @@ def _check_baselines(folder: Folder, benchmark: str, controls: Controls | None) 
     tables = {name: entry.path.format(**names) for name, entry in {"samples": SAMPLES, "splits": SPLITS}.items()}
     files = {name: folder.root / path for name, path in (stores | tables).items()}
     try:
-        again, said = controls.baselines(**files)
+        again, said = controls.baselines(**files, streams=[folder.root / path for path in streams])
     except MstclipiqaError as error:
         folder.verdict.find(file, f"cannot be computed again ({folder.shorten(error).rstrip('.')})")
         return
@@ -176,6 +178,10 @@ def _check_efficiency(folder: Folder, study: Study, controls: Controls | None) -
         folder.verdict.find(EFFICIENCY.path, "counted with other encoders than the manifest's")
     if controls is None or not folder.same_code:
         folder.verdict.notes.append("parameters and operations: they are counted again by the same code alone")
+        return
+    named = {encoder["model"] for encoder in study.config["encoders"].values()}
+    if away := sorted(model for model in named if not is_at_hand(model)):
+        folder.verdict.notes.append(f"parameters and operations: the folder of {away[0]} is not at hand")
         return
     try:
         again = controls.efficiency(study)

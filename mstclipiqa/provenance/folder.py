@@ -19,6 +19,7 @@ from mstclipiqa.entries.entry import ENTRY_SCHEMA, Entry
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.provenance.differences import TOLERANCE, describe_difference
 from mstclipiqa.study.jobs import Job, list_jobs
+from mstclipiqa.study.refusals import refuse_streams
 from mstclipiqa.study.study import Study
 
 SCHEMA = SCHEMAS / "manifest.schema.yaml"
@@ -59,6 +60,10 @@ def read_manifest(path: Path) -> dict:
         raise InputError(f"{path}: not JSON ({' '.join(str(error).split())}); {AGAIN}") from None
     validate(manifest, SCHEMA, path)
     validate(manifest["config"], CONFIG_SCHEMA, f"{path}, config")
+    try:
+        refuse_streams(manifest["config"])
+    except InputError as error:
+        raise InputError(f"{path}, config: {error}") from None
     for entry in manifest.get("entries", {}).values():
         validate(entry["card"], ENTRY_SCHEMA, f"{path}, entries")
     for name in [*manifest["inputs"], *manifest["outputs"]]:
@@ -92,9 +97,15 @@ class RecordedStudy(Study):
             stated = {} if recipe.adaptation is None else {"adaptation": {"value": recipe.adaptation, "place": ""}}
             validate({"title": "", "source": "", "values": stated}, RECIPE_SCHEMA, f"{MANIFEST.path}, recipe {name}")
         self.variants = list(manifest["variants"])
+        self._sizes = {role: manifest["encoders"].get(role, {}).get("dim") for role in self.config["encoders"]}
         self.benchmarks = present
         self.jobs = list_jobs(self.config, present)
         self.entries = entries_of(manifest, present)
+
+    @property
+    def sizes(self) -> Mapping[str, int | None]:
+        """As the features say it: a folder that describes a model may lie on another machine."""
+        return self._sizes
 
 
 def entries_of(manifest: dict, present: list[str]) -> list[Entry]:

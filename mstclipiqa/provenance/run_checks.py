@@ -20,7 +20,7 @@ from mstclipiqa.entries.entry import SCORES, Entry
 from mstclipiqa.evaluation.comparisons import TABLES, compare_runs
 from mstclipiqa.evaluation.per_run import check_predictions, evaluate_runs
 from mstclipiqa.model.build import build_model, count_trainable, used_encoders
-from mstclipiqa.model.variants import get_variant
+from mstclipiqa.model.variants import PAIR, get_variant, stream_roles
 from mstclipiqa.provenance.differences import find_difference, kinds, show
 from mstclipiqa.provenance.folder import AGAIN, PAPER_FILES, RESTORE, Folder
 from mstclipiqa.study.jobs import Job, protocols_of, seeds_of
@@ -124,14 +124,15 @@ def count_parameters(folder: Folder, recipe: str, variant: str) -> int | None:
     dim, width = coarse.get("dim"), text.get("text_width")
     if not folder.study or not isinstance(dim, int) or not isinstance(width, int):
         return None
-    chosen = folder.study.recipes[recipe]
+    chosen, streams = folder.study.recipes[recipe], folder.study.streams(recipe, variant)
+    sizes = [folder.manifest["encoders"].get(role, {}).get("dim", dim) for role in streams]
     with torch.device("meta"):  # sizes alone: no weight is drawn
         levels = torch.zeros(len(LEVELS), dim)
-        count = count_trainable(build_model(variant, chosen, dim, width, levels, 0, levels))
+        count = count_trainable(build_model(variant, chosen, dim, width, levels, 0, levels, sizes))
     if chosen.adaptation:
         levels = torch.randn(len(LEVELS), dim)
         model = build_model(variant, chosen, dim, width, levels, 0, levels)
-        for role in used_encoders(model, folder.study.streams(recipe, variant), dim, width):
+        for role in used_encoders(model, streams, width):
             encoder = load_encoder(folder.config["encoders"][role]["model"], "random:0", torch.device("cpu"))
             check_adaptable(encoder, chosen.adaptation)
             count += count_adapted(encoder, chosen.adaptation)
@@ -146,12 +147,12 @@ def adapts(folder: Folder, recipe: str) -> bool:
 def _is_of(folder: Folder, job: Job, metadata: dict) -> bool:
     """Whether predictions say that they are of a job, and of the suite's encoders."""
     values = folder.manifest["recipes"].get(job.recipe, {"values": {}})["values"]
-    streams = get_variant(job.variant).encoders(values.get("fine_stream"))
+    streams = get_variant(job.variant).encoders(values.get("fine_stream"), folder.config.get("streams", PAIR))
     expected = {name: getattr(job, name) for name in JOB} | {
         "synthetic": folder.samples[job.benchmark][1].get("synthetic"),
         "encoders": {
             stream: folder.identity(encoder, benchmark=job.benchmark)
-            for stream, encoder in zip(("coarse", "fine"), streams, strict=True)
+            for stream, encoder in zip(stream_roles(len(streams)), streams, strict=True)
         },
         "text_encoder": folder.identity(folder.config["text_encoder"], text=True, benchmark=job.benchmark),
     }

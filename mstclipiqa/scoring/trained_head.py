@@ -19,7 +19,7 @@ from mstclipiqa.encoders.stores import load_texts, read_store, write_store
 from mstclipiqa.evaluation.metrics import METRICS
 from mstclipiqa.model.build import MSTCLIPIQA, build_model
 from mstclipiqa.model.recipes import VALUES, Recipe
-from mstclipiqa.model.variants import OWN, TWO_TOWERS, get_variant
+from mstclipiqa.model.variants import OWN, PAIR, TWO_TOWERS, get_variant
 from mstclipiqa.scoring import novelty
 from mstclipiqa.scoring.novelty import Neighbours
 from mstclipiqa.training.dataset import MOS_SCALE, DatasetFiles, read_dataset, roles_of
@@ -87,9 +87,12 @@ def train_head_from_results(
 ) -> "Head":
     """As `train_head`, of a benchmark in a suite's results folder; returns the head that was written.
 
-    Raises InputError for a variant that is not given an image's own prompt, which a scored image comes with.
+    Raises InputError for a variant that is not given an image's own prompt, which a scored image comes with, and for
+    one that looks at any number of streams, of which a head's file has two.
     """
     chosen = get_variant(variant)
+    if chosen.many:
+        raise InputError(f"{variant}: looks at any number of streams, and a head has two; choose another variant")
     if chosen.prompt and chosen.prompts != OWN:
         raise InputError(f"{variant}: its prompts are not the images' own, so it scores none; choose another variant")
     trainer, splits, metadata = read_trainer(results, benchmark, variant, recipe, target)
@@ -103,16 +106,17 @@ def read_trainer(
     """What trains a variant on a benchmark of a results folder, its splits table, and the entries of CARD that these do
     not say, with the benchmark's title."""
     chosen = get_variant(variant)
-    streams, views = chosen.encoders(recipe.fine_stream), bool(recipe.views)
-    names = training_files(benchmark, recipe.name, streams, views, chosen.head == TWO_TOWERS)
+    streams = dict(zip(PAIR, chosen.encoders(recipe.fine_stream), strict=True))
+    names = training_files(benchmark, recipe.name, streams, bool(recipe.views), chosen.head == TWO_TOWERS)
     paths = {option.replace("-", "_"): results / name for option, name in names.items()}
-    splits, levels, fine_levels = paths.pop("splits"), paths.pop("levels"), paths.pop("fine_levels", None)
-    data, card = read_dataset(DatasetFiles(**paths), target, recipe)
+    samples, coarse, fine, prompts = (paths[name] for name in ("samples", "coarse", "fine", "prompts"))
+    files = DatasetFiles(samples, coarse, fine, prompts, paths.get("coarse_views"), paths.get("fine_views"))
+    data, card = read_dataset(files, target, recipe)
     metadata = {name: card[name] for name in ("benchmark", "title", "synthetic", "encoders", "text_encoder")}
     metadata |= {"target": target}
-    own = load_texts(fine_levels) if fine_levels else None
-    trainer = Trainer.of_texts(data, variant, recipe, load_texts(levels), own)
-    return trainer, SPLITS.read(splits)[0], metadata
+    own = load_texts(paths["fine_levels"]) if "fine_levels" in paths else None
+    trainer = Trainer.of_texts(data, variant, recipe, load_texts(paths["levels"]), own)
+    return trainer, SPLITS.read(paths["splits"])[0], metadata
 
 
 def train_head(

@@ -25,7 +25,7 @@ from mstclipiqa.data.benchmarks import get_benchmark
 from mstclipiqa.data.pack_sources import find_pack, is_address, is_missing
 from mstclipiqa.data.packs import read_pack
 from mstclipiqa.encoders import clip
-from mstclipiqa.encoders.clip import check_encoder, expected_sizes
+from mstclipiqa.encoders.clip import check_encoder, embedding_sizes, expected_sizes
 from mstclipiqa.study.study import Study
 
 #: Essential and there; there, but not what was published; not there but gone without, or got by the run itself;
@@ -245,13 +245,12 @@ def _describe_encoders(encoders: Mapping, listed: list[Mapping], offline: bool) 
 
 def _describe_sizes(study: Study) -> list[Finding]:
     """A finding where the streams have not one embedding size, which the names of timm's backbones do not say."""
-    used = {role for job in study.jobs for role in study.streams(job.recipe, job.variant)}
-    encoders = {role: one for role, one in study.config["encoders"].items() if role in used}
+    encoders = {role: one for role, one in study.config["encoders"].items() if role in study.paired}
     try:
-        sizes = {role: check_encoder(one["model"], one["weights"])[0]["embed_dim"] for role, one in encoders.items()}
+        sizes = embedding_sizes(encoders)
     except InputError:
         return []  # said of the encoder itself
-    if len(set(sizes.values())) == 1:
+    if len(set(sizes.values())) <= 1:
         return []
     listed = ", ".join(f"{role} {size}" for role, size in sizes.items())
     how = ("choose encoders of one embedding size",)

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from mstclipiqa.data.packs import read_pack
 from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.data.samples import check_labels, normalise_prompt
 from mstclipiqa.encoders.adaptation import Tower, check_adaptable, frozen_part
-from mstclipiqa.encoders.clip import expected_sizes, load_encoder
+from mstclipiqa.encoders.clip import embedding_sizes, expected_sizes, load_encoder
 from mstclipiqa.model.build import build_model, used_encoders
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.study.jobs import protocols_of, seeds_of
@@ -84,9 +84,9 @@ def count_steps(study: Study, samples: dict[str, tuple[pd.DataFrame, dict]]) -> 
     return pd.DataFrame(rows, columns=["benchmark", "target", "recipe", "variant", "runs", "steps", "evaluated"])
 
 
-def time_step(recipe: Recipe, variant: str, dim: int, text_width: int) -> tuple[float, float]:
+def time_step(recipe: Recipe, variant: str, dim: int, text_width: int, sizes: Sequence[int]) -> tuple[float, float]:
     """Seconds of one training step of a head and of one image's evaluation, tried here on one core with made-up
-    features."""
+    features of streams of so many `sizes`."""
     prepare_process()
     rng = np.random.default_rng(0)
 
@@ -96,18 +96,19 @@ def time_step(recipe: Recipe, variant: str, dim: int, text_width: int) -> tuple[
     batches = 20
     count = recipe.batch_size * batches + TRIAL
     lengths = torch.full((count,), 16)  # tokens: a common length of a prompt
-    views = [noise(count, recipe.views, dim) for _ in range(2)] if recipe.views else [None, None]
-    f_c = noise(count, dim)
+    both = sizes[0], sum(sizes[1:])
+    views = [noise(count, recipe.views, size) for size in both] if recipe.views else [None, None]
+    f_c = noise(count, both[0])
     mos = 3 + 2 * np.tanh(f_c.numpy()[:, :4].mean(1))  # something to learn: of noise a model predicts the mean
     data = Dataset(
-        [str(row) for row in range(count)], f_c, noise(count, dim), noise(16 * count, text_width),
+        [str(row) for row in range(count)], f_c, noise(count, both[1]), noise(16 * count, text_width),
         torch.arange(count) * 16, lengths, torch.from_numpy(mos.astype(np.float32)), mos, 1.0, 5.0, *views,
     )  # fmt: skip
     roles = np.array([TRAIN] * (count - TRIAL) + [TEST] * TRIAL, dtype=object)
     levels = noise(len(LEVELS), dim)
 
     def seconds(epochs: int) -> float:
-        model = build_model(variant, recipe, dim, text_width, levels, 0, levels)
+        model = build_model(variant, recipe, dim, text_width, levels, 0, levels, sizes)
         start = time.perf_counter()
         # At a rate that changes nothing: a step costs the same, and no trial saturates on made-up features.
         still = replace(recipe, epochs=epochs, warm_up_epochs=0, learning_rate=1e-9, adaptation=None)
@@ -127,7 +128,7 @@ def cost_adapted(
     chosen, levels = study.recipes[recipe], torch.randn(len(LEVELS), dim, generator=torch.Generator().manual_seed(0))
     model = build_model(variant, chosen, dim, text_width, levels, 0, levels)
     seconds = operations = 0.0
-    for role in used_encoders(model, study.streams(recipe, variant), dim, text_width):
+    for role in used_encoders(model, study.streams(recipe, variant), text_width):
         encoder = load_encoder(study.config["encoders"][role]["model"], "random:0", device)
         check_adaptable(encoder, adaptation := chosen.adaptation or {})
         pixels = torch.randint(0, 256, (8, *encoder.model.visual.image_size, 3), dtype=torch.uint8)
@@ -167,8 +168,11 @@ def estimate(study: Study, results: Path) -> dict:
     jobs = count_steps(study, samples)
     dim, width = expected_sizes(study.config)
     models = jobs[["recipe", "variant"]].drop_duplicates()
+    sizes = embedding_sizes(study.config["encoders"])
     tried = {
-        (recipe, variant): time_step(study.recipes[recipe], variant, dim, width)
+        (recipe, variant): time_step(
+            study.recipes[recipe], variant, dim, width, [sizes[name] for name in study.streams(recipe, variant)]
+        )
         for recipe, variant in progress(models.itertuples(index=False), len(models), "try the models", "models")
     }
     trains_on = choose_device(study.config["training"]["device"])

@@ -27,15 +27,16 @@ from mstclipiqa.base.layout import (
     ZERO_SHOT,
     training_files,
 )
-from mstclipiqa.base.names import DISSECTED, ENTERED, MODELS, QUALITY
+from mstclipiqa.base.names import ENTERED, MODELS, QUALITY
 from mstclipiqa.data.benchmarks import get_benchmark, has_prompts, told_of
 from mstclipiqa.data.pack_sources import is_missing, pack_file
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
 from mstclipiqa.entries.entry import Entry, check_names, read_entry
 from mstclipiqa.model.recipes import load_recipe, single_changes
-from mstclipiqa.model.variants import PAIR, TRANSLATED, TWO_TOWERS, VARIANTS, get_variant
+from mstclipiqa.model.variants import PAIR, TRANSLATED, TWO_TOWERS, VARIANTS, get_variant, stream_roles
 from mstclipiqa.study.jobs import Job, list_jobs
+from mstclipiqa.study.refusals import refuse_adaptations, refuse_dissection, refuse_encoders, refuse_streams
 
 
 class Study:
@@ -78,6 +79,7 @@ class Study:
             raise InputError(
                 f"text_encoder: {config['text_encoder']!r} is none of the encoders ({', '.join(config['encoders'])})"
             )
+        refuse_streams(config)
         self.data_root = Path(config["data_root"])
         self.drawn: bool = config["draw"] is not None
         self.absent = self._find_absent()
@@ -101,47 +103,9 @@ class Study:
                     raise InputError(
                         f"encoders: {job.variant} under {job.recipe} needs one called {needed}; describe it"
                     )
-        self._check_encoders()
-        self._check_adaptations()
-        self._refuse_dissection()
-
-    def _check_encoders(self) -> None:
-        """Raises InputError where an encoder cannot play its part, or rules out a variant that is asked for."""
-        models = {role: encoder["model"] for role, encoder in self.config["encoders"].items()}
-        text = self.config["text_encoder"]
-        if not has_text_tower(models[text]):
-            raise InputError(
-                f"text_encoder: {text} is {models[text]}, which has no text tower; describe an encoder `text` "
-                "with one, and name that"
-            )
-        sizes = {role: embedding_size(model) for role, model in models.items()}
-        for role in dict.fromkeys(role for job in self.jobs for role in self.streams(job.recipe, job.variant)):
-            if None not in (sizes["coarse"], sizes[role]) and sizes["coarse"] != sizes[role]:
-                raise InputError(
-                    f"encoders: coarse ({models['coarse']}) gives {sizes['coarse']} numbers an image and {role} "
-                    f"({models[role]}) {sizes[role]}; choose encoders of one embedding size"
-                )
-        if out := [name for name in self.variants if name in self.ruled_out]:
-            raise InputError(
-                f"variants: {', '.join(out)}: {self.ruled_out[out[0]]}; leave them out "
-                "(star-no-prompt and mst-clipiqa-star compare with no level texts)"
-            )
-
-    def _check_adaptations(self) -> None:
-        """Raises InputError for a recipe that trains the encoders, in the main grid and where it cannot train them."""
-        if strange := [name for name in self.config["recipes"] if name in self.adapted]:
-            raise InputError(
-                f"recipes: {strange[0]} trains the encoders; name it in a grid under also, since transfer, the probe "
-                "and kept heads of the main grid train on cached features"
-            )
-        for job in (job for job in self.jobs if job.recipe in self.adapted):
-            for role in self.streams(job.recipe, job.variant):
-                model = self.config["encoders"][role]["model"]
-                if not has_text_tower(model):
-                    raise InputError(
-                        f"encoders: {role} is {model}, and {job.recipe} trains vision transformers of CLIP's alone; "
-                        "leave that recipe out, or choose another encoder"
-                    )
+        refuse_encoders(self)
+        refuse_adaptations(self)
+        refuse_dissection(self)
 
     @property
     def adapted(self) -> list[str]:
@@ -149,12 +113,17 @@ class Study:
         return [name for name, recipe in self.recipes.items() if recipe.adaptation]
 
     @property
+    def sizes(self) -> Mapping[str, int | None]:
+        """The numbers that each encoder of the configuration gives an image, as far as its name says it."""
+        return {role: embedding_size(encoder["model"]) for role, encoder in self.config["encoders"].items()}
+
+    @property
     def ruled_out(self) -> dict[str, str]:
         """Every variant that the encoders of the configuration rule out, and why: its head compares the streams with
         level texts, and there are none in their space."""
         models = {role: encoder["model"] for role, encoder in self.config["encoders"].items()}
         text = self.config["text_encoder"]
-        coarse, texts = embedding_size(models["coarse"]), embedding_size(models[text])
+        coarse, texts = self.sizes["coarse"], self.sizes[text]
 
         def why(head: str) -> str | None:
             if not has_text_tower(models["coarse"]):
@@ -208,19 +177,6 @@ class Study:
                 )
         return {name: file for name, file in given.items() if name in self.benchmarks}
 
-    def _refuse_dissection(self) -> None:
-        """Raises InputError for a recipe that no model can be taken apart under, without a protocol by prompt, and
-        where the encoders rule out a model that is taken apart."""
-        for name in self.config.get("dissect", []):
-            if name not in self.recipes:
-                raise InputError(f"dissect: recipe {name!r} is none of the suite's; add it to its recipes")
-            if self.recipes[name].fine_stream != "fine" or self.recipes[name].needs_images:
-                raise InputError(f"dissect: {name} trains on other features than those of the pair; leave it out")
-            if not any(protocol.startswith("grouped") for protocol in self.config["protocols"]):
-                raise InputError("dissect: needs a protocol groupedN; add one to the protocols")
-            if out := [variant for variant in DISSECTED if variant in self.ruled_out]:
-                raise InputError(f"dissect: {', '.join(out)}: {self.ruled_out[out[0]]}; leave dissect out")
-
     @property
     def packs(self) -> Mapping[str, str]:
         """The source of the feature pack of each benchmark that is to come from one."""
@@ -253,16 +209,28 @@ class Study:
         """A short digest of all recipes, by which a job knows that they are those that it was planned with."""
         return digest({name: recipe.digest for name, recipe in self.recipes.items()})[:16]
 
-    def streams(self, recipe: str, variant: str) -> tuple[str, str]:
-        """The encoders of the configuration that f_c and f_f come from."""
-        return get_variant(variant).encoders(self.recipes[recipe].fine_stream)
+    def streams(self, recipe: str, variant: str) -> tuple[str, ...]:
+        """The encoders of the configuration that a model's streams come from, f_c's first."""
+        return get_variant(variant).encoders(self.recipes[recipe].fine_stream, self.config.get("streams", PAIR))
+
+    @property
+    def paired(self) -> list[str]:
+        """The encoders that models of two streams look at, which have one embedding size."""
+        jobs = [job for job in self.jobs if not get_variant(job.variant).many]
+        return list(dict.fromkeys(name for job in jobs for name in self.streams(job.recipe, job.variant)))
+
+    @property
+    def _always(self) -> set[str]:
+        """The encoders whose features every benchmark has: the pair, the streams that are named, and the one whose
+        image features zero-shot scores need."""
+        return {*PAIR, *self.config.get("streams", ()), self.config["text_encoder"]}
 
     def encoders(self, benchmark: str) -> list[str]:
         """The encoders of the configuration whose features of a benchmark are needed; the text encoder's, for zero-shot
         scores."""
         jobs = [job for job in self.jobs if job.benchmark == benchmark]
         used = {name for job in jobs for name in self.streams(job.recipe, job.variant)}
-        return [name for name in self.config["encoders"] if name in {*PAIR, self.config["text_encoder"], *used}]
+        return [name for name in self.config["encoders"] if name in {*self._always, *used}]
 
     def packable(self, benchmark: str) -> list[str]:
         """The encoders of a benchmark that a pack is to have: the pair, and those that some recipe trains on without
@@ -273,7 +241,7 @@ class Study:
             if job.benchmark == benchmark and not self.recipes[job.recipe].views
             for name in self.streams(job.recipe, job.variant)
         }
-        return [name for name in self.encoders(benchmark) if name in {*PAIR, self.config["text_encoder"], *plain}]
+        return [name for name in self.encoders(benchmark) if name in {*self._always, *plain}]
 
     @property
     def views(self) -> dict[tuple[str, str], list[str]]:
@@ -315,7 +283,8 @@ class Study:
 
     def training_files(self, benchmark: str, recipe: str, variant: str) -> dict[str, str]:
         """The files below the results folder that a model is trained from, by the option of `mstclipiqa train`."""
-        streams, views = self.streams(recipe, variant), bool(self.recipes[recipe].views)
+        encoders, views = self.streams(recipe, variant), bool(self.recipes[recipe].views)
+        streams = dict(zip(stream_roles(len(encoders)), encoders, strict=True))
         return training_files(benchmark, recipe, streams, views, get_variant(variant).head == TWO_TOWERS)
 
     @property
@@ -364,11 +333,14 @@ class Study:
 
     @property
     def heads(self) -> list[str]:
-        """The trained heads that `snakemake heads` makes: the main grid's variants under its last recipe."""
+        """The trained heads that `snakemake heads` makes: the main grid's variants of two streams under its last
+        recipe."""
         return [
             HEAD.path.format_map(vars(job))
             for job in self.jobs
-            if job.recipe == self.config["recipes"][-1] and job.variant in self.config["variants"]
+            if job.recipe == self.config["recipes"][-1]
+            and job.variant in self.config["variants"]
+            and not get_variant(job.variant).many
         ]
 
     @property

@@ -67,7 +67,7 @@ def adapt(
     """
     adaptation, data = recipe.adaptation, frozen.data
     assert adaptation, "adapted_from_files refuses what has none"
-    used = used_streams(frozen.build(0), data.f_c.shape[1], data.tokens.shape[1])
+    used = used_streams(frozen.build(0), data.tokens.shape[1])
     trained = [encoder for encoder, looked in zip(encoders, used, strict=True) if looked]
     for encoder in trained:
         check_adaptable(encoder, adaptation)

@@ -1,5 +1,6 @@
 """One benchmark and target on cached features, joined with a split's roles and a recipe's level texts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import TEST, TRAIN, VAL
 from mstclipiqa.encoders.stores import ImageFeatures, TextFeatures, load_features, load_texts
 from mstclipiqa.model.recipes import Recipe, level_texts
-from mstclipiqa.model.variants import CONSTANT, EMPTY, OWN, PERMUTED, TRANSLATED, WITHIN_GENERATOR
+from mstclipiqa.model.variants import CONSTANT, EMPTY, OWN, PERMUTED, TRANSLATED, WITHIN_GENERATOR, stream_roles
 
 Scores = TypeVar("Scores", np.ndarray, Tensor)
 
@@ -45,10 +46,11 @@ def to_mos(score: Scores, low: float, high: float) -> Scores:
 class Dataset:
     """One benchmark x target on cached features, in the samples' order.
 
-    f_c, f_f: (N, D); tokens: the token states of all prompts, flat (sum of L, T); starts, lengths: (N,) where
-    each image's prompt lies in it; score: (N,), what is learned; mos: (N,) on the benchmark's scale; low, high: the MOS
-    that the scores 1 and 5 stand for;
-    views_c, views_f: (N, V, D) of augmented views to train on, the same ones of both streams.
+    f_c, f_f: (N, D); where a model looks at more than two streams, f_f has all but the first side by side; tokens: the
+    token states of all prompts, flat (sum of L, T); starts, lengths: (N,) where each image's prompt lies in it; score:
+    (N,), what is learned; mos: (N,) on the benchmark's scale; low, high: the MOS that the scores 1 and 5 stand for;
+    views_c, views_f: (N, V, D) of augmented views to train on, the same ones of all streams; sizes: the numbers of an
+    image in each stream, where they are not two of D.
     """
 
     images: list[str]
@@ -63,6 +65,7 @@ class Dataset:
     high: float
     views_c: Tensor | None = None
     views_f: Tensor | None = None
+    sizes: tuple[int, ...] | None = None
 
     def to(self, device: torch.device) -> "Dataset":
         """The same with its tensors on a device."""
@@ -101,17 +104,19 @@ def assemble_dataset(
     fine_views: ImageFeatures | None = None,
     trained_scale: str = LEVEL_SCALE,
     given: str = OWN,
+    further: Sequence[tuple[ImageFeatures, ImageFeatures | None]] = (),
 ) -> Dataset:
     """Join samples with their features. A recipe's `trained_scale` says what is learned: the MOS as they are, as the
     released code does, or the benchmark's nominal range mapped linearly to the levels 1..5. `given` is the `prompts`
-    of a variant: which prompt goes with each image.
+    of a variant: which prompt goes with each image. `further` are streams beside the pair, and their augmented views.
 
     Raises InputError where the stores are of other images or texts, or have no translations that are asked for, and for
     empty prompts of a text tower that does not read from left to right.
     """
     if target not in ranges:
         raise InputError(f"{samples['benchmark'].iloc[0]} has no {target} MOS; it has {', '.join(ranges)}")
-    for role, store, views in (("coarse", coarse, coarse_views), ("fine", fine, fine_views)):
+    streams = [(coarse, coarse_views), (fine, fine_views), *further]
+    for role, (store, views) in zip(stream_roles(len(streams)), streams, strict=True):
         if views and (views.features.ndim != 3 or views.metadata["encoder"] != store.metadata["encoder"]):
             raise InputError(f"{role} views are no augmented views by the encoder of the features; extract them again")
         if views and views.images != store.images:
@@ -121,8 +126,6 @@ def assemble_dataset(
     unknown = set(samples["prompt"]) - set(prompts.index)
     if unknown:
         raise InputError(f"{len(unknown)} prompts are not encoded, e.g. {min(unknown)!r}; encode them again")
-    if coarse.features.shape[1] != fine.features.shape[1]:
-        raise InputError("coarse and fine features differ in size; choose encoders of one embedding size")
     texts = samples["prompt"].iloc[prompt_sources(samples, given)]
     if given == TRANSLATED:
         if not prompts.translations:
@@ -139,13 +142,16 @@ def assemble_dataset(
     low, high = ranges[target] if trained_scale == LEVEL_SCALE else (1.0, 5.0)  # scores of 1 and 5 as they are
     mos = samples[target].to_numpy(dtype=float)
 
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values))
+    def tensor(*values: np.ndarray) -> Tensor:
+        joined = values[0] if len(values) == 1 else np.concatenate(values, axis=-1)
+        return torch.from_numpy(np.ascontiguousarray(joined))
+
+    seen = [views.features for _, views in streams[1:] if views]
 
     return Dataset(
         images=samples["image"].tolist(),
         f_c=tensor(coarse.features),
-        f_f=tensor(fine.features),
+        f_f=tensor(*(store.features for store, _ in streams[1:])),
         tokens=tensor(prompts.tokens),
         starts=tensor(prompts.offsets[rows]),
         lengths=tensor(lengths),
@@ -154,7 +160,8 @@ def assemble_dataset(
         low=low,
         high=high,
         views_c=tensor(coarse_views.features) if coarse_views else None,
-        views_f=tensor(fine_views.features) if fine_views else None,
+        views_f=tensor(*seen) if len(seen) == len(streams) - 1 else None,
+        sizes=tuple(store.features.shape[1] for store, _ in streams),
     )
 
 
@@ -178,7 +185,8 @@ def prompt_sources(samples: pd.DataFrame, given: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class DatasetFiles:
-    """The files that a dataset is read from: a samples table, and stores of its images and prompts."""
+    """The files that a dataset is read from: a samples table, and stores of its images and prompts. `further` are those
+    of streams beside the pair."""
 
     samples: Path
     coarse: Path
@@ -186,6 +194,8 @@ class DatasetFiles:
     prompts: Path
     coarse_views: Path | None = None
     fine_views: Path | None = None
+    further: Sequence[Path] = ()
+    further_views: Sequence[Path] = ()
 
 
 def read_dataset(files: DatasetFiles, target: str, recipe: Recipe, given: str = OWN) -> tuple[Dataset, dict]:
@@ -201,16 +211,24 @@ def read_dataset(files: DatasetFiles, target: str, recipe: Recipe, given: str = 
             "another recipe, or `mstclipiqa train-adapted`"
         )
     frame, card = SAMPLES.read(files.samples)
-    stores = {"coarse": load_features(files.coarse), "fine": load_features(files.fine)}
+    pair = {"coarse": load_features(files.coarse), "fine": load_features(files.fine)}
+    others = [load_features(path) for path in files.further]
     prompts = load_texts(files.prompts)
     coarse_views, fine_views = (
         load_features(path) if path else None for path in (files.coarse_views, files.fine_views)
     )
-    card["encoders"] = {role: store.metadata["encoder"] for role, store in stores.items()}
+    views: list[ImageFeatures | None] = [load_features(path) for path in files.further_views]
+    views = views or [None] * len(others)
+    if len(views) != len(others):
+        raise InputError(f"{len(others)} further streams and augmented views of {len(views)}; give those of each")
+    stores = [*pair.values(), *others]
+    card["encoders"] = {
+        role: store.metadata["encoder"] for role, store in zip(stream_roles(len(stores)), stores, strict=True)
+    }
     card["text_encoder"] = prompts.metadata["encoder"]
     data = assemble_dataset(
-        frame, card["ranges"], target, **stores, prompts=prompts,
-        coarse_views=coarse_views, fine_views=fine_views, trained_scale=recipe.trained_scale, given=given,
+        frame, card["ranges"], target, **pair, prompts=prompts, coarse_views=coarse_views, fine_views=fine_views,
+        trained_scale=recipe.trained_scale, given=given, further=list(zip(others, views, strict=True)),
     )  # fmt: skip
     return data, card
 

@@ -61,16 +61,14 @@ class Trainer:
         """The trainer with a recipe's level texts. Raises InputError where a text is missing, or the recipe trains on
         augmented views and the dataset has none."""
         if recipe.views and (data.views_c is None or data.views_f is None):
-            raise InputError(
-                f"recipe {recipe.name} trains on augmented views of the images; give those of both streams"
-            )
+            raise InputError(f"recipe {recipe.name} trains on augmented views of the images; give those of all streams")
         own = level_embeddings(fine_levels, recipe) if fine_levels else None
         return cls(data, variant, recipe, level_embeddings(levels, recipe), own)
 
     def build(self, seed: int) -> MSTCLIPIQA:
         """The untrained model of a seed."""
         dim, width = self.data.f_c.shape[1], self.data.tokens.shape[1]
-        return build_model(self.variant, self.recipe, dim, width, self.levels, seed, self.fine_levels)
+        return build_model(self.variant, self.recipe, dim, width, self.levels, seed, self.fine_levels, self.data.sizes)
 
     def train_selected(self, run: Run, selection: str) -> tuple[MSTCLIPIQA, pd.DataFrame]:
         """The model of a run at the epoch that a selection takes, in evaluation mode, and its test predictions there,

@@ -78,6 +78,15 @@ def test_every_source_target_and_split_has_a_row(benchmark):
     assert set(rows["n"]) == {15} and set(rows["protocol"]) == {"grouped2"}
 
 
+def test_all_streams_are_read_side_by_side_where_there_are_some(benchmark, features):
+    samples, splits = benchmark
+    given = stores(samples, **{"stream-1": features[:, :2], "stream-2": features[:, 2:4], "stream-3": features[:, 4:]})
+    whole = stores(samples, coarse=features)
+    found, alone = (score_ridge(samples, splits, one).set_index(["source", "split"])["srcc"] for one in (given, whole))
+    assert found["ridge on all streams"].tolist() == alone["ridge on f_c"].tolist()
+    assert "ridge on all streams" not in alone.index
+
+
 def test_each_source_reads_its_own_columns(benchmark, features):
     """The truth is put into one place after another; noise is everywhere else."""
     samples, splits = benchmark

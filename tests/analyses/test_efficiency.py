@@ -31,8 +31,17 @@ def model_of(variant):
 def test_operations_are_those_counted_by_hand():
     """GFF and template head on one image: W_h (2D x 4), W_g (4 x D), phi_c, phi_f (D x D), five levels and scores."""
     by_hand = 2 * (2 * DIM * 4 + 4 * DIM + 2 * DIM * DIM + 5 * DIM)
-    counted = count_flops(head_part(model_of("mst-clipiqa"), DIM, WIDTH, torch.device("cpu")))
+    counted = count_flops(head_part(model_of("mst-clipiqa"), WIDTH, torch.device("cpu")))
     assert counted - by_hand in (0, 2 * 5)  # the expectation over the levels may be counted as a product
+
+
+def test_operations_of_three_streams_are_those_counted_by_hand():
+    """W_h of all side by side, W_g (4 x 2 D), a projection of each to D, and five levels."""
+    sizes, levels = (DIM, 13, 3), torch.ones(5, DIM)
+    model = build_model("streams-gate", RELEASED, DIM, WIDTH, levels, 0, sizes=sizes).eval()
+    by_hand = 2 * (sum(sizes) * 4 + 4 * 2 * DIM + sum(sizes) * DIM + 5 * DIM)
+    counted = count_flops(head_part(model, WIDTH, torch.device("cpu")))
+    assert counted - by_hand in (0, 2 * 5)
 
 
 def test_operations_of_an_encoder_are_those_counted_by_hand():

@@ -95,7 +95,8 @@ def test_every_recipe_is_valid_by_itself(path: Path):
     [
         ("recipies", ["released_code"], ["recipies"]),
         ("encoders.fine.weigths", "openai", ["encoders.fine", "weigths"]),
-        ("encoders.middle", {"model": "a", "weights": "b"}, ["encoders", "middle"]),
+        ("encoders.Middle", {"model": "a", "weights": "b"}, ["encoders", "Middle"]),
+        ("encoders.statistics", {"model": "a", "weights": "b"}, ["encoders", "statistics"]),
         ("draw.size", 1, ["draw", "size"]),
         ("extraction.thread", 2, ["extraction", "thread"]),
         ("seeds", MISSING, ["seeds", "required"]),

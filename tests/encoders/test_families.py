@@ -109,6 +109,27 @@ def test_a_backbone_takes_its_weights_from_a_file_with_a_classifier(tmp_path: Pa
     assert encoder.identity["file_sha256"] and encoder.identity["pretrained"]
 
 
+@pytest.mark.parametrize(("name", "options"), [("test_vit", {"img_size": 96}), ("test_convnext", {})])
+def test_a_backbone_may_be_shown_images_of_another_size(name: str, options: dict, tmp_path: Path):
+    """A transformer's positions are resized as timm does it; a convolution has none."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        whole = timm.create_model(name).eval()
+    torch.save(whole.state_dict(), tmp_path / "weights.pt")
+    overlay = {"state_dict": torch.load(tmp_path / "weights.pt"), "custom_load": False}
+    smaller = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0, **options)
+    encoder = load_encoder(f"timm:{name}@96", str(tmp_path / "weights.pt"), CPU)
+    pixels = encoder.preprocess(picture())[None]
+    assert pixels.shape == (1, 96, 96, 3) and encoder.image_size == 96
+    with torch.no_grad():
+        expected = smaller.eval()(normalise(pixels, encoder.identity["preprocessing"]))
+    torch.testing.assert_close(encoder.encode_images(pixels), expected)
+    identity = encoder.identity
+    assert (identity["model"], identity["architecture"]["image_size"]) == (f"timm:{name}@96", 96)
+    assert identity["preprocessing"]["input_size"] == (3, 96, 96)
+    assert identity["weights_sha256"] == hash_weights(encoder.model)
+
+
 def test_a_backbone_reads_no_texts():
     encoder = load_encoder("timm:test_vit", "random:5", CPU)
     for read in (encoder.encode_texts, encoder.token_counts):
@@ -120,7 +141,7 @@ def test_a_backbone_reads_no_texts():
     ("model", "weights", "said"),
     [
         ("timm:nope", "random:1", "timm knows no such model"),
-        ("timm:test_vit@8", "random:1", "only open_clip's vision transformers take another patch size"),
+        ("timm:test_vit@100", "random:1", "patches of 16 do not tile 100 x 100 pixels"),
         ("RN50@16", "random:1", "only open_clip's vision transformers take another patch size"),
         ("timm:test_vit", "openai", "neither a file nor a tag .tags: r160_in1k"),
         ("local-dir:nowhere", "random:1", "nowhere/open_clip_config.json'; give a folder with open_clip_config.json"),

@@ -21,7 +21,7 @@ SINGLE = {
 def test_which_streams_a_model_looks_at(variant):
     levels = torch.randn(len(LEVELS), DIM, generator=rng())
     model = build_model(variant, SMALL, DIM, WIDTH, levels, 0, levels).eval()
-    assert used_streams(model, DIM, WIDTH) == SINGLE.get(variant, [True, True])
+    assert used_streams(model, WIDTH) == SINGLE.get(variant, [True, True])
 
 
 def test_the_model_is_its_head_on_its_fusion():
@@ -130,6 +130,11 @@ RELEASED_COUNTS = {
     "liqe-frozen": SQUARE,
     "clip-agiqa-frozen": 6 * SQUARE + BIAS + 512 + 1,
     "ma-agiqa-gate": 2 * (512 * 784 + 784) + 2 * 784 * 2 + 2 + 784 + 1,
+    "streams-gate": GATE + BOTH + TEMPERATURE,
+    "streams-gate-star": GATE + BOTH + ATTENTION + 1 + REGRESSION,
+    "streams-gate-no-prompt": GATE + BOTH + REGRESSION,
+    "streams-mean": BOTH + TEMPERATURE,
+    "streams-mlp": 1024 * 470 + 470 + 470 * 512 + 512 + TEMPERATURE,
     "ip-iqa-pool": 3 * 512 + ATTENTION + linear(1024, 1024) + linear(1024, 1),
 }
 

@@ -296,7 +296,7 @@ class Beside:
         ]  # fmt: skip
         return table_of(layout.GATES, rows)
 
-    def baselines(self, **files: Path) -> tuple[pd.DataFrame, dict]:
+    def baselines(self, streams: list[Path], **files: Path) -> tuple[pd.DataFrame, dict]:
         if "error" in self.again:
             raise InputError("coarse features are of other images.")
         assert {name: path.relative_to(self.folder.root).as_posix() for name, path in files.items()} == {
@@ -305,6 +305,8 @@ class Beside:
             "statistics": "agiqa-3k/features/statistics.safetensors", "texts": "levels/zero_shot.safetensors",
             "samples": "agiqa-3k/samples.parquet", "splits": "agiqa-3k/splits.parquet",
         }  # fmt: skip
+        named = self.folder.config.get("streams", [])
+        assert streams == [self.folder.root / f"agiqa-3k/features/{name}.safetensors" for name in named]
         return self.again.get("table", self.rivals()), {"benchmark": "agiqa-3k"} | self.again.get("said", {})
 
     def check(self, controls: bool = True) -> list[str]:
@@ -475,12 +477,31 @@ def test_rivals_are_held_to_what_the_features_give(beside: Beside, again: dict, 
     assert beside.folder.verdict.counts["rows of baselines"] == (0 if said else 8)
 
 
+def test_rivals_are_computed_on_every_stream_that_is_named(beside: Beside):
+    beside.folder.config["streams"] = ["coarse", "retokenised"]
+    assert beside.check() == []
+    assert beside.folder.verdict.notes == [
+        "rivals of agiqa-3k, but for their rows and counts: no features at hand that hold"
+    ]
+    beside.folder.stores.add("agiqa-3k/features/retokenised.safetensors")
+    assert beside.check() == [] and beside.folder.verdict.counts["rows of baselines"] == 8
+
+
 def test_costs_that_cannot_be_counted_again_are_a_finding(beside: Beside):
     def fail(study: object) -> pd.DataFrame:
         raise InputError("encoder fine: is gone.")
 
     beside.controls = Controls(beside.baselines, fail)
     assert beside.check() == [f"efficiency.parquet: cannot be counted again (encoder fine: is gone); {AGAIN}"]
+
+
+def test_costs_of_a_model_whose_folder_is_elsewhere_are_not_counted_again(beside: Beside):
+    beside.folder.study.config["encoders"]["fine"]["model"] = "local-dir:elsewhere/siglip"
+    assert beside.check() == []
+    assert "parameters and operations: the folder of local-dir:elsewhere/siglip is not at hand" in (
+        beside.folder.verdict.notes
+    )
+    assert "rows of efficiency" not in beside.folder.verdict.counts
 
 
 def test_costs_are_held_to_the_models(beside: Beside):

@@ -134,6 +134,16 @@ def test_a_recorded_study_is_the_manifests_whatever_lies_here(tmp_path: Path):
     assert len(study.jobs) == 4
 
 
+def test_a_recorded_study_asks_for_no_folder_that_describes_a_model(tmp_path: Path):
+    """It may lie on another machine: how many numbers its features have, the manifest says."""
+
+    def elsewhere(manifest: dict) -> None:
+        manifest["config"]["encoders"]["coarse"]["model"] = "local-dir:elsewhere/siglip"
+
+    study = planted(tmp_path, elsewhere).study
+    assert study.sizes["coarse"] == 4 and study.ruled_out == {} and study.outputs
+
+
 def drawn(manifest: dict) -> None:
     manifest["config"]["draw"] = {"seed": 0, "scale": 0.1}
 
@@ -280,6 +290,8 @@ def test_a_configuration_is_held_to_its_schema_and_called_the_manifests(tmp_path
         planted(tmp_path, lambda manifest: manifest["config"].pop("seeds"))
     with pytest.raises(InputError, match=r"manifest\.json: "):
         planted(tmp_path, lambda manifest: manifest.pop("code"))
+    with pytest.raises(InputError, match=r"manifest\.json, config: streams: third is none of the encoders"):
+        planted(tmp_path, lambda manifest: manifest["config"].update(streams=["coarse", "third"]))
 
 
 def test_an_identity_is_a_copy_without_the_role(tmp_path: Path):

@@ -170,6 +170,28 @@ def test_streams_have_one_size_as_far_as_names_say_it():
     study(encoders=encoders(coarse=CLIP, fine=TIMM))
 
 
+def test_variants_of_any_number_look_at_the_streams_that_are_named():
+    """Of any size, and every benchmark has their features, for ridge."""
+    known = encoders(coarse=CLIP, fine=CLIP, third="mst-small-16", fourth=TIMM)
+    named = ["coarse", "fine", "third", "fourth"]
+    chosen = study(encoders=known, streams=named, variants=["mst-clipiqa", "streams-gate"])
+    assert chosen.streams("released_code", "streams-gate") == tuple(named)
+    assert chosen.streams("released_code", "mst-clipiqa") == ("coarse", "fine")
+    assert chosen.encoders("agiqa-3k") == chosen.packable("agiqa-3k") == named
+    assert study(encoders=known, streams=named).encoders("agiqa-3k") == named
+    files = chosen.training_files("agiqa-3k", "released_code", "streams-gate")
+    assert [files[name] for name in ("fine", "further-3", "further-4")] == [
+        f"agiqa-3k/features/{name}.safetensors" for name in named[1:]
+    ]
+    assert not any("streams-gate" in head for head in chosen.heads) and chosen.heads
+    assert "fourth is looked at by nothing; name it under streams" in refusal(encoders=known, streams=named[:3])
+
+
+@pytest.mark.parametrize("name", ["prompts", "statistics", "two-words", "Third", ""])
+def test_an_encoder_has_no_name_of_another_file(name):
+    assert "encoders" in refusal(encoders=encoders(**{"coarse": CLIP, "fine": CLIP, name: CLIP}))
+
+
 def test_a_backbone_rules_out_what_reads_level_texts_and_what_follows_it():
     pair = encoders(coarse=TIMM, fine=TIMM, text=CLIP)
     said = refusal(encoders=pair, text_encoder="text", variants=["mlp", "mst-clipiqa-star", "mstfe-1"])

@@ -54,10 +54,6 @@ def test_a_dataset_joins_every_sample_with_its_own_features(samples, stores, dat
             lambda samples, stores: {"samples": samples.assign(prompt=["never encoded"] + ["prompt 1"] * (COUNT - 1))},
             "1 prompts are not encoded, e.g. 'never encoded'",
         ),
-        (
-            lambda samples, stores: {"fine": replace(stores["fine"], features=np.zeros((COUNT, DIM + 1)))},
-            "differ in size",
-        ),
     ],
 )
 def test_stores_that_do_not_fit_are_refused(samples, stores, change, message):
@@ -79,6 +75,30 @@ def test_views_of_other_images_or_another_encoder_are_refused(samples, stores):
     ):
         with pytest.raises(InputError, match=message):
             assemble_dataset(samples, RANGES, "quality", **stores, coarse_views=wrong)
+
+
+def test_further_streams_stand_beside_the_fine_one(samples, stores):
+    """Of any size, and so do their views; the first alone stays as it is."""
+    wide = replace(stores["fine"], features=np.random.default_rng(0).normal(size=(COUNT, DIM + 3)))
+    for store in (stores["coarse"], stores["fine"], wide):
+        store.metadata["encoder"] = {"label": "toy"}
+    seen = [
+        replace(store, features=np.stack([store.features, -store.features], axis=1))
+        for store in (stores["coarse"], stores["fine"], wide)
+    ]
+    joined = np.concatenate([stores["fine"].features, wide.features], axis=1)
+    arguments = {"samples": samples, "ranges": RANGES, "target": "quality", **stores}
+    data = assemble_dataset(**arguments, coarse_views=seen[0], fine_views=seen[1], further=[(wide, seen[2])])
+    assert data.sizes == (DIM, DIM, DIM + 3)
+    np.testing.assert_array_equal(data.f_c, stores["coarse"].features)
+    np.testing.assert_array_equal(data.f_f, joined)
+    rows = torch.tensor([4, 2])
+    np.testing.assert_array_equal(data.streams(rows, torch.tensor([1, 0]))[1], [-joined[4], joined[2]])
+    assert (
+        assemble_dataset(**arguments, coarse_views=seen[0], fine_views=seen[1], further=[(wide, None)]).views_f is None
+    )
+    with pytest.raises(InputError, match="further-3 features are of other images than the samples table"):
+        assemble_dataset(**arguments, further=[(replace(wide, images=wide.images[::-1]), None)])
 
 
 def tokens_given(samples, stores, given):

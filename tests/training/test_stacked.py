@@ -67,6 +67,18 @@ def test_stacked_runs_are_what_they_are_alone(data, runs, levels, variant, recip
         pd.testing.assert_frame_equal(stacked[str(run)], alone, rtol=1e-6)
 
 
+@pytest.mark.parametrize("variant", [name for name in STACKED if VARIANTS[name].many])
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_runs_of_three_streams_are_stacked(data, runs, levels, variant):
+    third = torch.randn(COUNT, 3, generator=torch.Generator().manual_seed(2))
+    data = replace(data, f_f=torch.cat([data.f_f, third], dim=1), sizes=(DIM, DIM, 3))
+    data = replace(data, **{name: getattr(data, name).double() for name in ("f_c", "f_f", "tokens", "score")})
+    build = Trainer(data, variant, RECIPE, level_embeddings(levels, RECIPE).double()).build
+    for run, table in train_stacked(lambda seed: build(seed).double(), data, runs[:2], RECIPE, torch.device("cpu")):
+        alone = train_run(build(run.seed).double(), data, run.roles, RECIPE, run.seed)
+        pd.testing.assert_frame_equal(table, alone, rtol=1e-6)
+
+
 def test_stacked_runs_have_the_srcc_they_have_alone(data, runs, levels):
     recipe = replace(RECIPE, learning_rate=1e-3)
     trainer = Trainer(data, B, recipe, level_embeddings(levels, recipe))

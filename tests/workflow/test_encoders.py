@@ -16,14 +16,17 @@ from mstclipiqa.encoders.stores import load_features
 
 BOTH = ["mst-clipiqa", "mst-clipiqa-star"]
 STAR = ["star-no-prompt", "mst-clipiqa-star"]
+STREAMS = ["streams-gate-no-prompt"]
 
 
-def configure(checkout: Checkout, encoders: dict[str, str], text: str, variants: list[str]) -> tuple[str, str]:
+def configure(
+    checkout: Checkout, encoders: dict[str, str], text: str, variants: list[str], **more: object
+) -> tuple[str, str]:
     """A configuration of one benchmark, whose encoders' weights are drawn; as options of snakemake."""
     config = read_yaml(checkout.folder / "config" / "reduced.yaml")
     config |= {"benchmarks": ["agiqa-3k"], "also": [], "protocols": ["lab-seed1"], "seeds": [0], "variants": variants}
     config["draw"] |= {"scale": 0.05}
-    config |= {"text_encoder": text, "encoders": {}}
+    config |= {"text_encoder": text, "encoders": {}, **more}
     for number, (role, model) in enumerate(encoders.items()):
         weights = "embedded" if model.startswith("mst-small") else f"random:{number}"
         config["encoders"][role] = {"model": model, "weights": weights}
@@ -45,15 +48,30 @@ def test_a_siglip_pair_from_folders_is_trained_and_evaluated(checkout: Checkout)
     assert set(read_metrics(checkout)["variant"]) == set(BOTH)
 
 
-def test_backbones_without_a_text_tower_run_through_with_another_reader(checkout: Checkout):
-    encoders = {"coarse": "timm:test_vit3", "fine": "timm:test_resnet", "text": "mst-small-32"}
-    done = checkout.snakemake("reproduce", *configure(checkout, encoders, "text", STAR))
+def test_backbones_and_a_third_stream_run_through_with_another_reader(checkout: Checkout):
+    """The third stream has another size than the two."""
+    encoders = {
+        "coarse": "timm:test_vit3@96",
+        "fine": "timm:test_resnet",
+        "text": "mst-small-32",
+        "third": "mst-small-16",
+    }
+    variants, named = [*STAR, *STREAMS], ["coarse", "fine", "third"]
+    done = checkout.snakemake("reproduce", "packs", *configure(checkout, encoders, "text", variants, streams=named))
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = read_manifest(checkout)
     assert "text_width" not in manifest["encoders"]["coarse"] and manifest["encoders"]["text"]["text_width"]
-    assert_scored(checkout, STAR)
+    assert_scored(checkout, variants)
+    costs = read_table(checkout.folder / "results" / "reduced" / "efficiency.parquet")[0].set_index("variant")
+    assert costs["encoders"][STREAMS].tolist() == ["coarse+fine+third"] and costs["encoders"][STAR[0]] == "coarse+fine"
+    runs = checkout.folder / "results" / "reduced" / "agiqa-3k" / "runs" / "quality" / "released_code"
+    said = read_table(runs / f"{STREAMS[0]}.parquet")[1]
+    assert {role: identity["dim"] for role, identity in said["encoders"].items()} == {
+        "coarse": 96, "fine": 96, "further-3": 256,
+    }  # fmt: skip
     sources = set(read_table(checkout.folder / "results" / "reduced" / "agiqa-3k" / "baselines.parquet")[0]["source"])
     assert "CLIPScore" in sources, "by the text encoder"
+    assert "ridge on all streams" in sources
 
 
 def read_metrics(checkout: Checkout) -> pd.DataFrame:

@@ -47,6 +47,7 @@ rule baselines:
         prompts=at(layout.PROMPTS),
         texts=at(layout.ZERO_SHOT),
         paired=at(layout.FEATURES, encoder=config["text_encoder"]),
+        streams=[at(layout.FEATURES, encoder=name) for name in config.get("streams", [])],
     output:
         at(layout.BASELINES),
     log:
@@ -55,8 +56,11 @@ rule baselines:
         "../../environment.yml"
     params:
         statistics=lambda wildcards: " ".join(f"--statistics {path}" for path in statistics_of(wildcards.benchmark)),
+        streams=lambda wildcards: " ".join(
+            f"--stream {at(layout.FEATURES, encoder=name, **wildcards)}" for name in config.get("streams", [])
+        ),
         code=fingerprint("mstclipiqa.analyses.baselines"),
     shell:
         "python -m mstclipiqa baselines --samples {input.samples:q} --splits {input.splits:q} --coarse {input.coarse:q}"
         " --fine {input.fine:q} {params.statistics} --prompts {input.prompts:q} --texts {input.texts:q}"
-        " --paired {input.paired:q} --out {output:q} 2>&1 | tee {log:q}"
+        " --paired {input.paired:q} {params.streams} --out {output:q} 2>&1 | tee {log:q}"

@@ -1,6 +1,8 @@
 # Options of commands, and the files behind them. None is a function of a job's `input` or `output`: what is, does not
 # count as a changed parameter.
 
+import re
+
 #: The model that both train; every variant of the paper is trained from the same files but for its fine stream.
 FOLLOWED = MODELS[0]
 
@@ -36,7 +38,8 @@ def adapting_inputs(wildcards):
 def training_options(wildcards):
     """What a model is trained from, as options of the command; where no variant is named, those that are taken apart."""
     files = training_files(wildcards.benchmark, wildcards.recipe, wildcards.get("variant", FOLLOWED))
-    return " ".join(f"--{option} {path}" for option, path in files.items())
+    # of streams beside the pair, the option is given again and again
+    return " ".join(f"--{re.sub(r'(?<=further)-[0-9]+', '', option)} {path}" for option, path in files.items())
 
 
 def protocol_options(wildcards):
