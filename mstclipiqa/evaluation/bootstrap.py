@@ -90,8 +90,8 @@ class Resampled:
     def _correlate(
         self, values: np.ndarray, order: np.ndarray, starts: np.ndarray, block: slice
     ) -> tuple[np.ndarray, np.ndarray]:
-        """SRCC and PLCC of a block of the replicates. `values` (6, n) are 1, x, y, and their squares and product; `order`
-        (n,) sorts the predictions, and equal ones begin at `starts`."""
+        """SRCC and PLCC of a block of the replicates. `values` (6, n) are 1, x, y, their squares and their product;
+        `order` (n,) sorts the predictions, and equal ones begin at `starts`."""
         replicated, total, cubes = self.counts[:, block], self.total[block], self.cubes[block]
         counts, weighted = replicated[order], self.weighted[:, block][order]
         if len(starts) < len(order):
