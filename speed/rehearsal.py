@@ -106,9 +106,10 @@ def read_labels(rehearsal: Rehearsal) -> Iterator[list[object]]:
 
 
 def make_up(rehearsal: Rehearsal) -> Iterator[list[object]]:
-    """Stores, predictions, curves, transfer, probe and costs."""
-    script = Path(__file__).with_name("made_up.py")
-    yield [sys.executable, script, "--config", rehearsal.config, "--results", rehearsal.results]
+    """Stores, predictions, curves, transfer, probe and costs; then dissections and attention."""
+    for script in ("made_up.py", "made_up_models.py"):
+        place = Path(__file__).with_name(script)
+        yield [sys.executable, place, "--config", rehearsal.config, "--results", rehearsal.results]
 
 
 def baselines(rehearsal: Rehearsal) -> Iterator[list[object]]:
