@@ -54,7 +54,7 @@ from mstclipiqa.model.build import build_model, count_trainable
 from mstclipiqa.model.recipes import level_texts
 from mstclipiqa.model.variants import PAIR, get_variant
 from mstclipiqa.provenance.control_checks import PROBED
-from mstclipiqa.study.jobs import Job, seeds_of
+from mstclipiqa.study.jobs import Job, protocols_of, seeds_of
 from mstclipiqa.study.study import Study
 from mstclipiqa.training.dataset import first_split
 from mstclipiqa.training.process import prepare_process
@@ -161,7 +161,9 @@ def write_runs(study: Study, results: Path, name: str, encoders: dict[str, Encod
     text = encoders[study.config["text_encoder"]].identity
     for job in (job for job in study.jobs if job.benchmark == name):
         recipe, streams = study.recipes[job.recipe], study.streams(job.recipe, job.variant)
-        table = pd.concat(_predict(job, samples, places, recipe.epochs), ignore_index=True)
+        protocols = protocols_of(study.config, job)
+        own = [place for place in places if place[0] in protocols]
+        table = pd.concat(_predict(job, samples, own, recipe.epochs), ignore_index=True)
         levels = torch.zeros(5, text["dim"])
         model = build_model(job.variant, recipe, text["dim"], text["text_width"], levels, 0, levels)
         metadata = {
@@ -173,8 +175,10 @@ def write_runs(study: Study, results: Path, name: str, encoders: dict[str, Encod
             "device": "cpu",
             "versions": {package: version(package) for package in PACKAGES},
             "trainable_parameters": count_trainable(model),
-            "runs": len(places),
+            "runs": len(own),
         }  # fmt: skip
+        if protocols != study.config["protocols"]:
+            metadata["protocols"] = protocols
         RUNS.write(results / job.path, table, metadata)
         yield len(table)
 

@@ -4,6 +4,7 @@ The verbs import what they run when they run it, so that help and checks answer 
 """
 
 import errno
+import os
 
 import click
 
@@ -62,6 +63,9 @@ class Verbs(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Reproducibility benchmark harness for MST-CLIPIQA: each verb is a step of the workflow, or helps with it."""
+    # For numpy, which no verb has loaded yet, and for worker processes: its matrices are small here, and threads would
+    # wait for one another most of the time. torch has threads of its own.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 for verbs in SECTIONS.values():

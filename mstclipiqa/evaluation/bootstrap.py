@@ -12,6 +12,9 @@ SEED = 16799
 #: benchmarks of a dozen prompts come near: a replicate may draw none that a split tests.
 MOST_UNDEFINED = 0.25
 
+#: Replicates that are correlated at once, as a processor's cache holds so many.
+BLOCK = 250
+
 
 def bootstrap_runs(
     predictions: list[pd.DataFrame], samples: pd.DataFrame, replicates: int
@@ -76,9 +79,23 @@ class Resampled:
         ties. NaN where either is constant."""
         order = np.argsort(predictions, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(predictions[order]) > 0])
-        counts, weighted, cubes = self.counts[order], self.weighted[order], self.cubes
+        x, y = predictions - predictions.mean(), self.mos
+        values = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y])
+        found = np.empty((2, len(self.total)))
+        for first in range(0, len(self.total), BLOCK):
+            block = slice(first, first + BLOCK)
+            found[:, block] = self._correlate(values, order, starts, block)
+        return found[0], found[1]
+
+    def _correlate(
+        self, values: np.ndarray, order: np.ndarray, starts: np.ndarray, block: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """SRCC and PLCC of a block of the replicates. `values` (6, n) are 1, x, y, their squares and their product;
+        `order` (n,) sorts the predictions, and equal ones begin at `starts`."""
+        replicated, total, cubes = self.counts[:, block], self.total[block], self.cubes[block]
+        counts, weighted = replicated[order], self.weighted[:, block][order]
         if len(starts) < len(order):
-            counts, weighted = (np.add.reduceat(values, starts, axis=0) for values in (counts, weighted))
+            counts, weighted = (np.add.reduceat(one, starts, axis=0) for one in (counts, weighted))
             cubes = (counts**3).sum(axis=0)
         # Of a group of equal values of which t stand up to the place s, the mean rank is s - (t - 1) / 2. As MOS ranks
         # are centred, what all ranks have in common takes no part.
@@ -86,11 +103,10 @@ class Resampled:
         for row in range(1, len(counts)):  # as np.cumsum, which takes thrice the time along the first axis
             np.add(counts[row], counts[row - 1], out=counts[row])
         product = np.einsum("nr,nr->r", weighted, counts) - shared
-        x, y = predictions - predictions.mean(), self.mos
         with np.errstate(invalid="ignore", divide="ignore"):
-            rank = product / np.sqrt((self.total**3 - cubes) / 12 * self.own)
-            total, sx, sy, sxx, syy, sxy = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y]) @ self.counts
-            linear = (total * sxy - sx * sy) / np.sqrt((total * sxx - sx**2) * (total * syy - sy**2))
+            rank = product / np.sqrt((total**3 - cubes) / 12 * self.own[block])
+            count, sx, sy, sxx, syy, sxy = values @ replicated
+            linear = (count * sxy - sx * sy) / np.sqrt((count * sxx - sx**2) * (count * syy - sy**2))
         # A constant is exactly so in ranks; in values rounding may leave a spread.
         return rank, np.where(np.isnan(rank), np.nan, linear)
 

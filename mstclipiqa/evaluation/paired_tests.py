@@ -1,6 +1,7 @@
 """Paired tests between variants on the same splits and seeds, adjusted by Holm within a family."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations, permutations
 
 import numpy as np
@@ -31,13 +32,13 @@ def compare_variants(runs: pd.DataFrame, resamples: Resamples) -> list[dict]:
     names = [name for name in GROUP if name != "variant"]
     for key, group in _beside_entered(runs, names):
         numbered = group.reset_index(names="place").set_index(["split", "seed"])
-        by_variant = dict(iter(numbered.groupby("variant")))
+        by_variant = {name: _Variant.of(of_variant) for name, of_variant in numbered.groupby("variant")}
         among_entered = key[names.index("recipe")] == ENTERED
         tested = {
             (one, other): _compare(by_variant[one], by_variant[other], resamples)
             for one, other in combinations(by_variant, 2)
             if _can_be_compared(one, other)
-            and (among_entered or not (_is_entered(by_variant[one]) and _is_entered(by_variant[other])))
+            and (among_entered or not (by_variant[one].entered and by_variant[other].entered))
         }
         for variant, against in permutations(by_variant, 2):
             if variant in AVERAGES:
@@ -68,18 +69,24 @@ def _beside_entered(runs: pd.DataFrame, names: list[str]) -> Iterator[tuple[tupl
         yield key, group if entered is None or own["recipe"] == ENTERED else pd.concat([group, entered])
 
 
-def _is_entered(runs: pd.DataFrame) -> bool:
-    return bool((runs["recipe"] == ENTERED).all())
+@dataclass(frozen=True)
+class _Variant:
+    """The runs of a variant by (split, seed), whether they were entered, and whether no training made them."""
+
+    runs: pd.DataFrame
+    entered: bool
+    untrained: bool
+
+    @classmethod
+    def of(cls, runs: pd.DataFrame) -> "_Variant":
+        entered = bool((runs["recipe"] == ENTERED).all())
+        return cls(runs, entered, entered and bool((runs["epoch"] == UNTRAINED).all()))
 
 
-def _is_untrained(runs: pd.DataFrame) -> bool:
-    return _is_entered(runs) and bool((runs["epoch"] == UNTRAINED).all())
-
-
-def _compare(one: pd.DataFrame, other: pd.DataFrame, resamples: Resamples) -> list[dict]:
-    """What rows say of two variants' runs, by (split, seed), by each metric; nothing where they share none."""
-    trained = not (_is_untrained(one) and _is_untrained(other))
-    one, other = _pair(one, other)
+def _compare(first: _Variant, second: _Variant, resamples: Resamples) -> list[dict]:
+    """What rows say of two variants' runs by each metric; nothing where they share none."""
+    trained = not (first.untrained and second.untrained)
+    one, other = _pair(first, second)
     if one.empty:
         return []
     splits, seeds = (one.index.get_level_values(name) for name in ("split", "seed"))
@@ -92,11 +99,12 @@ def _compare(one: pd.DataFrame, other: pd.DataFrame, resamples: Resamples) -> li
     return rows
 
 
-def _pair(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _pair(first: _Variant, second: _Variant) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The runs that both have: of the same split and seed, or of any seed where either was not trained."""
-    if _is_untrained(one) and not _is_untrained(other):
+    one, other = first.runs, second.runs
+    if first.untrained and not second.untrained:
         one = _for_seeds_of(other, one)
-    elif _is_untrained(other) and not _is_untrained(one):
+    elif second.untrained and not first.untrained:
         other = _for_seeds_of(one, other)
     if one.index.equals(other.index):
         return one, other

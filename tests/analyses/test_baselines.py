@@ -132,7 +132,7 @@ def test_targets_share_what_is_decomposed_and_change_nothing_for_each_other(benc
     samples["authenticity"] = features @ np.arange(D)[::-1] + np.random.default_rng(9).normal(size=N)
     given, made = stores(samples, fine=features), []
     of_one = score_ridge(samples, splits, given, ["authenticity"])
-    monkeypatch.setattr(analyses.ridge, "Decomposed", lambda x, of=analyses.ridge.Decomposed: made.append(x) or of(x))
+    monkeypatch.setattr(analyses.ridge, "Decomposed", lambda *x, of=analyses.ridge.Decomposed: made.append(x) or of(*x))
     assert score_ridge(samples, splits, given, ["quality"]) is not None
     alone = len(made)
     both = score_ridge(samples, splits, given, ["quality", "authenticity"])

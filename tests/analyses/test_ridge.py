@@ -47,6 +47,25 @@ def test_units_and_constant_features_do_not_matter(features):
     np.testing.assert_allclose(Ridge(constant[:40]).predict(mos[:40], constant[40:], 30.0), plain)
 
 
+@pytest.mark.parametrize("images", [25, 31, 45, 60])
+def test_folds_share_their_sums_also_where_some_have_fewer_images_than_features(images):
+    """With 30 features, folds of 25, 31, 45 and 60 images: none has its own sums, the whole alone, folds too."""
+    rng = np.random.default_rng(images)
+    features = rng.normal(size=(images + 5, 30)) * 10.0 ** rng.uniform(-3, 3, 30) + 10
+    features[0, 3] = 1e5  # moves the mean of all, and is in one fold alone
+    mos = rng.normal(size=images)
+    train, folds = features[:images], inner_folds(np.arange(images))
+    errors = np.zeros(len(PENALTIES))
+    for fold in range(FOLDS):
+        out = folds == fold
+        predicted = [solve(train[~out], mos[~out], train[out], penalty) for penalty in PENALTIES]
+        errors += ((np.array(predicted) - mos[out]) ** 2).sum(1)
+        others = next(others for left_out, others in Ridge(train)._inner if (left_out == out).all())
+        scaled = (train[out] - train.mean(0)) / train.std(0)
+        np.testing.assert_allclose(others.predict(mos[~out], scaled, PENALTIES), np.transpose(predicted), rtol=1e-6)
+    assert Ridge(train).choose_penalty(mos) == PENALTIES[int(errors.argmin())]
+
+
 def test_a_large_penalty_gives_the_mean_and_none_the_truth(features):
     mos = features @ np.arange(D) + 2
     np.testing.assert_allclose(Ridge(features[:40]).predict(mos[:40], features[40:], 1e-9), mos[40:], rtol=1e-6)

@@ -1,6 +1,7 @@
 """The command line: the whole chain by hand, and what a mistake looks like."""
 
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -218,6 +219,25 @@ def test_help_lists_every_verb_and_imports_no_torch():
     listed = [verb for _, lines in sections[1:] for verb in re.findall(r"^  ([\w-]+) ", lines, re.M)]
     assert sorted(listed) == sorted(VERBS)
     assert not any("..." in lines for _, lines in sections)  # a summary is wrapped, never cut
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts the threads that Linux lists")
+def test_a_verb_leaves_numpy_one_thread_whatever_the_rule_was_given():
+    """Evaluation with two workers took fourteen times the CPU time: each of them had two threads, which wait busily."""
+    code = (
+        "import os, sys, click\n"
+        "from mstclipiqa.cli.main import main\n"
+        "def work():\n"
+        "    assert 'numpy' not in sys.modules\n"
+        "    import numpy\n"
+        "    numpy.ones((500, 500)) @ numpy.ones((500, 500))\n"
+        "    sys.exit(len(os.listdir('/proc/self/task')) - 1)\n"
+        "main.add_command(click.Command('work', callback=work))\n"
+        "main(['work'])"
+    )
+    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("verb", VERBS)
