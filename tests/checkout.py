@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,30 @@ PLUGIN = "snakemake_logger_plugin_mstclipiqa"
 
 #: One benchmark of the reduced suite: every rule runs, none runs long.
 SMALL = ("--configfile", "config/reduced.yaml", "--config", "benchmarks=[agiqa-3k]")
+
+#: Calls Snakemake with each of some arguments in turn; where a file is named, it has a comment more meanwhile. Prints
+#: the exit status of each call and all that it said.
+CALLS = """
+import contextlib, io, json, pathlib, sys
+from snakemake.cli import main
+
+done = []
+for file, arguments in json.loads(sys.argv[1]):
+    source, said, code = file and pathlib.Path(file).read_bytes(), io.StringIO(), 0
+    if file:
+        pathlib.Path(file).write_bytes(source + b"\\n# edited\\n")
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            main(arguments)
+    except SystemExit as end:
+        code = end.code
+        print(code if isinstance(code, str) else "", file=said)  # as Python does in the end
+    finally:
+        if file:
+            pathlib.Path(file).write_bytes(source)
+    done.append((code if isinstance(code, int) else int(bool(code)), said.getvalue()))
+print(json.dumps(done))
+"""
 
 
 @dataclass
@@ -40,10 +65,23 @@ class Checkout:
         """The number of jobs of each rule that a dry run plans, without the target rule's own."""
         done = self.snakemake("--dry-run", *arguments)
         assert done.returncode == 0, done.stderr
-        # the table "Job stats": a line of rule and count for each rule, up to an empty line
-        table = (done.stdout + done.stderr).partition("Job stats:")[2].partition("\n\n")[0]
-        counts = dict(line.split() for line in table.splitlines() if line.split()[1:] and line.split()[1].isdigit())
-        return {rule: int(count) for rule, count in counts.items() if rule not in ("total", "all", "reproduce")}
+        return count_jobs(done.stdout + done.stderr)
+
+    def calls(self, calls: Iterable[tuple[str | None, list[str]]]) -> list[tuple[int, str]]:
+        """What each call of Snakemake with some arguments ends with and says, a named file edited, by one process: to
+        start it and to read the code takes ten times as long as to plan."""
+        done = subprocess.run(
+            [sys.executable, "-c", CALLS, json.dumps([*calls])],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def planned_after_edits(self, files: list[str], *arguments: str) -> dict[str, dict[str, int]]:
+        """By file, what `planned` gives with a comment more in it, and all others as they are."""
+        done = self.calls((file, ["--dry-run", "--cores", "1", *arguments]) for file in files)
+        assert not [said for code, said in done if code]
+        return {file: count_jobs(said) for file, (_, said) in zip(files, done, strict=True)}
 
     def results(self, suite: str = "reduced") -> dict[str, bytes]:
         """Every result and report by path, without logs, the drawn data, and timings and what shows them."""
@@ -54,8 +92,15 @@ class Checkout:
         return {str(name): path.read_bytes() for name, path in kept.items() if not left_out & set(name.parts)}
 
 
+def count_jobs(said: str) -> dict[str, int]:
+    """Of what a dry run says, the table "Job stats": a line of rule and count for each rule, up to an empty line."""
+    table = said.partition("Job stats:")[2].partition("\n\n")[0]
+    counts = dict(line.split() for line in table.splitlines() if line.split()[1:] and line.split()[1].isdigit())
+    return {rule: int(count) for rule, count in counts.items() if rule not in ("total", "all", "reproduce")}
+
+
 def copy_checkout(folder: Path) -> Checkout:
-    """A copy whose drawn suite has fewer images and scenes, which make no difference to what is tested."""
+    """A copy with fewer drawn images, scenes and rounds of timing, which make no difference to what is tested."""
     for name in ("config", "workflow", "profiles", "mstclipiqa", PLUGIN):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml"):
@@ -63,6 +108,7 @@ def copy_checkout(folder: Path) -> Checkout:
     edit(folder / "config" / "reduced.yaml", "scale: 0.3", "scale: 0.1")
     scenes = "SCENES_PER_FOLD, SPOILED_PER_FOLD = "
     edit(folder / "mstclipiqa" / "analyses" / "probe_images.py", f"{scenes}128, 12", f"{scenes}8, 3")
+    edit(folder / "mstclipiqa" / "analyses" / "efficiency.py", "ROUNDS = 5", "ROUNDS = 1")
     return Checkout(folder)
 
 

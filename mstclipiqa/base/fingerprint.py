@@ -7,7 +7,7 @@ computes nothing: a new version alone reruns no step. Imports for type checkers 
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -59,13 +59,24 @@ def source_file(module: str) -> Path | None:
 @cache  # one source counts in many fingerprints
 def imported_modules(source: bytes) -> tuple[str, ...]:
     """The modules of this package that a source imports, at any place in it; the root is none of them."""
-    tree, found = ast.parse(source), []
-    checks = (node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    for_types = {inner for check in checks for statement in check.body for inner in ast.walk(statement)}
-    for node in set(ast.walk(tree)) - for_types:
+    found: list[str] = []
+    for node in _imports(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             # `from package import name` may name a module or something inside one
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
     return tuple(sorted({name for name in found if name != PACKAGE.name and source_file(name)}))
+
+
+def _imports(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements below a node that import, but for those for type checkers alone. Expressions, which are most of a
+    source, are passed over: none imports."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield node
+    children: Iterable[ast.AST] = ast.iter_child_nodes(node)
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        children = node.orelse
+    for child in children:
+        if not isinstance(child, ast.expr):
+            yield from _imports(child)

@@ -113,6 +113,6 @@ def encode_texts(
 @options.store
 def measure(samples: Path, root: Path, threads: int, out: Path) -> None:
     """Measure simple statistics of every image, as features that no network is needed for."""
-    from mstclipiqa.encoders.statistics import measure_from_files
+    from mstclipiqa.encoders.measure import measure_from_files
 
     measure_from_files(out, samples, root, threads)

@@ -558,8 +558,8 @@ def test_line_of_the_header_that_nothing_was_measured_for_is_red(suite: Path):
     assert "FAIL  encoder twin: in the reference's header, and not in the results" in check(suite).stdout
 
 
-def test_an_unchanged_suite_is_green_ten_times(suite: Path):
-    for _ in range(10):
+def test_an_unchanged_suite_is_green_each_time(suite: Path):
+    for _ in range(3):
         evaluate(suite / "results")
         done = check(suite)
         assert (done.exit_code, done.stdout) == (0, f"\ngreen: 64 rows as in {suite / 'reference.csv'}\n"), done.output
@@ -684,9 +684,9 @@ def test_one_models_fall_on_one_benchmark_is_red_in_another_environment(elsewher
     assert all(line.startswith(f"{benchmark} {target} main_text {variant} ") for line in beyond), beyond
 
 
-def test_unchanged_runs_in_another_environment_are_green_20_times(elsewhere: Path):
+def test_unchanged_runs_in_another_environment_are_green_ten_times(elsewhere: Path):
     measured, reference = measure(elsewhere / "results"), read_reference(elsewhere / "reference.csv")
-    for seed in range(20):
+    for seed in range(10):
         noise = np.random.default_rng(seed).normal(0, 0.03, len(measured.rows))
         moved = replace(measured, rows=measured.rows.assign(srcc=measured.rows["srcc"] + noise))
         assert compare(reference, moved, wide_intervals(elsewhere)).failures == []

@@ -26,11 +26,3 @@ def edited(finished: Checkout, tmp_path: Path) -> Checkout:
     folder = tmp_path / "edited"
     shutil.copytree(finished.folder, folder, symlinks=True)
     return Checkout(folder)
-
-
-@pytest.fixture(scope="session")
-def mended(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """One such copy for many tests that mend what they edit, and run nothing."""
-    folder = tmp_path_factory.mktemp("mended") / "checkout"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    return Checkout(folder)

@@ -71,11 +71,14 @@ def test_a_recipe_with_views_and_a_pack_that_is_not_there_are_one_line(checkout:
         "give an address as": {"packs": {"agiqa-3k": "https://example.org/pack.zip"}},
         "unknown benchmark 'koniq'": {"packs": {"koniq": "shipped"}},
     }
-    for words, changes in cases.items():
+    calls: list[tuple[None, list[str]]] = []
+    for number, changes in enumerate(cases.values()):
         configure(checkout, small_study, **changes)
-        done = checkout.snakemake("--dry-run", *PACKED)
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error: ")]
-        assert done.returncode != 0 and len(lines) == 1 and words in lines[0], (words, done.stdout + done.stderr)
+        (checkout.folder / "packed.yaml").rename(checkout.folder / f"{number}.yaml")
+        calls.append((None, ["--dry-run", "--cores", "1", "--configfile", f"{number}.yaml"]))
+    for words, (code, said) in zip(cases, checkout.calls(calls), strict=True):
+        lines = [line for line in said.splitlines() if line.startswith("Error: ")]
+        assert code != 0 and len(lines) == 1 and words in lines[0], (words, said)
 
 
 def test_what_needs_images_says_so_in_a_row(packed: Checkout):

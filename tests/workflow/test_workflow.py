@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkout import REPOSITORY, SMALL, Checkout, edit, read_manifest
+from checkout import REPOSITORY, SMALL, Checkout, copy_checkout, edit, read_manifest
 
 from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.base.layout import DISSECTION, LAYOUT, NOTES
@@ -223,16 +223,17 @@ def test_reruns_are_stated_for_every_room():
     assert {module.split("/")[0] for module in RERUNS} == rooms
 
 
+@pytest.fixture(scope="module")
+def planned_after_edits(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
+    copy = Checkout(tmp_path_factory.mktemp("mended") / "checkout")
+    shutil.copytree(finished.folder, copy.folder, symlinks=True)
+    return copy.planned_after_edits([f"mstclipiqa/{module}" for module in RERUNS], *SMALL)
+
+
 @pytest.mark.parametrize("module", RERUNS)
-def test_edited_module_reruns_what_computes_with_it_and_what_follows(mended: Checkout, module: str):
+def test_edited_module_reruns_what_computes_with_it_and_what_follows(planned_after_edits, module: str):
     """The manifest names the code as a whole, so that it and the page move with every edit."""
-    path = mended.folder / "mstclipiqa" / module
-    source = path.read_bytes()
-    path.write_bytes(source + b"\n# edited\n")
-    try:
-        assert mended.planned(*SMALL) == RERUNS[module]
-    finally:
-        path.write_bytes(source)
+    assert planned_after_edits[f"mstclipiqa/{module}"] == RERUNS[module]
 
 
 def test_shards_extract_the_same_bytes(edited: Checkout, finished: Checkout):
@@ -242,24 +243,25 @@ def test_shards_extract_the_same_bytes(edited: Checkout, finished: Checkout):
     pair, other, views = (
         str(features / f"{name}.safetensors") for name in ("coarse", "retokenised", "retokenised-appendix")
     )
-    assert edited.planned(other, *SMALL) == {"extract_other_shard": 2, "extract_other": 1}
-    done = edited.snakemake(pair, views, *SMALL)
+    planned = {"extract_other_shard": 2, "extract_other": 1, "extract_views_shard": 2, "extract_views": 1}
+    assert edited.planned(other, views, *SMALL) == planned
+    done = edited.snakemake(pair, *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
-    for rule in ("extract_shard", "extract_views_shard"):
-        assert len(re.findall(rf"^\[ *\d+/\d+\] {rule} ", done.stderr, re.M)) == 2
+    assert len(re.findall(r"^\[ *\d+/\d+\] extract_shard ", done.stderr, re.M)) == 2
     expected, there = finished.results(), edited.results()
     written = {Path(name).name: name for name in there if Path(name).parent == features}
-    assert written.keys() == {f"{name}.safetensors" for name in ("coarse", "fine", "prompts", "retokenised-appendix")}
+    assert written.keys() == {f"{name}.safetensors" for name in ("coarse", "fine", "prompts")}
     assert [name for name in written.values() if there[name] != expected[name]] == []
 
 
 def test_killed_run_resumes_to_the_same_bytes_on_any_cores(checkout: Checkout, finished: Checkout):
-    """Killed twice without warning on one core, while it encodes and while it trains, and resumed: the metrics, and all
-    that they rest on, are those of an undisturbed run on two."""
-    metrics = "results/reduced/metrics.parquet"
+    """Killed twice without warning on one core, while it encodes and while it trains, and resumed: the predictions, and
+    all that they rest on, are those of an undisturbed run on two."""
+    runs = "results/reduced/agiqa-3k/runs/quality/released_code"
+    targets = [f"{runs}/{variant}.parquet" for variant in ("mst-clipiqa", "mst-clipiqa-star")]
     for pattern in ("features/*.parts/*/*", "runs/**/*.parts/*/*"):
         process = subprocess.Popen(
-            checkout.command(metrics, *SMALL, cores=1),
+            checkout.command(*targets, *SMALL, cores=1),
             cwd=checkout.folder, env=checkout.environment, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -270,36 +272,45 @@ def test_killed_run_resumes_to_the_same_bytes_on_any_cores(checkout: Checkout, f
         assert process.poll() is None, "the run ended before it could be killed"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        assert not (checkout.folder / metrics).exists()
+        assert not all((checkout.folder / target).exists() for target in targets)
         assert checkout.snakemake("--unlock", *SMALL).returncode == 0
-    done = checkout.snakemake(metrics, *SMALL, cores=1)
+    done = checkout.snakemake(*targets, *SMALL, cores=1)
     assert done.returncode == 0, done.stdout + done.stderr
     resumed, undisturbed = checkout.results(), finished.results()
-    assert {metrics, *(name for name in undisturbed if "/runs/" in name)} <= set(resumed)
+    assert {*targets, *(name for name in undisturbed if name.endswith("features/coarse.safetensors"))} <= set(resumed)
     assert [name for name in resumed if resumed[name] != undisturbed.get(name)] == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--config", "recipies=[released_code]"], ["recipies", "unexpected", "config.schema.yaml"]),
-        (["--config", "seeds=zero"], ["seeds", "zero"]),
-        (["--config", "recipes=[blog_post]"], ["blog_post.yaml", "no such file"]),
-        (["--config", "protocols=[random-walk]"], ["random-walk", "lab-seedN"]),
-        (["--config", "variants=[clip]"], ["clip", "mst-clipiqa-star"]),
-        (["--config", "benchmarks=[koniq]"], ["koniq", "agiqa-3k"]),
-        (["--configfile", "config/agiqa-3k.yaml", "--config", "data_root=nowhere"], ["nowhere", "does not exist"]),
-        (["--configfile", "config/agiqa-3k.yaml", "--config", "data_root=config"], ["agiqa-3k", "when_missing"]),
-    ],
-)
-def test_bad_configuration_is_one_line(checkout: Checkout, arguments: list[str], expected: list[str]):
-    done = checkout.snakemake("reproduce", *arguments)
-    assert done.returncode != 0
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if "Error" in line]
-    assert len(lines) == 1, done.stdout + done.stderr
+#: Arguments that no run begins with, and what the line says.
+REFUSED = [
+    (["--config", "recipies=[released_code]"], ["recipies", "unexpected", "config.schema.yaml"]),
+    (["--config", "seeds=zero"], ["seeds", "zero"]),
+    (["--config", "recipes=[blog_post]"], ["blog_post.yaml", "no such file"]),
+    (["--config", "protocols=[random-walk]"], ["random-walk", "lab-seedN"]),
+    (["--config", "variants=[clip]"], ["clip", "mst-clipiqa-star"]),
+    (["--config", "benchmarks=[koniq]"], ["koniq", "agiqa-3k"]),
+    (["--configfile", "config/agiqa-3k.yaml", "--config", "data_root=nowhere"], ["nowhere", "does not exist"]),
+    (["--configfile", "config/agiqa-3k.yaml", "--config", "data_root=config"], ["agiqa-3k", "when_missing"]),
+]
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, list[tuple[int, str]]]:
+    """A copy in which each of them was tried, and what was said."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("refused") / "checkout")
+    return checkout, checkout.calls((None, ["reproduce", "--cores", "2", *arguments]) for arguments, _ in REFUSED)
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)), ids=[arguments[-1] for arguments, _ in REFUSED])
+def test_bad_configuration_is_one_line(refused: tuple[Checkout, list[tuple[int, str]]], number: int):
+    checkout, done = refused
+    (arguments, expected), (code, said) = REFUSED[number], done[number]
+    assert code != 0
+    lines = [line for line in said.splitlines() if "Error" in line]
+    assert len(lines) == 1, said
     file = "config/agiqa-3k.yaml" if "--configfile" in arguments else "config/config.yaml"
     assert all(word in lines[0] for word in [f"{file}: ", *expected]), lines[0]
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" not in said
     assert not (checkout.folder / "results").exists()
 
 

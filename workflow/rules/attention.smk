@@ -8,6 +8,7 @@ rule attend:
         at(layout.ATTENTION),
     log:
         f"{RESULTS}/logs/attend/{{benchmark}}-{{target}}-{{recipe}}.log",
+    priority: LONG
     conda:
         "../../environment.yml"
     params:

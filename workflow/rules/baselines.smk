@@ -13,7 +13,7 @@ rule measure:
         "../../environment.yml"
     threads: config["extraction"]["threads"]
     params:
-        code=fingerprint("mstclipiqa.encoders.statistics"),
+        code=fingerprint("mstclipiqa.encoders.measure"),
     shell:
         "python -m mstclipiqa measure --samples {input.samples:q} --root {input.root:q} --threads {threads}"
         " --out {output:q} 2>&1 | tee {log:q}"

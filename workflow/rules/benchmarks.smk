@@ -46,6 +46,7 @@ rule splits:
         at(layout.SPLITS),
     log:
         f"{RESULTS}/logs/splits/{{benchmark}}.log",
+    priority: AT_ONCE
     conda:
         "../../environment.yml"
     params:

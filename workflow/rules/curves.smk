@@ -13,6 +13,7 @@ if study.curved:
             f"{RESULTS}/logs/curves.log",
         benchmark:
             f"{RESULTS}/timings/curves.tsv"
+        priority: LONG
         conda:
             "../../environment.yml"
         params:

@@ -102,6 +102,7 @@ rule encode_levels:
         at(layout.LEVELS),
     log:
         f"{RESULTS}/logs/encode_levels/{{recipe}}.log",
+    priority: AT_ONCE
     conda:
         "../../environment.yml"
     params:

@@ -15,6 +15,7 @@ for packed in study.packed:
             stores=[*unpacked(packed), *unpacked_texts(packed)],
         log:
             f"{RESULTS}/logs/unpack/{packed}.log",
+        priority: AT_ONCE
         conda:
             "../../environment.yml"
         params:

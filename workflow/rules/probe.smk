@@ -20,6 +20,7 @@ if study.probed:
             f"{RESULTS}/logs/probe/{{recipe}}.log",
         benchmark:
             f"{RESULTS}/timings/probe/{{recipe}}.tsv"
+        priority: LONG
         conda:
             "../../environment.yml"
         resources:
