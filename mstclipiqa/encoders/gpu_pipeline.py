@@ -4,6 +4,7 @@ threads, and prepared there or, to the same bits, on the GPU. Pixels are handed 
 import contextlib
 import functools
 import multiprocessing
+import shutil
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,6 +12,7 @@ from itertools import accumulate
 from math import prod
 from multiprocessing import forkserver
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +33,9 @@ WAITING = 2
 
 #: Pixels of an image that goes to the GPU whole; the bytes of a larger one cost more than its resize.
 MOST_WHOLE = 1 << 20
+
+#: Where Linux keeps shared memory.
+SHARED_MEMORY = Path("/dev/shm")
 
 
 class Piece(NamedTuple):
@@ -89,6 +94,16 @@ class Slots:
             self.pixels = np.empty(0, np.uint8)
             self.memory.close()
             self.memory.unlink()
+
+
+def check_room(needed: int) -> None:
+    """Raises InputError where the system has less shared memory than is needed: a process that wrote into what is
+    missing would be killed."""
+    if SHARED_MEMORY.is_dir() and (free := shutil.disk_usage(SHARED_MEMORY).free) < needed:
+        raise InputError(
+            f"extraction: threads: so many hand images to the GPU through {needed / 1e6:,.0f} MB of shared memory, and "
+            f"{SHARED_MEMORY} has {free / 1e6:,.0f}; give fewer, or the container more (docker's --shm-size)"
+        )
 
 
 def slot_size(batches: Sequence[Batch], source: Source) -> int:
@@ -183,8 +198,9 @@ def encode_on_gpu(
     device: torch.device,
 ) -> Iterator[int]:
     """As `pipeline.encode_batches`, where `encode` gets what was prepared on the device. What is refused is added to
-    `refused`. Raises MstclipiqaError where a worker was killed."""
+    `refused`. Raises MstclipiqaError where a worker was killed, and as `check_room` does."""
     count, size, todo = workers * WAITING, slot_size(batches, source), iter(range(len(split_batches(batches))))
+    check_room(count * size)
     slots, resize = Slots(count, size), Resizer()
     named = slots.memory.name
     coming: deque[tuple[int, Future]] = deque()

@@ -1,6 +1,7 @@
 """Images read by worker processes and resized on the encoders' device, which here is a CPU: the stores are the same."""
 
 import os
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.base.files import sha256
-from mstclipiqa.encoders import extraction
+from mstclipiqa.encoders import extraction, gpu_pipeline
 from mstclipiqa.encoders.clip import Encoder, image_transform, load_encoder
 from mstclipiqa.encoders.extraction import extract_features
 from mstclipiqa.encoders.gpu_pipeline import (
@@ -101,6 +102,18 @@ def test_all_images_are_tried_before_the_unreadable_ones_are_counted(by_workers,
     frame = drawn[0].assign(sha256=drawn[0]["sha256"].where(~drawn[0]["image"].isin(["3.png", "20.png"]), "0" * 64))
     with pytest.raises(InputError, match=r"20\.png: changed .*2 such images; the next: .*3\.png"):
         extract(tmp_path / "stores", encoders, (frame, drawn[1]))
+
+
+def test_too_little_shared_memory_is_refused_before_anything_is_read(
+    by_workers, encoders, drawn, tmp_path, monkeypatch
+):
+    free = shutil.disk_usage(tmp_path)._replace(free=10**6)
+    monkeypatch.setattr(gpu_pipeline.shutil, "disk_usage", lambda path: free)
+    with pytest.raises(
+        InputError, match=r"^extraction: threads: .* MB of shared memory, and /dev/shm has 1; give fewer"
+    ):
+        extract(tmp_path / "stores", encoders, drawn)
+    assert not [path for path in (tmp_path / "stores").iterdir() if path.is_file()]
 
 
 class Deadly(Source):
