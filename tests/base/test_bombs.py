@@ -92,7 +92,11 @@ def mat_of_zeros(path: Path) -> None:
     content = path.read_bytes()
     packer = zlib.compressobj()
     header = content[128:176][:40]
-    packed = packer.compress(header) + b"".join(packer.compress(bytes(2**24)) for _ in range(128)) + packer.flush()
+    begun = packer.compress(header) + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(bytes(2**24)) + packer.flush(
+        zlib.Z_FULL_FLUSH
+    )  # which stands alone, and so may be repeated
+    packed = begun + 128 * block + packer.flush()
     path.write_bytes(content[:128] + (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed)
 
 

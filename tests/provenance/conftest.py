@@ -35,7 +35,8 @@ def once(compute: Callable, reads: Callable[[Path], bool] = lambda file: True) -
         left_out = ("manifest.json", "claims.json")
         there = [path] if path.is_file() else [file for file in list_files(path) if file.name not in left_out]
         files = [file for file in there if file == path or reads(file)]
-        return [path.parts[-3:], *([file.relative_to(path).as_posix(), sha256(file)] for file in files)]
+        place = path.parts[-3:] if path.suffix == ".parquet" else ()  # what is measured names it
+        return [place, *([file.relative_to(path).as_posix(), sha256(file)] for file in files)]
 
     @wraps(compute)
     def computed(*arguments: object, **named: object) -> object:

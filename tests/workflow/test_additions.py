@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import pytest
 import yaml
 from checkout import REPOSITORY, Checkout
 from layouts import STRANGE
@@ -41,14 +40,16 @@ def test_a_benchmark_without_quality_is_planned_without_what_trains_on_quality(c
     assert planned["train"] == 6 and not {"probe", "curves", "transfer"} & set(planned)
 
 
-@pytest.mark.parametrize("root", ["{x}", "data/{benchmark}", "{{", "a\nb"])
-def test_a_data_root_in_which_snakemake_sees_names_is_one_line(root: str, checkout: Checkout):
-    config = read_yaml(checkout.folder / "config" / "reduced.yaml") | {"data_root": root}
-    (checkout.folder / "config" / "mine.yaml").write_text(yaml.safe_dump(config))
-    done = checkout.snakemake("--dry-run", "--configfile", "config/mine.yaml")
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error: ")]
-    assert done.returncode != 0 and len(lines) == 1 and "config/mine.yaml: data_root: " in lines[0]
-    assert "Traceback" not in done.stdout + done.stderr
+def test_a_data_root_in_which_snakemake_sees_names_is_one_line(checkout: Checkout):
+    config = read_yaml(checkout.folder / "config" / "reduced.yaml")
+    files = [f"config/mine{number}.yaml" for number in range(4)]
+    for file, root in zip(files, ["{x}", "data/{benchmark}", "{{", "a\nb"], strict=True):
+        (checkout.folder / file).write_text(yaml.safe_dump(config | {"data_root": root}))
+    done = checkout.calls((None, ["--dry-run", "--cores", "1", "--configfile", file]) for file in files)
+    for file, (code, said) in zip(files, done, strict=True):
+        lines = [line for line in said.splitlines() if line.startswith("Error: ")]
+        assert code != 0 and len(lines) == 1 and f"{file}: data_root: " in lines[0], said
+        assert "Traceback" not in said
 
 
 def test_a_fusion_that_cannot_be_read_is_one_line(checkout: Checkout):
