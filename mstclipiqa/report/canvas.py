@@ -37,7 +37,7 @@ STYLE: "dict[RcKeyType, str | float]" = {
 }
 
 #: A page holds no SVG of more characters, as of a heat map of the whole study, and names the file instead.
-MOST_SVG = 260_000
+MOST_SVG = 225_000
 
 
 @dataclass(frozen=True)
