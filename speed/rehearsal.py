@@ -160,12 +160,12 @@ def bless(rehearsal: Rehearsal) -> Iterator[list[object]]:
     """A reference from these results."""
     (reference := rehearsal.work / "reference.csv").unlink(missing_ok=True)  # one that is there is checked too
     options = ["--results", rehearsal.results, "--reference", reference]
-    yield ["bless", *options, "--by", "rehearsal", "--reason", "made up", "--yes"]
+    yield ["bless", *options, *WORKERS, "--by", "rehearsal", "--reason", "made up", "--yes"]
 
 
 def check(rehearsal: Rehearsal) -> Iterator[list[object]]:
     """The check against that reference."""
-    yield ["check", "--results", rehearsal.results, "--reference", rehearsal.work / "reference.csv"]
+    yield ["check", "--results", rehearsal.results, "--reference", rehearsal.work / "reference.csv", *WORKERS]
 
 
 def verify(rehearsal: Rehearsal) -> Iterator[list[object]]:

@@ -88,12 +88,13 @@ def verify(results: Path, data_root: Path | None, config: Path, keys: Path | Non
 @click.command()
 @options.results
 @click.option("--reference", type=WRITE, required=True, help="Reference, e.g. config/reference/reduced.csv.")
+@options.workers
 @options.as_json
-def check(results: Path, reference: Path, as_json: bool) -> None:
+def check(results: Path, reference: Path, workers: int, as_json: bool) -> None:
     """Hold a suite's measurements against its committed reference. Exit status 1 where they differ."""
     from mstclipiqa.provenance.reference import check_suite
 
-    measured, comparison = check_suite(results, reference)
+    measured, comparison = check_suite(results, reference, workers)
     if as_json:
         rows = len(measured.rows)
         echo_json({"green": not comparison.failures, "rows": rows, **asdict(comparison)})
@@ -135,11 +136,12 @@ def diff(a: Path, b: Path, out: Path | None, as_json: bool) -> None:
 @click.option("--by", required=True, help="Who stands for the new reference.")
 @click.option("--reason", required=True, help="Why the measurements changed. One line, kept in the reference.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def bless(results: Path, reference: Path, by: str, reason: str, yes: bool) -> None:
+@options.workers
+def bless(results: Path, reference: Path, by: str, reason: str, yes: bool, workers: int) -> None:
     """Make a suite's measurements its reference, after showing what changes."""
     from mstclipiqa.provenance.reference import prepare_reference, write_reference
 
-    measured, shown = prepare_reference(results, reference)
+    measured, shown = prepare_reference(results, reference, workers)
     echo(shown)
     if not yes:
         click.confirm(f"Write {reference}?", abort=True)

@@ -1,6 +1,7 @@
 """Faults of results that no reference may hold, and that need no reference to be seen."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import MANIFEST, RUNS, SAMPLES
 from mstclipiqa.base.names import JOB, RUN
+from mstclipiqa.base.workers import spread
 from mstclipiqa.evaluation.metrics import plcc_fitted
 from mstclipiqa.provenance.edits import find_edits
 from mstclipiqa.provenance.measurement import KEYS, METRICS, read_measured_manifest
@@ -28,10 +30,10 @@ REFEREES: dict[str, Callable[[pd.DataFrame], float]] = {
 }
 
 
-def find_faults(results: Path, rows: pd.DataFrame) -> list[str]:
+def find_faults(results: Path, rows: pd.DataFrame, workers: int = 1) -> list[str]:
     """What is wrong with the results in themselves, a line each: files that are not the manifest's, metrics that are no
     numbers, predictions that are missing, constant or not finite, or were trained by another recipe, MOS that are not
-    the benchmark's, metrics that are not those of their predictions.
+    the benchmark's, metrics that are not those of their predictions. So many processes read the predictions.
     """
     failures = [f"{name_run(row[KEYS])}: appears twice" for _, row in rows[rows.duplicated(KEYS)].iterrows()]
     failures += find_edits(results, read_measured_manifest(MANIFEST.at(results)))
@@ -40,19 +42,26 @@ def find_faults(results: Path, rows: pd.DataFrame) -> list[str]:
             f"{name_run(row[KEYS])}: {metric} is {row[metric]}"
             for _, row in rows[~np.isfinite(rows[metric])].iterrows()
         ]
-    for key, table in rows.groupby(JOB):
-        job = Job(*key)
-        try:
-            predictions, _ = RUNS.read(results / job.path)
-            samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=job.benchmark))
-        except InputError as error:
-            failures.append(str(error))
-        else:
-            failures += _faults_of_job(job, table, predictions, samples.set_index("image"))
+    for found in spread(partial(_faults_of_job, results), list(rows.groupby(JOB)), workers, "check"):
+        failures += found
     return failures
 
 
-def _faults_of_job(job: Job, rows: pd.DataFrame, predictions: pd.DataFrame, samples: pd.DataFrame) -> Iterator[str]:
+def _faults_of_job(results: Path, of_job: tuple[tuple, pd.DataFrame]) -> list[str]:
+    """Those of one job, given with its rows."""
+    key, rows = of_job
+    job = Job(*key)
+    try:
+        predictions, _ = RUNS.read(results / job.path)
+        samples, _ = SAMPLES.read(SAMPLES.at(results, benchmark=job.benchmark))
+    except InputError as error:
+        return [str(error)]
+    return list(_faults_of_predictions(job, rows, predictions, samples.set_index("image")))
+
+
+def _faults_of_predictions(
+    job: Job, rows: pd.DataFrame, predictions: pd.DataFrame, samples: pd.DataFrame
+) -> Iterator[str]:
     scores = samples.select_dtypes("number").reindex(predictions["image"])
     equal = [name for name in scores if np.allclose(scores[name], predictions["mos"], rtol=0, atol=1e-6)]
     if job.target not in equal:

@@ -80,21 +80,22 @@ def _csv(table: pd.DataFrame) -> str:
 # The check
 
 
-def check_suite(results: Path, reference: Path) -> tuple[Measurement, Comparison]:
-    """Measure the suite in the folder `results`, and compare it with the reference in the file `reference`."""
+def check_suite(results: Path, reference: Path, workers: int = 1) -> tuple[Measurement, Comparison]:
+    """Measure the suite in the folder `results`, and compare it with the reference in the file `reference`, by so many
+    processes."""
     expected, measured = read_reference(reference), measure(results)
     intervals, _ = INTERVALS.read(INTERVALS.at(results))
     comparison = compare(expected, measured, intervals)
-    return measured, Comparison(find_faults(results, measured.rows) + comparison.failures, comparison.notes)
+    return measured, Comparison(find_faults(results, measured.rows, workers) + comparison.failures, comparison.notes)
 
 
-def prepare_reference(results: Path, reference: Path) -> tuple[Measurement, str]:
-    """What a suite measured, to become the reference, and what that changes, in words.
+def prepare_reference(results: Path, reference: Path, workers: int = 1) -> tuple[Measurement, str]:
+    """What a suite measured, to become the reference, and what that changes, in words, by so many processes.
 
     Raises MstclipiqaError for faults that no reference may hold.
     """
     measured = measure(results)
-    if faults := find_faults(results, measured.rows):
+    if faults := find_faults(results, measured.rows, workers):
         raise MstclipiqaError(f"{faults[0]} ({len(faults)} faults); no reference may hold that, mend it and run again")
     if not reference.exists():
         return measured, f"{reference}: the first reference, {len(measured.rows)} rows"
@@ -102,5 +103,5 @@ def prepare_reference(results: Path, reference: Path) -> tuple[Measurement, str]
         read_reference(reference)
     except InputError as error:  # of an earlier version, or damaged: that is why a new one is blessed
         return measured, f"{error}\n{reference}: a new reference, {len(measured.rows)} rows"
-    measured, comparison = check_suite(results, reference)
+    measured, comparison = check_suite(results, reference, workers)
     return measured, str(comparison)

@@ -36,6 +36,9 @@ STYLE: "dict[RcKeyType, str | float]" = {
     "ytick.color": INK,
 }
 
+#: A page holds no SVG of more characters, as of a heat map of the whole study, and names the file instead.
+MOST_SVG = 225_000
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -46,6 +49,11 @@ class Figure:
     alt: str
     png: bytes
     svg: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether a page holds it."""
+        return len(self.svg) <= MOST_SVG
 
     @property
     def inline(self) -> Markup:

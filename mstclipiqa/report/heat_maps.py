@@ -16,6 +16,9 @@ from mstclipiqa.report.unseen_generators import unseen_generators
 #: Of SRCC light to dark; of a gain or a loss from blue over white to red.
 SCALE, DIVERGING = "YlGnBu", "vlag_r"
 
+#: Cells that a figure has at most. Nobody reads more, which are in the tables, and matplotlib takes some 4 MB for each.
+MOST_CELLS = 800
+
 
 def transfer_map(results: Results) -> Figure | None:
     """SRCC of a model trained on one benchmark (rows) and tested on another (columns), a panel per model."""
@@ -88,8 +91,8 @@ def unseen_map(results: Results) -> Figure | None:
 
 
 def _draw(name: str, caption: str, panels: dict[str, pd.DataFrame], colours: str) -> Figure | None:
-    """A figure with a heat map per panel, one below the other; None without a panel."""
-    if not panels:
+    """A figure with a heat map per panel, one below the other; None without a panel, and for more than MOST_CELLS."""
+    if not panels or sum(matrix.size for matrix in panels.values()) > MOST_CELLS:
         return None
     columns = max(matrix.shape[1] for matrix in panels.values())
     heights = [matrix.shape[0] + 1.4 for matrix in panels.values()]

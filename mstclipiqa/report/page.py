@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,8 +63,9 @@ PAGE = "index.html"
 #: Its hashes, versions and configuration, on a page of their own.
 MANIFEST_PAGE = "manifest.html"
 
-#: So many rows of a table stand on the page: all, of any suite but the whole study, whose page would not scroll.
-MOST_ROWS = 700
+#: So many rows of tables stand on the page: all, of any suite but the whole study, whose page would not scroll. There
+#: the longest tables are cut to one length.
+MOST_ROWS = 2_000
 
 #: How the names of tables on drawn stand-ins begin.
 STAND_INS = "stand_ins_"
@@ -186,11 +187,20 @@ def make_environment() -> jinja2.Environment:
     return environment
 
 
+def longest(lengths: Sequence[int], most: int) -> int:
+    """The greatest length to cut tables of these lengths to, so that they have at most so many rows together."""
+    return max((cut for cut in range(1, max(lengths) + 1) if sum(min(cut, one) for one in lengths) <= most), default=1)
+
+
 def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str, Figure]) -> str:
     """The page as HTML."""
-    main = {target: results_tables.is_shown_first(results, all_tables[target]) for target in TARGETS}
+    first = {target: results_tables.is_shown_first(results, all_tables[target]) for target in TARGETS}
+    main = {target: all_tables[target].only(rows) for target, rows in first.items()}
+    rest = {target: all_tables[target].only(~rows) for target, rows in first.items()}
+    others = [table for name, table in all_tables.items() if name not in TARGETS]
+    most = longest([len(table.shown) for table in (*main.values(), *rest.values(), *others)], MOST_ROWS)
     real, stand_ins = results.parted()
-    shown = {name: table.first(MOST_ROWS) for name, table in all_tables.items()}
+    shown = {name: table.first(most) for name, table in all_tables.items()}
     return (
         make_environment()
         .get_template("page.html.j2")
@@ -201,8 +211,8 @@ def render(results: Results, all_tables: dict[str, Table], all_figures: dict[str
             measured=contrasts.found_on_real_benchmarks(real),
             further=findings.further(real),
             attended=attention.found_of_attention(real),
-            main={target: all_tables[target].only(first) for target, first in main.items()},
-            rest={target: all_tables[target].only(~first) for target, first in main.items()},
+            main={target: table.first(most) for target, table in main.items()},
+            rest={target: table.first(most) for target, table in rest.items()},
             warnings=cautions(results, {name: results.title("benchmarks", name) for name in results.benchmarks}),
             terms=Terms(),
             results=results,

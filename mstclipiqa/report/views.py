@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from mstclipiqa.base.layout import RUNS as RUN_FILES
 from mstclipiqa.base.layout import SAMPLES
-from mstclipiqa.base.names import MODELS, SELECTIONS
+from mstclipiqa.base.names import GROUP, MODELS, SELECTIONS
 from mstclipiqa.report.claims import number, read_claims
 from mstclipiqa.report.headline import RUNS, SOURCES
 from mstclipiqa.report.overview_figures import name_claim
-from mstclipiqa.report.results import METRIC_TITLES, Results
+from mstclipiqa.report.results import METRIC_TITLES, Results, ordered
 from mstclipiqa.report.results_tables import printed_numbers
 
 FOLDER = Path(__file__).parent
@@ -23,11 +22,8 @@ LIBRARY = FOLDER / "vega"
 SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 #: How many predictions the page holds at most, of some ten bytes each, and how many rows of runs, of some hundred.
-MOST_PREDICTIONS = 80_000
-MOST_RUNS = 10_000
-
-#: What tells the rows of a runs file apart.
-RUN_KEYS = ["protocol", "split", "seed", "selection"]
+MOST_PREDICTIONS = 40_000
+MOST_RUNS = 4_000
 
 #: The group that the view of claims begins with, where a suite has it.
 FIRST_GROUP = "Headline gains"
@@ -131,10 +127,17 @@ def _claim(results: Results, row: dict, margins: dict, all_margins: dict) -> dic
 
 
 def _runs(results: Results) -> pd.DataFrame:
-    """Every run and selection, real benchmarks first; of more than MOST_RUNS only the main selections."""
-    rows = results.metrics
-    if len(rows) > MOST_RUNS:
-        rows = rows[results.is_main(rows)]
+    """Every run and selection, real benchmarks first. Of more than MOST_RUNS there are the main selections alone; of
+    more of these the paper's two models, then the first protocol and the first by prompt."""
+    rows, protocols = results.metrics, ordered(results.manifest, "protocols")
+    by_prompt = [name for name in protocols if name.startswith("grouped")]
+    for keep in (
+        results.is_main,
+        lambda found: found["variant"].isin(MODELS),
+        lambda found: found["protocol"].isin([*protocols[:1], *by_prompt[:1]]),
+    ):
+        if len(rows) > MOST_RUNS:
+            rows = rows[keep(rows)]
     if results.benchmarks and len(results.synthetic) < len(results.cards):
         drawn = rows["benchmark"].isin(results.synthetic)
         rows = pd.concat([rows[~drawn], rows[drawn]])
@@ -172,7 +175,7 @@ def _view_of_runs(results: Results, runs: pd.DataFrame) -> dict | None:
     main = results.is_main(runs)
     conditions = list(dict.fromkeys([*shown["condition"][main], *shown["condition"]]))
     data = {"runs": _packed(shown.assign(row=range(len(shown))))}
-    data["means"] = _means(results)
+    data["means"] = _means(results, runs)
     data["printed"] = _packed(_printed(results, runs))
     specification = _specification(
         "runs", place=list(shown["place"].unique()), condition=conditions, metric=list(METRIC_TITLES)
@@ -191,12 +194,12 @@ def _colours(count: int) -> list[str]:
     return [("#1f8acb", "#009e73", "#cc79a7", "#8b6fc0", "#9a7d0a")[k % 5] for k in range(count)]
 
 
-def _means(results: Results) -> dict:
-    """The means with their intervals; averages of variants, which no run is of, are left out."""
+def _means(results: Results, runs: pd.DataFrame) -> dict:
+    """The means over the runs with their intervals; averages of variants, which no run is of, are left out."""
     intervals = results.statistics.get("intervals")
     if intervals is None or intervals.empty:
         return {}
-    intervals = intervals[intervals["variant"].isin(set(results.metrics["variant"]))].reset_index(drop=True)
+    intervals = intervals.merge(runs[GROUP].drop_duplicates())
     numbers = [f"{metric}{end}" for metric in ("srcc", "plcc") for end in ("", "_low", "_high")]
     return _packed(pd.concat([_titled(results, intervals), intervals[["runs", *numbers]]], axis=1))
 
@@ -226,13 +229,12 @@ def _predictions(results: Results, runs: pd.DataFrame) -> tuple[dict, int]:
     ranked = pd.concat([main[models], main[~models]])
     ranked = ranked[ranked["n"].cumsum() <= MOST_PREDICTIONS]
     samples = {name: SAMPLES.read(SAMPLES.at(results.root, benchmark=name))[0] for name in ranked["benchmark"].unique()}
-    files = {name: RUN_FILES.read(results.root / name)[0] for name in ranked["file"].unique()}
+    predictions = {row: run[["image", "prediction", "mos"]] for row, run in results.each_run(ranked)}
     chosen: list[dict] = []
     tests: dict[str, list[int]] = {}
     mos: dict[str, list[float]] = {}
     for row, run in ranked.sort_index().iterrows():
-        rows = files[run["file"]]
-        rows = rows[rows[RUN_KEYS].eq(run[RUN_KEYS]).all(axis=1)].sort_values("image")
+        rows = predictions[row].sort_values("image")
         test = f"{run['benchmark']}/{run['protocol']}/{run['split']}"
         names = pd.Index(samples[run["benchmark"]]["image"])
         tests.setdefault(test, [int(k) for k in names.get_indexer(rows["image"])])

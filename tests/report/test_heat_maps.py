@@ -34,3 +34,8 @@ def test_a_loss_is_drawn_around_zero(monkeypatch):
     monkeypatch.setattr(heat_maps.sns, "heatmap", lambda matrix, **options: seen.append(options))
     heat_maps._draw("a", "A.", {"p": heat_maps.pd.DataFrame({"x": [-0.2], "y": [0.1]}, ["r"])}, heat_maps.DIVERGING)
     assert (seen[0]["vmin"], seen[0]["vmax"]) == pytest.approx((-0.2, 0.2))
+
+
+def test_what_nobody_reads_is_not_drawn():
+    panels = {"p": heat_maps.pd.DataFrame(0.0, range(heat_maps.MOST_CELLS + 1), ["x"])}
+    assert heat_maps._draw("a", "A.", panels, heat_maps.SCALE) is None

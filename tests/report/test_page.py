@@ -7,6 +7,7 @@ from results_folder import build
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.report import write_report
+from mstclipiqa.report.page import longest
 from mstclipiqa.report.views import library
 
 HOSTILE = '<script>alert("1")</script>'
@@ -54,6 +55,22 @@ def test_drawn_stand_ins_beside_real_benchmarks_stand_apart(make_page):
     assert "agiqa-1k" in drawn and "agiqa-3k" not in drawn and "printed" not in drawn
     # The tables of data are of both.
     assert {"agiqa-3k", "agiqa-1k"} <= set((tables / "benchmarks.csv").read_text().replace(",", " ").split())
+
+
+def test_of_too_many_rows_the_longest_tables_are_cut_alike(make_page, monkeypatch):
+    assert [longest([2, 5, 9], most) for most in (16, 15, 12, 3, 0)] == [9, 8, 5, 1, 1]
+    monkeypatch.setattr("mstclipiqa.report.page.MOST_ROWS", 60)
+    page = make_page(present={"agiqa-3k": 60, "agiqa-1k": 60})
+    assert "rows; the file in tables/ has all." in page.text
+    assert len((page.path.parent / "tables" / "all_metrics.csv").read_text().splitlines()) > 12
+
+
+def test_a_figure_too_large_for_the_page_is_named_there(make_page, monkeypatch):
+    monkeypatch.setattr("mstclipiqa.report.canvas.MOST_SVG", 10)
+    page = make_page()
+    assert page.all("svg") == []
+    named = set(re.findall(r"figures/\w+\.svg", page.text))
+    assert named and all((page.path.parent / name).exists() for name in named)
 
 
 def test_every_link_leads_into_the_page_or_to_the_paper_and_nothing_is_loaded(page):

@@ -10,6 +10,7 @@ from results_beside import write_statistics
 from results_folder import add_claims
 from scipy.stats import spearmanr
 
+from mstclipiqa.base.names import MODELS
 from mstclipiqa.report import views
 from mstclipiqa.report.claims import claim_tables
 from mstclipiqa.report.intervals import intervals
@@ -97,9 +98,16 @@ def test_of_too_many_predictions_those_of_the_models_come_first(results, monkeyp
 
 
 def test_of_too_many_runs_the_main_selections_are_kept(results, monkeypatch):
-    monkeypatch.setattr(views, "MOST_RUNS", 10)
-    runs = table_of(make_views(results).content["runs"]["data"]["runs"])
-    assert len(runs) == results.is_main(results.metrics).sum() < len(results.metrics)
+    main = results.metrics[results.is_main(results.metrics)]
+    assert len(main) < len(results.metrics)
+    monkeypatch.setattr(views, "MOST_RUNS", len(main))
+    data = make_views(results).content["runs"]["data"]
+    assert len(table_of(data["runs"])) == len(main)
+    monkeypatch.setattr(views, "MOST_RUNS", 1)
+    few = make_views(results).content["runs"]["data"]
+    assert set(table_of(few["runs"])["variant"]) == {results.title("variants", name) for name in MODELS}
+    assert 1 < len(table_of(few["runs"])) <= main["variant"].isin(MODELS).sum()
+    assert len(table_of(few["means"])) <= len(table_of(data["means"]))
 
 
 def test_what_is_packed_is_json(results):
