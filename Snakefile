@@ -67,9 +67,11 @@ rule check:
         reference=reference,
     log:
         f"{RESULTS}/logs/check.log",
+    threads: config["training"]["workers"]
     conda:
         "environment.yml"
     params:
         results=lambda wildcards, input: Path(input.metrics).parent,
     shell:
-        "python -m mstclipiqa check --results {params.results:q} --reference {input.reference:q} 2>&1 | tee {log:q} >&2"
+        "python -m mstclipiqa check --results {params.results:q} --reference {input.reference:q} --workers {threads}"
+        " 2>&1 | tee {log:q} >&2"
