@@ -67,9 +67,9 @@ rule check:
         reference=reference,
     log:
         f"{RESULTS}/logs/check.log",
-    threads: config["training"]["workers"]
     conda:
         "environment.yml"
+    threads: config["training"]["workers"]
     params:
         results=lambda wildcards, input: Path(input.metrics).parent,
     shell:
