@@ -10,6 +10,7 @@ Each row is printed as it is measured, and kept in `gpu.json` and `gpu.md`. With
 with little data: that proves this file, and its times say nothing.
 """
 
+import atexit
 import json
 import os
 import shutil
@@ -42,15 +43,25 @@ validators = SimpleNamespace(extend=lambda *_: lambda schema: SimpleNamespace(it
 """
 
 
+def is_here(package: str) -> bool:
+    """Whether a package can be imported."""
+    try:
+        return find_spec(package) is not None
+    except ImportError:
+        return False
+
+
 def prepare_imports() -> None:
     """Make the checkout importable, and what was carried along, here and in worker processes."""
-    own = [str(HERE.parent), str(HERE)]
-    sys.path[:0] = own
-    sys.path.append(str(CARRIED))
-    os.environ["PYTHONPATH"] = os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")]), str(CARRIED)])
-    if not find_spec("jsonschema"):
-        CARRIED.mkdir(exist_ok=True)
-        (CARRIED / "jsonschema.py").write_text(UNCHECKED)
+    first, last = [str(HERE.parent), str(HERE)], [str(CARRIED)]
+    sys.path[:0] = first
+    if not is_here("jsonschema"):
+        folder = tempfile.mkdtemp(prefix="stand-ins-")
+        atexit.register(shutil.rmtree, folder)
+        (Path(folder) / "jsonschema.py").write_text(UNCHECKED, encoding="utf-8")
+        last.append(folder)
+    sys.path += last
+    os.environ["PYTHONPATH"] = os.pathsep.join([*first, *filter(None, [os.environ.get("PYTHONPATH")]), *last])
 
 
 prepare_imports()
@@ -581,14 +592,6 @@ def carry() -> None:
     click.echo(f"{CARRIED}: {', '.join(CARRY)}")
 
 
-def has_open_clip() -> bool:
-    """Whether open_clip can be imported."""
-    try:
-        return find_spec("open_clip") is not None
-    except ImportError:
-        return False
-
-
 def describe() -> dict[str, str]:
     """The machine, for the head of the table."""
     packages = {}
@@ -622,7 +625,7 @@ def main(out: Path, stages: tuple[str, ...], carrying: bool) -> None:
         table.begin(stage)
         start = time.perf_counter()
         try:
-            if stage in ENCODING and not has_open_clip():
+            if stage in ENCODING and not is_here("open_clip"):
                 table.add("not measured: open_clip is not here", "carry it: see the head of gpu.py", held=False)
             else:
                 STAGES[stage](table)

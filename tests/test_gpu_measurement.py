@@ -8,13 +8,17 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 
-#: What Python runs first: it hides packages.
+#: What Python runs first: it hides packages, but for what stands in for them.
 HIDE = """
-import sys
+import importlib.machinery, sys
 class Hidden:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in ("open_clip", "jsonschema"):
-            raise ImportError(name)
+            folders = [folder for folder in sys.path if "stand-ins-" in folder]
+            found = importlib.machinery.PathFinder.find_spec(name, folders)
+            if found is None:
+                raise ImportError(name)
+            return found
 sys.meta_path.insert(0, Hidden())
 """
 
