@@ -33,8 +33,7 @@ class Decomposed:
     """
 
     def __init__(self, features: np.ndarray, moments: np.ndarray | None = None):
-        scale = features.std(0)
-        self.mean, self.scale = features.mean(0), np.where(scale > 0, scale, 1)
+        self.mean, self.scale = features.mean(0), spread_of(features)
         count, width = features.shape
         self.features, self.by_images = features, count < width  # the same by the smaller of the two matrices
         if self.by_images:
@@ -78,8 +77,7 @@ class Ridge:
 
     def __init__(self, train: np.ndarray, groups: np.ndarray | None = None):
         # What follows takes other scales away again; moments about a far mean would lose digits.
-        self.mean, scale = train.mean(0), train.std(0)
-        self.scale = np.where(scale > 0, scale, 1)
+        self.mean, self.scale = train.mean(0), spread_of(train)
         self.train = (train - self.mean) / self.scale
         if groups is None or len(np.unique(groups)) < 2:
             groups = np.arange(len(train))
@@ -119,6 +117,11 @@ class Ridge:
     def predict(self, mos: np.ndarray, test: np.ndarray, penalty: float) -> np.ndarray:
         """Predictions (m,) for features (m, D), fitted to MOS (n,)."""
         return self._whole.predict(mos, (test - self.mean) / self.scale, [penalty])[:, 0]
+
+
+def spread_of(features: np.ndarray) -> np.ndarray:
+    """The standard deviation (D,) of each of the features (n, D); 1 of a constant, of which rounding may leave one."""
+    return np.where(features.max(0) > features.min(0), features.std(0), 1)
 
 
 def _sum_without(moments: np.ndarray, number: int) -> np.ndarray:

@@ -47,6 +47,22 @@ def test_units_and_constant_features_do_not_matter(features):
     np.testing.assert_allclose(Ridge(constant[:40]).predict(mos[:40], constant[40:], 30.0), plain)
 
 
+@pytest.mark.parametrize("width", [5, 60])
+def test_a_feature_that_only_one_inner_fold_has_moves_no_penalty(width):
+    """Without that fold it is constant, and rounding must not make it a feature of the others."""
+    rng = np.random.default_rng(width)
+    features, mos = rng.normal(size=(40, width)), rng.normal(size=40)
+    alone = np.where(inner_folds(np.arange(40)) == 2, rng.normal(size=40), 0.1)[:, None]
+    errors = np.zeros(len(PENALTIES))
+    for fold in range(FOLDS):
+        out = inner_folds(np.arange(40)) == fold
+        both = features if fold == 2 else np.hstack([features, alone])
+        for number, penalty in enumerate(PENALTIES):
+            predicted = solve(both[~out], mos[~out], both[out], penalty)
+            errors[number] += np.square(predicted - mos[out]).sum()
+    assert Ridge(np.hstack([features, alone])).choose_penalty(mos) == PENALTIES[errors.argmin()]
+
+
 @pytest.mark.parametrize("images", [25, 31, 45, 60])
 def test_folds_share_their_sums_also_where_some_have_fewer_images_than_features(images):
     """With 30 features, folds of 25, 31, 45 and 60 images: none has its own sums, the whole alone, folds too."""
