@@ -22,7 +22,7 @@ LIBRARY = FOLDER / "vega"
 SCRIPTS = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
 
 #: How many predictions the page holds at most, of some ten bytes each, and how many rows of runs, of some hundred.
-MOST_PREDICTIONS = 30_000
+MOST_PREDICTIONS = 40_000
 MOST_RUNS = 4_000
 
 #: The group that the view of claims begins with, where a suite has it.
