@@ -351,23 +351,25 @@ def equality(table: Table) -> None:
         table.add(f"{what}: 1 - SRCC with the loop", moved, "", "at most 1e-3", bool(moved <= 1e-3))
 
 
+def make_stack(trainer: Trainer, runs: list[Run], capture: bool) -> Stack:
+    """These runs together, ready to step; to be called on an `own_stream`."""
+    set_products(False)
+    stack = Stack(trainer.build, trainer.data.to(DEVICE), runs, trainer.recipe, DEVICE, capture)
+    stack.rate.fill_(1e-6)
+    stack.objective.train()
+    return stack
+
+
 def step_seconds(trainer: Trainer, runs: list[Run], capture: bool) -> tuple[float, float]:
     """Seconds of a step of these runs together, and of judging them after an epoch."""
-    data = replace(
-        trainer.data,
-        **{name: value.to(DEVICE) for name, value in vars(trainer.data).items() if isinstance(value, torch.Tensor)},
-    )
-    set_products(False)
     with own_stream(DEVICE)():
-        stack = Stack(trainer.build, data, runs, trainer.recipe, DEVICE, capture)
+        stack = make_stack(trainer, runs, capture)
 
         def epoch() -> None:
             stack.next.zero_()
             for _ in range(stack.steps):
                 stack.replayed()
 
-        stack.rate.fill_(1e-6)
-        stack.objective.train()
         epoch()  # captures
         step = seconds(epoch, 3) / stack.steps
         stack.objective.eval()
@@ -420,11 +422,8 @@ def profile(table: Table) -> None:
 
     for variant, recipe in CASES:
         trainer, runs = trainer_of(variant, recipe, 1), some_runs(SIZE.heads)
-        set_products(False)
         with own_stream(DEVICE)():
-            stack = Stack(trainer.build, trainer.data.to(DEVICE), runs, trainer.recipe, DEVICE, True)
-            stack.rate.fill_(1e-6)
-            stack.objective.train()
+            stack = make_stack(trainer, runs, True)
 
             def step(stack: Stack = stack) -> None:
                 stack.next.zero_()

@@ -202,12 +202,11 @@ def encode_on_gpu(
     count, size, todo = workers * WAITING, slot_size(batches, source), iter(range(len(split_batches(batches))))
     check_room(count * size)
     slots, resize = Slots(count, size), Resizer()
-    named = slots.memory.name
     coming: deque[tuple[int, Future]] = deque()
     with (
         slots.pinned(device),
         naming_killed_workers("extract"),
-        ProcessPoolExecutor(workers, _forkserver(), _share, (batches, source, count, size, named)) as pool,
+        ProcessPoolExecutor(workers, _forkserver(), _share, (batches, source, count, size, slots.memory.name)) as pool,
     ):
 
         def begin(slot: int) -> None:
