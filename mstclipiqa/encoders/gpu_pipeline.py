@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mstclipiqa.base.errors import InputError
+from mstclipiqa.base.errors import InputError, MstclipiqaError
 from mstclipiqa.base.workers import end_with_parent, naming_killed_workers
 from mstclipiqa.encoders.images import Preparation, Source, pixels_of
 from mstclipiqa.encoders.pipeline import Batch
@@ -82,11 +82,15 @@ class Slots:
 
     @contextlib.contextmanager
     def pinned(self, device: torch.device) -> Iterator[None]:
-        """Let a GPU copy from here by itself, and free the memory in the end."""
+        """Let a GPU copy from here by itself, and free the memory in the end. Raises MstclipiqaError where the GPU's
+        runtime does not let it."""
         runtime, where = torch.cuda.cudart() if device.type == "cuda" else None, self.pixels.ctypes.data
-        if runtime:
-            runtime.cudaHostRegister(where, len(self.pixels), 0)
         try:
+            if runtime and (code := int(runtime.cudaHostRegister(where, len(self.pixels), 0))):
+                raise MstclipiqaError(
+                    f"the GPU's runtime does not pin {len(self.pixels) / 1e6:,.0f} MB of memory (cudaError {code}); "
+                    "set extraction: threads lower, or extraction: device: cpu"
+                )
             yield
         finally:
             if runtime:

@@ -95,7 +95,43 @@ def test_a_slot_has_room_for_the_largest_chunk(source: Source):
     with slots.pinned(CPU):
         places = slots.write(1, pieces)
         assert slots.pixels[: slots.size].sum() == 0 and places[0].start == slots.size
-        assert [torch.equal(slots.read(at, CPU).pixels, own.pixels) for at, own in zip(places, pieces, strict=True)]
+        assert all(torch.equal(slots.read(at, CPU).pixels, own.pixels) for at, own in zip(places, pieces, strict=True))
+
+
+class Runtime:
+    """CUDA's, as far as it pins memory: it registers what it is asked to, or answers with an error's code."""
+
+    def __init__(self, code: int):
+        self.code, self.asked = code, []
+
+    def cudaHostRegister(self, where: int, size: int, flags: int) -> int:  # noqa: N802
+        self.asked.append((where, size))
+        return self.code
+
+    def cudaHostUnregister(self, where: int) -> int:  # noqa: N802
+        self.asked.append((where, 0))
+        return 0
+
+
+def test_shared_memory_is_pinned_whole_and_let_go(monkeypatch: pytest.MonkeyPatch):
+    runtime, slots = Runtime(0), Slots(3, 1000)
+    monkeypatch.setattr(torch.cuda, "cudart", lambda: runtime)
+    where = slots.pixels.ctypes.data
+    with slots.pinned(torch.device("cuda")):
+        assert runtime.asked == [(where, 3000)]
+    assert runtime.asked == [(where, 3000), (where, 0)]
+
+
+def test_memory_that_the_runtime_does_not_pin_is_one_line_and_let_go(monkeypatch: pytest.MonkeyPatch):
+    slots = Slots(3, 1000)
+    monkeypatch.setattr(torch.cuda, "cudart", lambda: Runtime(2))
+    refused = pytest.raises(
+        MstclipiqaError, match=r"^the GPU's runtime does not pin .* \(cudaError 2\); set extraction"
+    )
+    with refused, slots.pinned(torch.device("cuda")):
+        raise AssertionError
+    with pytest.raises(FileNotFoundError):
+        Slots(3, 1000, slots.memory.name)
 
 
 def test_all_images_are_tried_before_the_unreadable_ones_are_counted(by_workers, encoders, drawn, tmp_path: Path):
