@@ -662,6 +662,7 @@ BAD: list[Bad] = [
     Bad(CONFIGS, "unknown variant", config(variants=["clip"])),
     Bad(CONFIGS, "translations from nowhere", config(translations={"agiqa-3k": "nowhere.csv"})),
     Bad(CONFIGS, "translated prompts without a file", config(variants=["star-translated"])),
+    Bad(CONFIGS, "main grid of another benchmark", config(main=["agiqa-1k"])),
     Bad(CONFIGS, "protocol of a grid alone", config(also=[GRID | {"protocols": ["random1"]}])),
     Bad(CONFIGS, "dissection of an unknown recipe", config(dissect=["appendix"])),
     Bad(CONFIGS, "dissection of other features", config(dissect=["appendix"], recipes=["appendix"])),

@@ -23,11 +23,17 @@ class Job:
         return RUNS.path.format_map(vars(self))
 
 
+def list_grids(config: Mapping) -> list[Mapping]:
+    """The main grid of a configuration, and the further ones: each is every target of its benchmarks x recipes x
+    variants."""
+    return [{**config, "benchmarks": config.get("main", config["benchmarks"])}, *config["also"]]
+
+
 def list_jobs(config: Mapping, benchmarks: Collection[str]) -> list[Job]:
     """The training jobs that a configuration asks for on the present `benchmarks`, each once, in its order."""
     jobs = [
         Job(benchmark, target, recipe, variant)
-        for grid in (config, *config["also"])
+        for grid in list_grids(config)
         for benchmark in grid["benchmarks"]
         if benchmark in benchmarks
         for target in get_benchmark(benchmark).targets
@@ -42,7 +48,7 @@ def protocols_of(config: Mapping, job: Job) -> list[str]:
     """The protocols that a job is run under: those of all grids that ask for it, in the configuration's order."""
     asked = {
         protocol
-        for grid in (config, *config["also"])
+        for grid in list_grids(config)
         if job.benchmark in grid["benchmarks"] and job.target in grid.get("targets", TARGETS)
         if job.recipe in grid["recipes"] and job.variant in grid["variants"]
         for protocol in grid.get("protocols", config["protocols"])

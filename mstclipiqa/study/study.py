@@ -35,7 +35,7 @@ from mstclipiqa.encoders.architectures import embedding_size, has_text_tower
 from mstclipiqa.entries.entry import Entry, check_names, read_entry
 from mstclipiqa.model.recipes import load_recipe, single_changes
 from mstclipiqa.model.variants import PAIR, TRANSLATED, TWO_TOWERS, VARIANTS, get_variant, stream_roles
-from mstclipiqa.study.jobs import Job, list_jobs
+from mstclipiqa.study.jobs import Job, list_grids, list_jobs
 from mstclipiqa.study.refusals import refuse_adaptations, refuse_dissection, refuse_encoders, refuse_streams
 
 
@@ -67,8 +67,7 @@ class Study:
         """Look up everything that the configuration names."""
         self.config = config
         self.suite: str = config["suite"]
-        #: The main grid, and the further ones: each is every target of its benchmarks x recipes x variants.
-        grids = [{name: config[name] for name in ("benchmarks", "recipes", "variants")}, *config["also"]]
+        grids = list_grids(config)
         self.recipes = {name: load_recipe(recipes / f"{name}.yaml") for grid in grids for name in grid["recipes"]}
         self.variants = list(dict.fromkeys(name for grid in grids for name in grid["variants"]))
         for variant in self.variants:
@@ -84,6 +83,8 @@ class Study:
         self.drawn: bool = config["draw"] is not None
         self.absent = self._find_absent()
         self.benchmarks = [name for name in config["benchmarks"] if name not in self.absent]
+        if strange := [name for name in config.get("main", []) if name not in config["benchmarks"]]:
+            raise InputError(f"main: {strange[0]!r} is none of the benchmarks; add it to them, or leave it out")
         for grid in config["also"]:
             for name in grid["benchmarks"]:
                 get_benchmark(name)
@@ -259,17 +260,21 @@ class Study:
         return list(dict.fromkeys(job.recipe for job in self.jobs if get_variant(job.variant).head == TWO_TOWERS))
 
     @property
+    def main(self) -> list[str]:
+        """The benchmarks of the main grid that take part."""
+        return [name for name in list_grids(self.config)[0]["benchmarks"] if name in self.benchmarks]
+
+    @property
     def rated(self) -> list[str]:
-        """The benchmarks whose quality was rated, which is what the probe, curves and transfer train on."""
-        return [name for name in self.benchmarks if QUALITY in get_benchmark(name).targets]
+        """Those of the main grid whose quality was rated, which is what the probe, curves and transfer train on."""
+        return [name for name in self.main if QUALITY in get_benchmark(name).targets]
 
     @property
     def probed_benchmark(self) -> str | None:
-        """The benchmark that the probed model is trained on: the first whose quality was rated. None where all come
-        from packs, as scenes are encoded too, and a pack needs no encoder at hand; and where the encoders rule the
-        model out."""
-        possible = self.texts_packed is None and MODELS[0] not in self.ruled_out
-        return next(iter(self.rated), None) if possible else None
+        """The benchmark that the probed model is trained on: the first of `rated` with images at hand, as scenes are
+        encoded too, and a pack needs no encoder. None where the encoders rule the model out."""
+        possible = [name for name in self.rated if name not in self.packed and MODELS[0] not in self.ruled_out]
+        return next(iter(possible), None)
 
     @property
     def probed(self) -> list[str]:
@@ -297,8 +302,8 @@ class Study:
     def attended(self) -> list[Job]:
         """The jobs of the model that reads the prompt whose attention is kept: under the first recipe of the main grid,
         of every real benchmark, or of the first drawn one where all are drawn."""
-        real = [name for name in self.benchmarks if name not in self.drawn_benchmarks]
-        chosen = real or self.benchmarks[:1]
+        real = [name for name in self.main if name not in self.drawn_benchmarks]
+        chosen = real or self.main[:1]
         return [
             job
             for job in list_jobs({**self.config, "also": []}, chosen)

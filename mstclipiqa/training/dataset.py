@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import SAMPLES
@@ -83,7 +84,7 @@ class Dataset:
         steps = torch.arange(int(lengths.max()) if longest is None else longest, device=rows.device)
         padding = steps >= lengths[..., None]
         positions = (self.starts[rows][..., None] + steps).masked_fill(padding, 0)
-        return self.tokens[positions], padding
+        return F.embedding(positions, self.tokens), padding  # what indexing gives, in a quarter of the time on a CPU
 
     def streams(self, rows: Tensor, views: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """f_c and f_f, each (..., D), of the images of rows (...), or of one augmented view of each."""

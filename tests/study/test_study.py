@@ -12,6 +12,7 @@ from layouts import ALIGNED
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import list_files, write_json
+from mstclipiqa.base.names import MODELS
 from mstclipiqa.data.benchmarks import BENCHMARKS, OF_PAPER
 from mstclipiqa.encoders.architectures import embedding_size
 from mstclipiqa.model.variants import VARIANTS
@@ -48,14 +49,16 @@ def test_module_that_snakemake_reads_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
 
 
-def test_default_suite_is_every_benchmark_target_recipe_and_variant():
-    default = study("config.yaml")
-    assert len(default.jobs) == len(set(default.jobs)) == sum(TARGETS.values()) * 2 == 20
+def test_default_suite_leads_with_the_real_benchmark_and_trains_one_model_on_each_drawn_one():
+    default = study("config.yaml", also=read_yaml(CONFIG / "config.yaml")["also"])
+    assert default.drawn and default.suite == "default"
     assert sorted(default.benchmarks) == sorted(TARGETS)
     assert default.absent == {}
-    assert default.drawn and default.suite == "default"
-    for name, count in TARGETS.items():
-        assert sum(job.benchmark == name for job in default.jobs) == count * 2
+    assert len(default.jobs) == len(set(default.jobs))
+    real = {(job.target, job.variant) for job in default.jobs if job.benchmark == "agiqa-3k"}
+    assert real > {(target, variant) for target in ("quality", "correspondence") for variant in MODELS}
+    drawn = [job for job in default.jobs if job.benchmark != "agiqa-3k"]
+    assert [(job.benchmark, job.target) for job in drawn] == [(name, "quality") for name in default.drawn_benchmarks]
 
 
 def test_further_grids_add_jobs_once():
@@ -99,6 +102,22 @@ def test_a_grid_may_be_of_some_protocols():
         "mlp": ["random1", "grouped2"], "fine-only": ["grouped2"],
     }  # fmt: skip
     assert "protocol 'released' is none of the suite's" in refusal(also=[first | {"protocols": ["released"]}])
+
+
+def test_the_main_grid_may_be_of_some_benchmarks():
+    """The others train what a further grid says; the controls train on those of the main grid alone."""
+    also = [{"benchmarks": ["agiqa-1k"], "recipes": ["converged"], "variants": ["mlp"]}]
+    chosen = study(
+        benchmarks=["agiqa-1k", "agiqa-3k", "aigciqa2023"], main=["agiqa-3k"], recipes=["converged"], also=also
+    )
+    asked = {(job.benchmark, job.target, job.variant) for job in chosen.jobs}
+    models = {("agiqa-3k", target, name) for target in ("quality", "correspondence") for name in MODELS}
+    assert asked == models | {("agiqa-1k", "quality", "mlp")}
+    assert protocols_of(chosen.config, Job("agiqa-1k", "quality", "converged", "mst-clipiqa")) == []
+    assert chosen.probed_benchmark == chosen.curved[0] == "agiqa-3k"
+    assert {job.benchmark for job in chosen.attended} == {"agiqa-3k"}
+    assert chosen.transferred == []
+    assert "main: 'pku-aigiqa-4k' is none of the benchmarks" in refusal(benchmarks=["agiqa-3k"], main=["pku-aigiqa-4k"])
 
 
 def test_models_are_taken_apart_on_every_benchmark_that_rates_quality():
@@ -403,10 +422,19 @@ def test_what_is_measured_beside_the_grid_follows_what_benchmarks_rate(monkeypat
 
 
 def test_no_model_is_carried_over_between_real_and_drawn_benchmarks():
-    default = study("config.yaml")  # which has AGIQA-3K from its pack
-    assert default.packed == ["agiqa-3k"] and default.probed_benchmark == default.curved[0] == "agiqa-3k"
-    assert default.transferred == [name for name in default.rated if name != "agiqa-3k"]
-    assert study("config.yaml", benchmarks=["agiqa-3k", "agiqa-1k"]).transferred == []
+    wide = study("config.yaml", main=sorted(TARGETS))  # AGIQA-3K is from its pack
+    assert wide.packed == ["agiqa-3k"]
+    assert wide.transferred == [name for name in wide.rated if name != "agiqa-3k"]
+    two = ["agiqa-3k", "agiqa-1k"]
+    assert study("config.yaml", benchmarks=two, main=two).transferred == []
+
+
+def test_the_probed_model_is_of_the_first_benchmark_with_images():
+    """Scenes are encoded for it, and who has a pack need have no encoder."""
+    default = study("config.yaml")
+    assert default.packed == default.main == ["agiqa-3k"] and default.curved[0] == "agiqa-3k"
+    assert default.probed == []
+    assert study("config.yaml", main=["agiqa-3k", "aigciqa2023"]).probed_benchmark == "aigciqa2023"
 
 
 def test_no_transfer_without_the_fine_encoder_of_its_recipe():

@@ -8,7 +8,6 @@ rule attend:
         at(layout.ATTENTION),
     log:
         f"{RESULTS}/logs/attend/{{benchmark}}-{{target}}-{{recipe}}.log",
-    priority: LONG
     conda:
         "../../environment.yml"
     params:

@@ -7,6 +7,7 @@ if study.drawn:
             directory(f"{DATA}/{{benchmark}}"),
         log:
             f"{RESULTS}/logs/draw/{{benchmark}}.log",
+        priority: AT_ONCE
         conda:
             "../../environment.yml"
         params:
@@ -25,6 +26,7 @@ rule samples:
         at(layout.SAMPLES),
     log:
         f"{RESULTS}/logs/samples/{{benchmark}}.log",
+    priority: AT_ONCE
     conda:
         "../../environment.yml"
     params:

@@ -41,8 +41,9 @@ REPORTS = f"reports/{study.suite}"
 ENCODES_ON = config["extraction"].get("device", "auto")
 ENCODING_MB, TRAINING_MB = 8000, 24000
 
-#: Priorities: what takes long starts early, and what that waits for first. Of equal ones the largest inputs go first.
-LONG, AT_ONCE = 1, 2
+#: Priorities: what training waits for goes first, then training, and what waits for that; what only the page shows fills
+#: the other cores meanwhile. Of equal ones the largest inputs go first.
+SOON, AT_ONCE = 1, 2
 
 
 wildcard_constraints:

@@ -13,7 +13,7 @@ if study.curved:
             f"{RESULTS}/logs/curves.log",
         benchmark:
             f"{RESULTS}/timings/curves.tsv"
-        priority: LONG
+        priority: SOON
         conda:
             "../../environment.yml"
         params:

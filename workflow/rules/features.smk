@@ -32,6 +32,7 @@ rule extract:
         f"{RESULTS}/logs/extract/{{benchmark}}.log",
     benchmark:
         at(layout.EXTRACTION, encoders="-".join(PAIR))
+    priority: AT_ONCE
     conda:
         "../../environment.yml"
     threads: config["extraction"]["threads"]

@@ -10,7 +10,7 @@ rule train:
         f"{RESULTS}/logs/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.log",
     benchmark:
         f"{RESULTS}/timings/train/{{benchmark}}-{{target}}-{{recipe}}-{{variant}}.tsv"
-    priority: LONG
+    priority: SOON
     conda:
         "../../environment.yml"
     threads: config["training"]["workers"]

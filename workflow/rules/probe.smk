@@ -20,7 +20,7 @@ if study.probed:
             f"{RESULTS}/logs/probe/{{recipe}}.log",
         benchmark:
             f"{RESULTS}/timings/probe/{{recipe}}.tsv"
-        priority: LONG
+        priority: SOON
         conda:
             "../../environment.yml"
         resources:

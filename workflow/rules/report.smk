@@ -13,6 +13,7 @@ rule evaluate:
         at(layout.METRICS),
     log:
         f"{RESULTS}/logs/evaluate.log",
+    priority: SOON
     conda:
         "../../environment.yml"
     threads: config["training"]["workers"]
@@ -33,6 +34,7 @@ rule compare:
         STATISTICS,
     log:
         f"{RESULTS}/logs/compare.log",
+    priority: SOON
     conda:
         "../../environment.yml"
     threads: config["training"]["workers"]
