@@ -26,7 +26,7 @@ PINNED = ("torch", "torchvision", "open_clip_torch")
 #: Keys of the configuration that need no word of explanation.
 #: What a configuration may leave out: encoders that only some recipes and variants need.
 OPTIONAL = {
-    (): {"split_seeds", "packs", "entries", "dissect", "translations", "streams"},
+    (): {"split_seeds", "packs", "entries", "dissect", "translations", "streams", "main"},
     ("encoders",): {"retokenised", "twin", "twin-fine", "text"},
     ("extraction",): {"device"},
 }
