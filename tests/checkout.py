@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,11 @@ class Checkout:
         """The copy's package comes before the installed one, in snakemake and in its jobs."""
         return {**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
+    @property
+    def killable(self) -> dict[str, str]:
+        """The same, of a run whose jobs are its own processes: who kills the run kills them."""
+        return {name: value for name, value in self.environment.items() if name != "BASH_ENV"}
+
     def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess:
         return subprocess.run(
             self.command(*arguments, cores=cores),
@@ -77,11 +82,11 @@ class Checkout:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def planned_after_edits(self, files: list[str], *arguments: str) -> dict[str, dict[str, int]]:
-        """By file, what `planned` gives with a comment more in it, and all others as they are."""
-        done = self.calls((file, ["--dry-run", "--cores", "1", *arguments]) for file in files)
+    def plans(self, calls: Iterable[tuple[str | None, Sequence[str]]]) -> list[dict[str, int]]:
+        """What `planned` gives for each call's arguments, with a comment more in its file, by one process."""
+        done = self.calls((file, ["--dry-run", "--cores", "1", *arguments]) for file, arguments in calls)
         assert not [said for code, said in done if code]
-        return {file: count_jobs(said) for file, (_, said) in zip(files, done, strict=True)}
+        return [count_jobs(said) for _, said in done]
 
     def results(self, suite: str = "reduced") -> dict[str, bytes]:
         """Every result and report by path, without logs, the drawn data, and timings and what shows them."""

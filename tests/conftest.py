@@ -1,10 +1,12 @@
 import os
+import shutil
 from pathlib import Path
 
 # Before numpy and torch are loaded: the processes of xdist take every core, and threads of theirs wait for each other.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 import pytest
+from filelock import FileLock
 from small_study import SmallStudy, build
 
 REPOSITORY = Path(__file__).parents[1]
@@ -20,9 +22,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
-    """A small study, run once for all tests; `copy` it before changing anything."""
-    return build(tmp_path_factory.mktemp("small") / "study")
+def small_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> SmallStudy:
+    """A small study, run once for all tests of all processes; `copy` it before changing anything."""
+    own = tmp_path_factory.getbasetemp()
+    study = SmallStudy((own if worker_id == "master" else own.parent) / "small" / "study")
+    study.folder.parent.mkdir(exist_ok=True)
+    with FileLock(study.folder.parent / "lock"):
+        if not (study.results / "manifest.json").exists():  # the last file of a run
+            shutil.rmtree(study.folder, ignore_errors=True)
+            build(study.folder)
+    return study
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

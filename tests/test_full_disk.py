@@ -163,7 +163,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def undisturbed(finished: SmallStudy) -> dict[str, dict[str, bytes]]:
     """By stage, what it writes where there is room; each is run when it is first asked for."""
-    return {"report": contents(finished.reports)}
+    results = finished.results
+    return {
+        "report": contents(finished.reports),
+        "probe": contents(results / "probe" / "slow"),
+        "dissect": contents(results / "agiqa-3k" / "dissection" / "slow"),
+    }
 
 
 def fill(disk: Path, leave: int) -> Path:

@@ -79,31 +79,37 @@ class Fusion(nn.Module):
 """
 
 
-def run_with_fusion(folder, text, *command):
-    """A command in a copy of the package to which somebody added the fusion `mine`."""
+def run_with_fusions(folder, texts, *command):
+    """A command in a copy of the package to which somebody added fusions."""
     package = Path(shutil.copytree(PACKAGE, folder / "mstclipiqa", ignore=shutil.ignore_patterns("__pycache__")))
-    (package / "model" / "fusions" / "mine.py").write_text(text)
+    for name, text in texts.items():
+        (package / "model" / "fusions" / f"{name}.py").write_text(text)
     return subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("", "", "of two images the fusion returns (2, 3), expected (2, 512); let it return z (B, D)"),
-        ("f_c[:, :3]", "f_c, f_f", "of two images the fusion returns tuple, expected (2, 512)"),
-        ("f_c[:, :3]", "f_c.sum()", "of two images the fusion returns (), expected (2, 512)"),
-        ("Fusion(", "Mixture(", "a fusion's module defines the class Fusion"),
-    ],
-)
-def test_a_fusion_that_is_none_is_one_line(old, new, said, tmp_path):
+#: By what it has in place of what, what is said of a fusion that is none.
+NO_FUSIONS = [
+    ("", "", "of two images the fusion returns (2, 3), expected (2, 512); let it return z (B, D)"),
+    ("f_c[:, :3]", "f_c, f_f", "of two images the fusion returns tuple, expected (2, 512)"),
+    ("f_c[:, :3]", "f_c.sum()", "of two images the fusion returns (), expected (2, 512)"),
+    ("Fusion(", "Mixture(", "a fusion's module defines the class Fusion"),
+]
+
+
+def test_a_fusion_that_is_none_is_one_line(tmp_path):
+    texts = {f"mine_{number}": FUSION.replace(old, new) for number, (old, new, _) in enumerate(NO_FUSIONS)}
     script = (
         "import torch; from mstclipiqa.base.errors import InputError\n"
         "from mstclipiqa.model.build import build_model; from mstclipiqa.model.recipes import load_recipe\n"
-        f"try: build_model('mine', load_recipe({str(RECIPES[0])!r}), 512, 8, torch.ones(5, 512), 0)\n"
-        "except InputError as error: print(error)"
+        f"for number in range({len(texts)}):\n"
+        f"    try: build_model(f'mine-{{number}}', load_recipe({str(RECIPES[0])!r}), 512, 8, torch.ones(5, 512), 0)\n"
+        "    except InputError as error: print(error)"
     )
-    done = run_with_fusion(tmp_path, FUSION.replace(old, new), "-c", script)
-    assert done.stdout.count("\n") == 1 and "mine.py" in done.stdout and said in done.stdout, done.stderr
+    done = run_with_fusions(tmp_path, texts, "-c", script)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(texts), done.stderr
+    for name, (_, _, said), line in zip(texts, NO_FUSIONS, lines, strict=True):
+        assert f"{name}.py" in line and said in line
 
 
 def test_trying_a_fusion_draws_no_random_number():
@@ -126,10 +132,18 @@ BAD_TEXTS = {
 
 
 @pytest.mark.parametrize(("text", "said"), BAD_TEXTS.values(), ids=BAD_TEXTS)
-def test_every_verb_shows_a_fusion_that_cannot_be_read_as_one_line(text, said, tmp_path):
+def test_a_fusion_that_cannot_be_read_is_named_in_one_line(text, said, tmp_path):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(InputError) as error:
+        fusion_variant(tmp_path / "mine.py")
+    assert said in str(error.value) and "mine.py" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_verb_shows_that_line_alone(tmp_path):
     config = Path(__file__).parents[2] / "config"
     command = ("-m", "mstclipiqa", "plan", "--config", config / "config.yaml", "--recipes", config / "recipes")
-    done = run_with_fusion(tmp_path, text, *command)
+    text, said = BAD_TEXTS["no Python"]
+    done = run_with_fusions(tmp_path, {"mine": text}, *command)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
 
 

@@ -1,8 +1,19 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from checkout import SMALL, Checkout, copy_checkout
+from preloaded import preloaded
+
+
+@pytest.fixture(scope="package", autouse=True)
+def quick_jobs() -> Iterator[None]:
+    """Jobs are forks of a process that has loaded the libraries; not where `Checkout.killable` says so."""
+    with preloaded() as calls, pytest.MonkeyPatch.context() as patch:
+        for name, value in calls.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture

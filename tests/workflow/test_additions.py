@@ -67,10 +67,10 @@ def test_an_entry_is_one_job_and_an_edited_score_runs_it_again(checkout: Checkou
     for name in ("card.yaml", "scores.csv"):
         shutil.copy(REPOSITORY / "entries" / "agiqa-3k" / "quality" / "clipscore" / name, entry)
     pack = ("--configfile", "config/agiqa-3k-pack.yaml")
-    planned, alone = checkout.planned(*pack, "--config", "entries=[mine]"), checkout.planned(*pack)
+    run = (*pack, "--config", "entries=[mine]")
+    planned, alone = checkout.plans((None, arguments) for arguments in (run, pack))
     assert planned == alone | {"admit": 1}
     path = "results/agiqa-3k-pack/agiqa-3k/runs/quality/entered/clipscore.parquet"
-    run = (*pack, "--config", "entries=[mine]")
     done = checkout.snakemake(path, *run)
     assert done.returncode == 0, done.stderr
     assert "admit" not in checkout.planned(path, *run)

@@ -42,7 +42,7 @@ class Run:
         with (checkout.folder / "run.log").open("w") as log:
             self.process = subprocess.Popen(
                 checkout.command("reproduce", *arguments),
-                cwd=checkout.folder, env=checkout.environment, start_new_session=True,
+                cwd=checkout.folder, env=checkout.killable, start_new_session=True,
                 stdout=subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
 

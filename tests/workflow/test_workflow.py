@@ -28,8 +28,27 @@ def test_lint_is_clean(checkout: Checkout):
     assert "good condition" in (done.stdout + done.stderr)
 
 
-def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
-    jobs = checkout.planned()
+#: What dry runs are asked for.
+PLANS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "paper": ("--configfile", "config/paper.yaml", "--config", "data_root=present"),
+    "study": ("--configfile", "config/agiqa-3k-study.yaml"),
+    "small": SMALL,
+    "heads": ("heads", *SMALL),
+}
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
+    """What each of them plans, where two benchmarks are present."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("planned") / "checkout")
+    for benchmark in ("agiqa-3k", "aigciqa2023"):
+        (checkout.folder / "present" / benchmark).mkdir(parents=True)
+    return dict(zip(PLANS, checkout.plans((None, arguments) for arguments in PLANS.values()), strict=True))
+
+
+def test_bare_dry_run_plans_the_default_suite(plans: dict[str, dict[str, int]]):
+    jobs = plans["default"]
     # 10 benchmark x target pairs with 2 variants; on AGIQA-3K's quality one of them under another recipe, and 3 more
     # variants; on its correspondence 1 more
     assert jobs["train"] == 10 * 2 + 1 + 3 + 1
@@ -41,10 +60,8 @@ def test_bare_dry_run_plans_the_default_suite(checkout: Checkout):
     assert jobs.items() >= DOWNSTREAM.items()
 
 
-def test_paper_configuration_plans_every_present_benchmark(checkout: Checkout):
-    (checkout.folder / "data" / "agiqa-3k").mkdir(parents=True)
-    (checkout.folder / "data" / "aigciqa2023").mkdir()
-    jobs = checkout.planned("--configfile", "config/paper.yaml")
+def test_paper_configuration_plans_every_present_benchmark(plans: dict[str, dict[str, int]]):
+    jobs = plans["paper"]
     # targets x 4 recipes: 2 variants, the 2 of Table VII, and 10 of the other tables but for correspondence
     # and under 2 recipes the 5 with other prompts
     # and on quality the first model under 6 that change one value
@@ -65,18 +82,18 @@ def test_real_agiqa_3k_is_planned(checkout: Checkout, shared_data: Path):
     assert (adapted["train"], adapted["train_adapted"]) == (2 * 2 + 1, 2 + 2)
 
 
-def test_the_study_of_agiqa_3k_needs_no_images(checkout: Checkout):
-    study = checkout.planned("--configfile", "config/agiqa-3k-study.yaml")
+def test_the_study_of_agiqa_3k_needs_no_images(plans: dict[str, dict[str, int]]):
+    study = plans["study"]
     # two models on both targets, two recipes of sources, 9 ablations, 7 others on correspondence, 3 without weight
     # decay, 7 other values, 2 on the other scale
     assert study["train"] == 2 * 2 + (2 + 1) + 9 + 7 + 3 + 7 + 2
     assert study["dissect"] == 2 and not {"draw", "samples", "extract", "probe"} & set(study)
 
 
-def test_heads_are_planned_only_when_asked_for(checkout: Checkout):
+def test_heads_are_planned_only_when_asked_for(plans: dict[str, dict[str, int]]):
     # two targets of AGIQA-3K, two models
-    assert checkout.planned("heads", *SMALL).items() >= {"train_head": 4}.items()
-    assert "train_head" not in checkout.planned(*SMALL)
+    assert plans["heads"].items() >= {"train_head": 4}.items()
+    assert "train_head" not in plans["small"]
 
 
 def test_page_and_tables_are_there(finished: Checkout):
@@ -143,32 +160,31 @@ def test_changed_recipe_value_reruns_what_depends_on_it(edited: Checkout):
     assert edited.planned(*SMALL) == {"train": 4, "attend": 2, "probe": 1, "curves": 1, "efficiency": 1, **DOWNSTREAM}
 
 
-def test_a_recipe_edited_while_a_run_goes_on_and_restored_leaves_no_wrong_results(checkout: Checkout):
+def test_a_recipe_edited_while_a_run_goes_on_and_restored_leaves_no_wrong_results(edited: Checkout):
     """The job refuses a file that is not what was planned; a later run finds nothing that counts as done."""
-    path = checkout.folder / "config" / "recipes" / "released_code.yaml"
+    path = edited.folder / "config" / "recipes" / "released_code.yaml"
     planned = path.read_text()
     edit(
-        checkout.folder / "workflow" / "rules" / "heads.smk",
+        edited.folder / "workflow" / "rules" / "heads.smk",
         '"python -m mstclipiqa {params.verb} ',
         '"cp edited.yaml config/recipes/released_code.yaml; python -m mstclipiqa {params.verb} ',
     )
-    (checkout.folder / "edited.yaml").write_text(
+    (edited.folder / "edited.yaml").write_text(
         planned.replace("learning_rate: {value: 5.0e-6", "learning_rate: {value: 1.0e-3")
     )
     runs = "results/reduced/agiqa-3k/runs/quality/released_code/mst-clipiqa.parquet"
-    done = checkout.snakemake(runs, *SMALL)
+    (edited.folder / runs).unlink()
+    done = edited.snakemake(runs, *SMALL)
     assert done.returncode != 0
     assert "released_code.yaml: other values than this run was planned with" in done.stdout + done.stderr
-    assert not (checkout.folder / runs).exists()
+    assert not (edited.folder / runs).exists()
     path.write_text(planned)
-    assert checkout.planned(runs, *SMALL) == {"train": 1}
+    assert edited.planned(runs, *SMALL) == {"train": 1}
 
 
 def test_released_value_reruns_another_recipe_only_where_that_is_silent(checkout: Checkout):
-    """Planned on touched outputs: no training is needed to ask what would be rerun."""
-    run = ("--configfile", "config/reduced.yaml", "--config", "benchmarks=[agiqa-3k]", "recipes=[main_text]")
-    assert checkout.snakemake("--until", "encode_levels", *run).returncode == 0
-    levels = ("results/reduced/levels/main_text.safetensors", *run)
+    levels = ("results/reduced/levels/main_text.safetensors", *SMALL, "recipes=[main_text]")
+    assert checkout.snakemake(*levels).returncode == 0
     released = checkout.folder / "config" / "recipes" / "released_code.yaml"
     edit(released, "a photo with {} quality", "a picture with {} quality")
     assert checkout.planned(*levels) == {}, "main_text states its own template"
@@ -227,13 +243,13 @@ def test_reruns_are_stated_for_every_room():
 def planned_after_edits(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
     copy = Checkout(tmp_path_factory.mktemp("mended") / "checkout")
     shutil.copytree(finished.folder, copy.folder, symlinks=True)
-    return copy.planned_after_edits([f"mstclipiqa/{module}" for module in RERUNS], *SMALL)
+    return dict(zip(RERUNS, copy.plans((f"mstclipiqa/{module}", SMALL) for module in RERUNS), strict=True))
 
 
 @pytest.mark.parametrize("module", RERUNS)
 def test_edited_module_reruns_what_computes_with_it_and_what_follows(planned_after_edits, module: str):
     """The manifest names the code as a whole, so that it and the page move with every edit."""
-    assert planned_after_edits[f"mstclipiqa/{module}"] == RERUNS[module]
+    assert planned_after_edits[module] == RERUNS[module]
 
 
 def test_shards_extract_the_same_bytes(edited: Checkout, finished: Checkout):
@@ -262,7 +278,7 @@ def test_killed_run_resumes_to_the_same_bytes_on_any_cores(checkout: Checkout, f
     for pattern in ("features/*.parts/*/*", "runs/**/*.parts/*/*"):
         process = subprocess.Popen(
             checkout.command(*targets, *SMALL, cores=1),
-            cwd=checkout.folder, env=checkout.environment, start_new_session=True,
+            cwd=checkout.folder, env=checkout.killable, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 240
