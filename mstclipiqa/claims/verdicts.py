@@ -108,9 +108,8 @@ def count_parameters(variant: str, recipe: Recipe, of: tuple[str, ...]) -> int:
 
     from mstclipiqa.model.build import build_model
 
-    with torch.device("meta"):  # sizes alone: no weight is drawn
-        levels = torch.zeros(len(LEVELS), DIM)
-        model = build_model(variant, recipe, DIM, DIM, levels, seed=0, fine_levels=levels)
+    levels = torch.zeros(len(LEVELS), DIM)  # no meta tensors, which take a second to get ready
+    model = build_model(variant, recipe, DIM, DIM, levels, seed=0, fine_levels=levels)
     return sum(p.numel() for name, p in model.named_parameters() if p.requires_grad and name.startswith(of))
 
 
