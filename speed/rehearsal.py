@@ -33,7 +33,7 @@ from mstclipiqa.study.study import Study
 ROOT = Path(__file__).parents[1]
 CONFIG, RECIPES = ROOT / "config", ROOT / "config" / "recipes"
 
-#: Evaluation takes every core, as in the workflow.
+#: Evaluation and checks take every core, as in the workflow.
 WORKERS = ("--workers", os.cpu_count() or 1)
 
 
@@ -170,7 +170,7 @@ def check(rehearsal: Rehearsal) -> Iterator[list[object]]:
 
 def verify(rehearsal: Rehearsal) -> Iterator[list[object]]:
     """The results against manifest, labels, images and predictions."""
-    yield ["verify", rehearsal.results, "--data-root", rehearsal.study.data_root, "--config", CONFIG]
+    yield ["verify", rehearsal.results, "--data-root", rehearsal.study.data_root, "--config", CONFIG, *WORKERS]
 
 
 def bundle(rehearsal: Rehearsal) -> Iterator[list[object]]:
@@ -180,7 +180,7 @@ def bundle(rehearsal: Rehearsal) -> Iterator[list[object]]:
 
 def verify_bundle(rehearsal: Rehearsal) -> Iterator[list[object]]:
     """The bundle, as its receiver does."""
-    yield ["verify", rehearsal.work / "bundle.zip", "--config", CONFIG]
+    yield ["verify", rehearsal.work / "bundle.zip", "--config", CONFIG, *WORKERS]
 
 
 def plan(rehearsal: Rehearsal) -> Iterator[list[object]]:

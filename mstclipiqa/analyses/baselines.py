@@ -213,7 +213,7 @@ def score_files(files: BaselineFiles) -> tuple[pd.DataFrame, dict]:
     """As `score_predictors`, from files: the table, and what it rests on and leaves out, which its metadata say."""
     samples, card = SAMPLES.read(files.samples)
     stores = files.load_stores()
-    texts = load_texts(files.prompts), load_texts(files.texts)
+    texts = load_texts(files.prompts, with_tokens=False), load_texts(files.texts)
     prompted = has_prompts(card["benchmark"])
     predictors = all_predictors(samples, stores, *texts, find_groupings(samples), prompted)
     splits, targets = SPLITS.read(files.splits)[0], list(card["ranges"])

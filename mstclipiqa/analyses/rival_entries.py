@@ -25,7 +25,7 @@ def enter_rivals(out: Path, files: BaselineFiles) -> list[str]:
     samples, card = SAMPLES.read(files.samples)
     splits = SPLITS.read(files.splits)[0]
     stores = files.load_stores()
-    texts = load_texts(files.prompts), load_texts(files.texts)
+    texts = load_texts(files.prompts, with_tokens=False), load_texts(files.texts)
     fixed = zero_shot_scores(samples["prompt"], stores["paired"], *texts)
     said = []
     prompted = has_prompts(card["benchmark"])

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mstclipiqa.base.errors import MstclipiqaError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+#: In a process that works for another one: what it does with each item.
+_tasks: list[Callable] = []
 
 
 @contextlib.contextmanager
@@ -39,18 +42,29 @@ def _wait_and_end() -> None:
         os._exit(1)
 
 
+def _begin(task: Callable) -> None:
+    end_with_parent()
+    _tasks.append(task)
+
+
+def _work(item: object) -> Any:
+    return _tasks[-1](item)
+
+
 def spread(task: Callable[[Item], Result], items: Sequence[Item], workers: int, what: str) -> Iterator[Result]:
     """What `task`, a function of a module, gives of every item, in their order: here, or by so many processes, which
-    changes nothing else. Raises as the task does, and MstclipiqaError where one of the processes was killed."""
+    changes nothing else. What a `partial` holds is sent once to each process. Raises as the task does, and
+    MstclipiqaError where one of the processes was killed."""
     if min(workers, len(items)) <= 1:
         yield from map(task, items)
         return
+    processes = min(workers, len(items))
     with (
         naming_killed_workers(what),
-        ProcessPoolExecutor(min(workers, len(items)), get_context("spawn"), initializer=end_with_parent) as pool,
+        ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin, initargs=(task,)) as pool,
     ):
         try:
-            yield from pool.map(task, items)
+            yield from pool.map(_work, items)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

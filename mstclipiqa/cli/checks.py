@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,8 @@ from mstclipiqa.cli.options import FOLDER, READ, WRITE
 from mstclipiqa.cli.terminal import echo, echo_json
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mstclipiqa.provenance.control_checks import Controls
 
 
@@ -38,13 +40,19 @@ def doctor(
         echo(conclusion)
 
 
+def score_again(**files: Any) -> tuple["pd.DataFrame", dict]:
+    """Rivals of a benchmark, from the files of `analyses.baselines.BaselineFiles` by name."""
+    from mstclipiqa.analyses.baselines import BaselineFiles, score_files
+
+    return score_files(BaselineFiles(**files))
+
+
 def controls() -> "Controls":
     """How rivals and costs are computed again, for verification, which may not import the analyses."""
-    from mstclipiqa.analyses.baselines import BaselineFiles, score_files
     from mstclipiqa.analyses.efficiency import count_again
     from mstclipiqa.provenance.control_checks import Controls
 
-    return Controls(lambda **files: score_files(BaselineFiles(**files)), count_again)
+    return Controls(score_again, count_again)
 
 
 @click.command()
@@ -55,8 +63,9 @@ def controls() -> "Controls":
     help="Folder of claims.yaml, paper_tables.csv, prior_results.csv and recipes/, to decide the verdicts again.",
 )  # fmt: skip
 @click.option("--signed-by", "keys", type=READ, help="Public SSH key, or allowed signers, that a bundle is to be by.")
+@options.workers
 @options.as_json
-def verify(results: Path, data_root: Path | None, config: Path, keys: Path | None, as_json: bool) -> None:
+def verify(results: Path, data_root: Path | None, config: Path, keys: Path | None, workers: int, as_json: bool) -> None:
     """Hold RESULTS, a results folder or a bundle, against its manifest, and compute its numbers again.
 
     Says what does not hold, a line each, with exit status 1; what was not checked, and why.
@@ -65,11 +74,11 @@ def verify(results: Path, data_root: Path | None, config: Path, keys: Path | Non
     from mstclipiqa.provenance.verification import verify_results
 
     if not results.is_dir():
-        verdict = verify_bundle(results, data_root, config, controls(), keys)
+        verdict = verify_bundle(results, data_root, config, controls(), keys, workers)
     elif keys:
         raise InputError(f"{results}: --signed-by holds a bundle's signature; name the bundle")
     else:
-        verdict = verify_results(results, data_root, config, controls=controls())
+        verdict = verify_results(results, data_root, config, controls=controls(), workers=workers)
     if as_json:
         echo_json({"results": str(results), "holds": not verdict.findings, **vars(verdict)})
     else:

@@ -6,6 +6,7 @@ the token states of all texts one after another (sum of L, T), `offsets` (n + 1)
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +58,10 @@ def load_features(path: Path | str) -> ImageFeatures:
     return ImageFeatures(tensors["features"], metadata["images"], metadata)
 
 
-def load_texts(path: Path | str) -> TextFeatures:
-    """Read a text store. Raises InputError where the file is none."""
-    tensors, metadata = read_store(Path(path))
+def load_texts(path: Path | str, with_tokens: bool = True) -> TextFeatures:
+    """Read a text store. The token states, which are most of it, may be left out: `tokens` is (sum of L, 0) then.
+    Raises InputError where the file is none."""
+    tensors, metadata = read_store(Path(path), without=() if with_tokens else ("tokens",))
     if not {"tokens", "offsets", "pooled"} <= tensors.keys() or not {"encoder", "texts"} <= metadata.keys():
         raise InputError(f"{path}: holds no text features; write it with `mstclipiqa encode-texts`")
     ends, counts = tensors["offsets"], {len(metadata["texts"]), len(tensors["pooled"]), len(tensors["offsets"]) - 1}
@@ -80,14 +82,18 @@ def read_description(path: Path) -> dict:
     return read_store(path, with_tensors=False)[1]
 
 
-def read_store(path: Path, with_tensors: bool = True) -> tuple[dict[str, np.ndarray], dict]:
-    """The tensors and metadata of a store; no tensors where they are not asked for. Raises InputError where the file is
-    none."""
+def read_store(
+    path: Path, with_tensors: bool = True, without: Collection[str] = ()
+) -> tuple[dict[str, np.ndarray], dict]:
+    """The tensors and metadata of a store; no tensors where they are not asked for, and of those that are named in
+    `without` no columns. Raises InputError where the file is none."""
     try:
         open(path, "rb").close()  # safetensors says of a file without rights that there is none
         with safe_open(path, framework="numpy") as store:
             names = store.keys() if with_tensors else []
-            tensors = {name: store.get_tensor(name) for name in names}
+            tensors = {
+                name: store.get_slice(name)[..., :0] if name in without else store.get_tensor(name) for name in names
+            }
             metadata = json.loads((store.metadata() or {}).get(METADATA_KEY, "{}"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the step that writes it") from None

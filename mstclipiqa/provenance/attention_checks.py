@@ -62,7 +62,7 @@ def _lengths(folder: Folder, benchmark: str) -> dict[str, int] | None:
     if file not in folder.stores:
         return None
     try:
-        store = load_texts(folder.root / file)
+        store = load_texts(folder.root / file, with_tokens=False)
     except InputError:
         return None
     return {text: int(store.offsets[row + 1] - store.offsets[row]) for text, row in store.index.items()}

@@ -221,6 +221,7 @@ def verify_bundle(
     config: Path | None = None,
     controls: Controls | None = None,
     keys: Path | None = None,
+    workers: int = 1,
 ) -> Verdict:
     """As `verify_results`, of a bundle; its files are held against its own description too.
 
@@ -240,7 +241,7 @@ def verify_bundle(
         if len(suites) != 1:
             raise InputError(f"{bundle}: holds {len(suites)} results folders, not one; get the bundle again")
         try:
-            folder = Folder(suites[0], data_root, config, left_out=is_store)
+            folder = Folder(suites[0], data_root, config, is_store, workers)
             verdict = verify_folder(folder, controls)
         except InputError as error:
             raise InputError(str(error).replace(f"{root}/", f"{bundle}: ")) from None

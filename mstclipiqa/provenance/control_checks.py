@@ -65,9 +65,8 @@ def check_controls(folder: Folder, controls: Controls | None) -> None:
     runs = folder.metrics if not folder.verdict.findings else folder.metrics.iloc[:0]
     if folder.verdict.findings:
         folder.verdict.notes.append("curves and transfer beside the runs: what they rest on does not hold")
-    for benchmark in folder.present:
-        if benchmark in folder.splits:
-            _check_baselines(folder, benchmark, controls)
+    benchmarks = [(benchmark, controls) for benchmark in folder.present if benchmark in folder.splits]
+    folder.spread(_check_baselines, benchmarks)
     _check_efficiency(folder, folder.study, controls)
     if all(len(folder.splits.get(name, ())) for name in folder.present):
         _check_curves(folder, folder.study, runs)
@@ -105,7 +104,8 @@ def hold(folder: Folder, file: str, held: dict, expected: dict) -> bool:
 # Rivals without a head
 
 
-def _check_baselines(folder: Folder, benchmark: str, controls: Controls | None) -> None:
+def _check_baselines(folder: Folder, controlled: tuple[str, Controls | None]) -> None:
+    benchmark, controls = controlled
     file = BASELINES.path.format(benchmark=benchmark)
     read = read_table_of(folder, file, BASELINES)
     if read is None:

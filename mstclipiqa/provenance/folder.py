@@ -1,11 +1,13 @@
 """A results folder under verification: its manifest, its tables as they are read, and what was found."""
 
+import copy
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
@@ -14,6 +16,7 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table
 from mstclipiqa.base.fingerprint import fingerprint
 from mstclipiqa.base.layout import MANIFEST
+from mstclipiqa.base.workers import spread
 from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.entries.entry import ENTRY_SCHEMA, Entry
 from mstclipiqa.model.recipes import Recipe
@@ -21,6 +24,9 @@ from mstclipiqa.provenance.differences import TOLERANCE, describe_difference
 from mstclipiqa.study.jobs import Job, list_jobs
 from mstclipiqa.study.refusals import refuse_streams
 from mstclipiqa.study.study import Study
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 SCHEMA = SCHEMAS / "manifest.schema.yaml"
 
@@ -48,6 +54,12 @@ class Verdict:
 
     def find(self, file: object, what: str, todo: str = AGAIN) -> None:
         self.findings.append(" ".join(f"{file}: {what}; {todo}".split()))
+
+    def add(self, other: "Verdict") -> None:
+        """What another check of the same folder found, counted and noted."""
+        self.findings += other.findings
+        self.counts += other.counts
+        self.notes += other.notes
 
 
 def read_manifest(path: Path) -> dict:
@@ -115,10 +127,19 @@ def entries_of(manifest: dict, present: list[str]) -> list[Entry]:
 
 
 class Folder:
-    """A results folder under verification."""
+    """A results folder under verification. `workers` processes do what is spread; then `left_out` is a function of a
+    module."""
 
-    def __init__(self, root: Path, data_root: Path | None, config: Path | None, left_out: Callable[[str], bool]):
+    def __init__(
+        self,
+        root: Path,
+        data_root: Path | None,
+        config: Path | None,
+        left_out: Callable[[str], bool],
+        workers: int = 1,
+    ):
         self.root = root
+        self.workers = workers
         self.data_root = data_root
         self.config_folder = config
         self.left_out = left_out
@@ -235,6 +256,22 @@ class Folder:
             self.verdict.find(file, difference, todo)
         return not difference
 
+    def spread(self, check: Callable[["Folder", Item], Result], items: Sequence[Item]) -> list[Result]:
+        """What `check`, a function of a module, gives of this folder and every item, by the workers, and in the items'
+        order, in which their findings become this folder's. It may change nothing of the folder but the verdict."""
+        results = []
+        for result, verdict in spread(partial(_check_apart, check, self), items, self.workers, "verify"):
+            self.verdict.add(verdict)
+            results.append(result)
+        return results
+
     def shorten(self, message: object) -> str:
         """An error's line with files named from the results folder."""
         return " ".join(str(message).replace(f"{self.root}/", "").split())
+
+
+def _check_apart(check: Callable[[Folder, Item], Result], folder: Folder, item: Item) -> tuple[Result, Verdict]:
+    """What a check gives of a folder and an item, and what it finds beside what was found before."""
+    folder = copy.copy(folder)
+    folder.verdict = Verdict()
+    return check(folder, item), folder.verdict

@@ -84,9 +84,13 @@ def check_suite(results: Path, reference: Path, workers: int = 1) -> tuple[Measu
     """Measure the suite in the folder `results`, and compare it with the reference in the file `reference`, by so many
     processes."""
     expected, measured = read_reference(reference), measure(results)
-    intervals, _ = INTERVALS.read(INTERVALS.at(results))
-    comparison = compare(expected, measured, intervals)
+    comparison = _compare(results, expected, measured)
     return measured, Comparison(find_faults(results, measured.rows, workers) + comparison.failures, comparison.notes)
+
+
+def _compare(results: Path, expected: Measurement, measured: Measurement) -> Comparison:
+    intervals, _ = INTERVALS.read(INTERVALS.at(results))
+    return compare(expected, measured, intervals)
 
 
 def prepare_reference(results: Path, reference: Path, workers: int = 1) -> tuple[Measurement, str]:
@@ -100,8 +104,7 @@ def prepare_reference(results: Path, reference: Path, workers: int = 1) -> tuple
     if not reference.exists():
         return measured, f"{reference}: the first reference, {len(measured.rows)} rows"
     try:
-        read_reference(reference)
+        expected = read_reference(reference)
     except InputError as error:  # of an earlier version, or damaged: that is why a new one is blessed
         return measured, f"{error}\n{reference}: a new reference, {len(measured.rows)} rows"
-    measured, comparison = check_suite(results, reference, workers)
-    return measured, str(comparison)
+    return measured, str(_compare(results, expected, measured))

@@ -31,24 +31,31 @@ def check_runs(folder: Folder) -> None:
     all trained by one code."""
     codes: dict[tuple[str, bool], Counter] = {}
     described = {}
-    for job in folder.jobs:
-        read = folder.read(job.path, RUNS.columns)
-        if read is None:
+    for job, code in zip(folder.jobs, folder.spread(_check_trained, folder.jobs), strict=True):
+        if code is None:
             continue
-        table, metadata = read
         folder.readable.append(job)
-        described[job] = json.dumps([metadata.get("code"), metadata.get("versions")], sort_keys=True)
-        _is_by(folder, job, metadata)
-        codes.setdefault((job.variant, adapts(folder, job.recipe)), Counter())[described[job]] += 1
-        if job.benchmark in folder.splits and _is_of(folder, job, metadata) and _tests(folder, job, table):
-            folder.verdict.counts["prediction files"] += 1
-            folder.verdict.counts["predictions"] += len(table)
+        described[job] = code
+        codes.setdefault((job.variant, adapts(folder, job.recipe)), Counter())[code] += 1
     for entry in folder.entries:
         _check_entered(folder, entry)
     for job, own in described.items():
         usual, _ = codes[job.variant, adapts(folder, job.recipe)].most_common(1)[0]
         if own != usual:
             folder.verdict.find(job.path, f"trained by another code or versions than most runs of {job.variant}")
+
+
+def _check_trained(folder: Folder, job: Job) -> str | None:
+    """Hold the predictions of one job; the code and versions that they say trained them, None where they are none."""
+    read = folder.read(job.path, RUNS.columns)
+    if read is None:
+        return None
+    table, metadata = read
+    _is_by(folder, job, metadata)
+    if job.benchmark in folder.splits and _is_of(folder, job, metadata) and _tests(folder, job, table):
+        folder.verdict.counts["prediction files"] += 1
+        folder.verdict.counts["predictions"] += len(table)
+    return json.dumps([metadata.get("code"), metadata.get("versions")], sort_keys=True)
 
 
 def _check_entered(folder: Folder, entry: Entry) -> None:
@@ -184,19 +191,9 @@ def _tests(folder: Folder, job: Job, table: pd.DataFrame) -> bool:
 
 def check_metrics(folder: Folder) -> None:
     """Every row of the metrics is what the predictions give."""
-    found, failed = [], []
-    for job in folder.readable:
-        if job.benchmark not in folder.splits:  # there are no samples or splits to hold them against: that is a finding
-            failed.append(job.path)
-            continue
-        try:
-            found.append(evaluate_runs([folder.root / job.path], folder.root))
-            continue
-        except InputError as error:
-            folder.verdict.findings.append(folder.shorten(error))
-        except FailedRunError as error:
-            folder.verdict.findings.append(f"{folder.shorten(error)}; {AGAIN}")
-        failed.append(job.path)
+    measured = folder.spread(_measure, folder.readable)
+    failed = [job.path for job, rows in zip(folder.readable, measured, strict=True) if rows is None]
+    found = [rows for rows in measured if rows is not None]
     if not found:
         return
     folder.metrics = pd.concat(found, ignore_index=True)
@@ -208,12 +205,25 @@ def check_metrics(folder: Folder) -> None:
         folder.verdict.counts["rows of metrics"] += len(stored)
 
 
+def _measure(folder: Folder, job: Job | Entry) -> pd.DataFrame | None:
+    """The metrics of one file of predictions; None where they cannot be computed."""
+    if job.benchmark not in folder.splits:  # there are no samples or splits to hold them against: that is a finding
+        return None
+    try:
+        return evaluate_runs([folder.root / job.path], folder.root)
+    except InputError as error:
+        folder.verdict.findings.append(folder.shorten(error))
+    except FailedRunError as error:
+        folder.verdict.findings.append(f"{folder.shorten(error)}; {AGAIN}")
+    return None
+
+
 def check_statistics(folder: Folder) -> None:
     """Intervals, paired tests and the table by generator are what the predictions give."""
     if folder.verdict.findings:
         folder.verdict.notes.append("intervals, paired tests, generators, verdicts: what they rest on does not hold")
         return
-    for entry, again in zip(TABLES, compare_runs(folder.metrics, folder.root), strict=True):
+    for entry, again in zip(TABLES, compare_runs(folder.metrics, folder.root, workers=folder.workers), strict=True):
         read = folder.read(entry.path, kinds(again[list(entry.key)]))
         if read and folder.compare(entry.path, read[0], again, list(entry.key)):
             folder.verdict.counts[f"rows of {Path(entry.path).stem}"] += len(again)

@@ -30,20 +30,28 @@ from mstclipiqa.provenance.pack_checks import check_pack
 from mstclipiqa.provenance.run_checks import check_claims, check_metrics, check_runs, check_statistics
 
 
+def leaves_out_nothing(name: str) -> bool:
+    """Of a whole results folder no output may be missing."""
+    return False
+
+
 def verify_results(
     results: Path,
     data_root: Path | None = None,
     config: Path | None = None,
-    left_out: Callable[[str], bool] = lambda name: False,
+    left_out: Callable[[str], bool] = leaves_out_nothing,
     controls: Controls | None = None,
+    workers: int = 1,
 ) -> Verdict:
     """Hold a suite's results folder against its manifest, and its numbers against its predictions.
 
     `data_root` is the folder with a folder per benchmark, for inputs; `config` the folder with
     PAPER_FILES and recipes/, for verdicts and recipes. Outputs for which `left_out` is true may be missing. `controls`
-    compute rivals and costs again. Raises InputError where there is no readable manifest, as nothing can be said then.
+    compute rivals and costs again. So many processes hold predictions, metrics, rivals, intervals and tests; `left_out`
+    and `controls` are functions of modules then. Raises InputError where there is no readable manifest, as nothing can
+    be said then.
     """
-    return verify_folder(Folder(results.resolve(), data_root, config, left_out), controls)
+    return verify_folder(Folder(results.resolve(), data_root, config, left_out, workers), controls)
 
 
 def verify_folder(folder: Folder, controls: Controls | None = None) -> Verdict:

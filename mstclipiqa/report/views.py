@@ -228,8 +228,11 @@ def _predictions(results: Results, runs: pd.DataFrame) -> tuple[dict, int]:
     models = main["variant"].isin(MODELS)
     ranked = pd.concat([main[models], main[~models]])
     ranked = ranked[ranked["n"].cumsum() <= MOST_PREDICTIONS]
-    samples = {name: SAMPLES.read(SAMPLES.at(results.root, benchmark=name))[0] for name in ranked["benchmark"].unique()}
     predictions = {row: run[["image", "prediction", "mos"]] for row, run in results.each_run(ranked)}
+    samples = {}
+    for name, held in ranked.groupby("benchmark", sort=False):
+        table, _ = SAMPLES.read(SAMPLES.at(results.root, benchmark=name))
+        samples[name] = table[table["image"].isin({image for row in held.index for image in predictions[row]["image"]})]
     chosen: list[dict] = []
     tests: dict[str, list[int]] = {}
     mos: dict[str, list[float]] = {}
@@ -249,7 +252,7 @@ def _predictions(results: Results, runs: pd.DataFrame) -> tuple[dict, int]:
 
 
 def _images(samples: pd.DataFrame) -> dict:
-    """Names and generators of a benchmark's images, a list each; generators by their place among `generators`."""
+    """Names and generators of the images that runs test, a list each; generators by their place among `generators`."""
     codes, generators = pd.factorize(samples["generator"], sort=True)
     return {
         "names": list(samples["image"]),

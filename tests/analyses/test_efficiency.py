@@ -12,9 +12,13 @@ from mstclipiqa.analyses.efficiency import (
     count_efficiency,
     count_flops,
     head_part,
+    hollow_encoder,
+    image_part,
     measure_efficiency,
+    text_part,
     time_parts,
 )
+from mstclipiqa.encoders.adaptation import count_adapted
 from mstclipiqa.encoders.clip import load_encoder
 from mstclipiqa.model.build import build_model
 from mstclipiqa.study.jobs import Job
@@ -48,8 +52,6 @@ def test_operations_of_an_encoder_are_those_counted_by_hand():
     """A vision transformer of width w on T tokens: per layer 4 w^2 T for attention's maps, 2 w T^2 for the attention
     itself, 2 w m T for the MLP; before them the patches, after them the projection. In the last layer keys and values
     alone are of all tokens, the rest of the class token. A multiply-add is two."""
-    from mstclipiqa.analyses.efficiency import image_part
-
     encoder = load_encoder("mst-small-32", "random:0", torch.device("cpu"))
     vision = encoder.identity["architecture"]["vision_cfg"]
     w, layers, side = vision["width"], vision["layers"], 224 // vision["patch_size"]
@@ -58,6 +60,17 @@ def test_operations_of_an_encoder_are_those_counted_by_hand():
     last = 2 * w * w * tokens + 2 * w * w + 2 * w * tokens + 2 * w * m
     by_hand = 2 * (3 * 32 * 32 * w * side**2 + (layers - 1) * layer + last + w * encoder.identity["dim"])
     assert count_flops(image_part(encoder)) == by_hand
+
+
+def test_an_encoder_that_holds_no_weights_counts_as_one_that_does():
+    full, hollow = load_encoder("mst-small-32", "random:0", torch.device("cpu")), hollow_encoder("mst-small-32")
+    for part in (image_part, text_part):
+        assert part(hollow).parameters == part(full).parameters
+        assert count_flops(part(hollow)) == count_flops(part(full))
+    adaptation = {"blocks": 2, "rank": 4, "learning_rate": 1e-4}
+    assert count_adapted(hollow, adaptation) == count_adapted(full, adaptation)
+    held = [parameter.untyped_storage().nbytes() for parameter in hollow.model.parameters()]
+    assert held == [4] * len(held)
 
 
 def test_times_are_per_image_and_part():

@@ -71,3 +71,20 @@ def test_store_of_the_other_kind_says_which_step_to_run(
         load_features(tmp_path / "texts")
     with pytest.raises(InputError, match="`mstclipiqa encode-texts`"):
         load_texts(tmp_path / "images")
+
+
+def test_texts_without_token_states_are_the_same_but_for_these(encoder: Encoder, tmp_path: Path):
+    extract_texts(encoder, TEXTS, tmp_path / "texts")
+    whole, light = load_texts(tmp_path / "texts"), load_texts(tmp_path / "texts", with_tokens=False)
+    assert light.tokens.shape == (len(whole.tokens), 0)
+    assert np.array_equal(light.offsets, whole.offsets) and np.array_equal(light.pooled, whole.pooled)
+    assert (light.index, light.metadata) == (whole.index, whole.metadata)
+
+
+def test_token_states_that_are_no_rows_are_one_line_without_them_too(tmp_path: Path):
+    tensors = {"tokens": np.float32(1), "offsets": np.array([0, 1]), "pooled": np.zeros((1, 3), np.float32)}
+    spoilt({name: np.asarray(value) for name, value in tensors.items()}, '{"encoder": {}, "texts": ["a corgi"]}')(
+        tmp_path / "texts"
+    )
+    with pytest.raises(InputError, match="not a feature store"):
+        load_texts(tmp_path / "texts", with_tokens=False)

@@ -21,10 +21,11 @@ from mstclipiqa.cli.main import main
 from mstclipiqa.evaluation import metrics
 from mstclipiqa.evaluation.comparisons import compare_runs
 from mstclipiqa.evaluation.per_run import evaluate_runs
+from mstclipiqa.provenance import reference
 from mstclipiqa.provenance.changes import SHOWN, SMALLEST_CHANGE, compare
 from mstclipiqa.provenance.faults import REFEREES, TOLERANCE
 from mstclipiqa.provenance.measurement import COLUMNS, KEYS, TABLES, measure
-from mstclipiqa.provenance.reference import check_suite, read_reference, write_reference
+from mstclipiqa.provenance.reference import check_suite, prepare_reference, read_reference, write_reference
 
 TARGETS = {"agiqa-1k": ["quality"], "agiqa-3k": ["quality", "correspondence"], "aigciqa2023": ["quality"]}
 SELECTIONS = {"lab-seed1": ["last", "best-on-test"], "grouped3": ["last", "validation"]}
@@ -572,6 +573,15 @@ def test_order_of_rows_and_a_change_within_tolerance_are_green(suite: Path):
     change_table(suite / "results/metrics.parquet", stir)
     change_table(suite / "results/agiqa-3k/splits.parquet", lambda splits: splits.sample(frac=1, random_state=0))
     assert check(suite).exit_code == 0
+
+
+def test_faults_are_looked_for_once_where_there_is_a_reference_already(suite: Path, monkeypatch: pytest.MonkeyPatch):
+    """They take every prediction."""
+    found = []
+    monkeypatch.setattr(reference, "find_faults", lambda results, rows, workers: found.append(workers) or [])
+    measured, said = prepare_reference(suite / "results", suite / "reference.csv", workers=3)
+    assert found == [3] and len(measured.rows) == 64
+    assert said == str(check_suite(suite / "results", suite / "reference.csv")[1])
 
 
 def test_many_moved_rows_are_counted_and_the_furthest_shown_first(suite: Path):

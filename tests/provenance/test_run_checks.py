@@ -402,11 +402,13 @@ def test_statistics_are_computed_again(runs: Runs, metrics: pd.DataFrame, monkey
         for number, entry in enumerate(run_checks.TABLES)
     ]
     asked = []
-    monkeypatch.setattr(run_checks, "compare_runs", lambda rows, root: asked.append((rows, root)) or made)
+    monkeypatch.setattr(
+        run_checks, "compare_runs", lambda rows, root, workers: asked.append((rows, root, workers)) or made
+    )
     for table, entry in zip(made, run_checks.TABLES, strict=True):
         write_table(runs.folder.root / entry.path, table, {})
     check_statistics(runs.folder)
-    assert asked[0][0] is runs.folder.metrics and asked[0][1] == runs.folder.root
+    assert asked[0][0] is runs.folder.metrics and asked[0][1:] == (runs.folder.root, runs.folder.workers)
     assert runs.folder.verdict.findings == [] and runs.folder.verdict.notes == []
     counts = {
         name: runs.folder.verdict.counts[f"rows of {name}"] for name in ("intervals", "comparisons", "generators")

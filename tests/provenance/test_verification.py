@@ -2,6 +2,7 @@
 is, and by one who puts the new hashes into it."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from small_study import SmallStudy
 from tampering import FINE, PROMPTS, RUNS, SAMPLES, SPLITS, assert_found, edit_table, rehash, verify
 
 from mstclipiqa.base.files import read_table, write_json, write_table
+from mstclipiqa.cli.checks import controls
 from mstclipiqa.cli.main import main
 from mstclipiqa.encoders.stores import read_store, write_store
 from mstclipiqa.evaluation.per_run import evaluate_runs
@@ -369,3 +371,25 @@ def test_verb_says_what_does_not_hold(study: SmallStudy):
     *steps, last = done.stderr.splitlines()
     assert last.startswith(f"Error: {study.results}: does not hold (")
     assert steps and all(line.startswith("verify: ") for line in steps)
+
+
+# By several processes
+
+
+def test_workers_change_nothing(study: SmallStudy, capsys: pytest.CaptureFixture[str]):
+    """Predictions and metrics are held by processes; what each finds is said in the order of the jobs."""
+    edit_prediction(study)
+    edit_metric(study)
+    files = sorted(study.results.glob("*/runs/*/*/*.parquet"))
+    edit_table(files[-1], lambda frame, metadata: metadata.update(code="other"))
+    edit_table(files[0], lambda frame, metadata: frame.iloc[1:])
+    rehash(study)
+    capsys.readouterr()
+    one, said = verify(study), capsys.readouterr().err
+    two, also = verify(study, workers=2), capsys.readouterr().err
+    assert len(one.findings) > 3 and any("metrics.parquet" in line for line in one.findings)
+    assert two == one and also == said
+
+
+def test_controls_can_be_sent_to_processes():
+    assert pickle.loads(pickle.dumps(controls())) == controls()

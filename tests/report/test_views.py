@@ -86,6 +86,9 @@ def test_predictions_give_the_srcc_of_their_run(results):
         assert len(set(names)) == len(mos) == len(run["predictions"]) == of_run["n"]
         assert spearmanr(run["predictions"], mos)[0] == pytest.approx(of_run["srcc"], abs=1e-4)
         assert run["name"].endswith(f"split {of_run['split']}, seed {of_run['seed']}")
+    for benchmark, images in data["images"].items():  # those that are tested, and no others
+        tested = {number for test, rows in data["tests"].items() if test.startswith(f"{benchmark}/") for number in rows}
+        assert sorted(tested) == list(range(len(images["names"]))) and len(images["generator"]) == len(tested)
 
 
 def test_of_too_many_predictions_those_of_the_models_come_first(results, monkeypatch):
