@@ -224,7 +224,8 @@ def _check_images(folder: Folder, file: str, benchmark: str, name: str) -> str |
         if store.metadata["encoder"].get("names") != list(NAMES):
             return "of other statistics than this version's"
         return _wrong_values("features", store.features, (len(NAMES),))
-    role = next((role for role in folder.manifest["encoders"] if name == role or name.startswith(f"{role}-")), None)
+    roles = [role for role in folder.manifest["encoders"] if name == role or name.startswith(f"{role}-")]
+    role = max(roles, key=len, default=None)  # twin-fine is no twin
     if not role or store.metadata["encoder"] != folder.identity(role, benchmark=benchmark):
         return f"by another encoder than the manifest's {role or name}"
     recipe = folder.manifest["recipes"].get(name.removeprefix(f"{role}-")) if name != role else None

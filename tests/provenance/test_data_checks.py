@@ -587,3 +587,17 @@ def test_a_store_by_an_encoder_that_the_manifest_has_not_is_named(found: Folder)
     finally:
         del STORES["agiqa-3k/features/twin.safetensors"]
     assert line == f"agiqa-3k/features/twin.safetensors: by another encoder than the manifest's twin; {RESTORE}"
+
+
+@pytest.mark.parametrize(("name", "shape"), [("twin-fine", (4,)), ("twin-fine-slow", (2, 4))])
+def test_an_encoder_whose_name_begins_with_anothers_is_not_taken_for_it(found: Folder, name: str, shape: tuple):
+    fine = found.manifest["encoders"]["fine"]
+    found.manifest["encoders"] |= {"twin": fine | {"weights_sha256": "0"}, "twin-fine": fine | {"weights_sha256": "1"}}
+    file = f"agiqa-3k/features/{name}.safetensors"
+    STORES[file] = ("images", "twin-fine", shape)
+    try:
+        assert hold_store(found, file) == []
+        (line,) = hold_store(found, file, saying(encoder=found.identity("twin")))
+    finally:
+        del STORES[file]
+    assert line == f"{file}: by another encoder than the manifest's twin-fine; {RESTORE}"
