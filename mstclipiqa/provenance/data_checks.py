@@ -224,12 +224,13 @@ def _check_images(folder: Folder, file: str, benchmark: str, name: str) -> str |
         if store.metadata["encoder"].get("names") != list(NAMES):
             return "of other statistics than this version's"
         return _wrong_values("features", store.features, (len(NAMES),))
-    roles = [role for role in folder.manifest["encoders"] if name == role or name.startswith(f"{role}-")]
-    role = max(roles, key=len, default=None)  # twin-fine is no twin
-    if not role or store.metadata["encoder"] != folder.identity(role, benchmark=benchmark):
-        return f"by another encoder than the manifest's {role or name}"
-    recipe = folder.manifest["recipes"].get(name.removeprefix(f"{role}-")) if name != role else None
-    shape = (recipe["values"]["views"],) if recipe else ()
+    encoders, recipes = folder.manifest["encoders"], folder.manifest["recipes"]
+    views = {f"{role}-{recipe}": (role, recipe) for role in encoders for recipe in recipes}
+    # by its whole name: an encoder's may begin with another's
+    role, recipe = (name, None) if name in encoders else views.get(name, (name, None))
+    if role not in encoders or store.metadata["encoder"] != folder.identity(role, benchmark=benchmark):
+        return f"by another encoder than the manifest's {role}"
+    shape = (recipes[recipe]["values"]["views"],) if recipe else ()
     return _wrong_values("features", store.features, (*shape, store.metadata["encoder"]["dim"]))
 
 

@@ -579,6 +579,19 @@ def test_a_store_that_is_none_is_named_from_the_folder(found: Folder):
     assert line.startswith(f"{FINE_STORE}: not a feature store (") and found.stores == set()
 
 
+@pytest.mark.parametrize(("name", "shape"), [("fine-two", (4,)), ("fine-two-slow", (2, 4))])
+def test_an_encoder_may_be_called_as_another_one_and_more(
+    name: str, shape: tuple[int, ...], found: Folder, monkeypatch: pytest.MonkeyPatch
+):
+    """As twin-fine is beside twin, with both in one study."""
+    encoders, file = found.manifest["encoders"], f"agiqa-3k/features/{name}.safetensors"
+    encoders["fine-two"] = encoders["fine"] | {"name": "fine-two", "label": "another"}
+    monkeypatch.setitem(STORES, file, ("images", "fine-two", shape))
+    assert hold_store(found, file) == [] and found.stores == {file}
+    monkeypatch.setitem(STORES, file, ("images", "fine", shape))
+    assert hold_store(found, file) == [f"{file}: by another encoder than the manifest's fine-two; {RESTORE}"]
+
+
 def test_a_store_by_an_encoder_that_the_manifest_has_not_is_named(found: Folder):
     del found.manifest["encoders"]["fine"]
     STORES["agiqa-3k/features/twin.safetensors"] = ("images", None, (4,))
@@ -587,17 +600,3 @@ def test_a_store_by_an_encoder_that_the_manifest_has_not_is_named(found: Folder)
     finally:
         del STORES["agiqa-3k/features/twin.safetensors"]
     assert line == f"agiqa-3k/features/twin.safetensors: by another encoder than the manifest's twin; {RESTORE}"
-
-
-@pytest.mark.parametrize(("name", "shape"), [("twin-fine", (4,)), ("twin-fine-slow", (2, 4))])
-def test_an_encoder_whose_name_begins_with_anothers_is_not_taken_for_it(found: Folder, name: str, shape: tuple):
-    fine = found.manifest["encoders"]["fine"]
-    found.manifest["encoders"] |= {"twin": fine | {"weights_sha256": "0"}, "twin-fine": fine | {"weights_sha256": "1"}}
-    file = f"agiqa-3k/features/{name}.safetensors"
-    STORES[file] = ("images", "twin-fine", shape)
-    try:
-        assert hold_store(found, file) == []
-        (line,) = hold_store(found, file, saying(encoder=found.identity("twin")))
-    finally:
-        del STORES[file]
-    assert line == f"{file}: by another encoder than the manifest's twin-fine; {RESTORE}"
