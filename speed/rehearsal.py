@@ -48,7 +48,7 @@ class Rehearsal:
     def of(cls, config: Path, labels: Path, work: Path) -> "Rehearsal":
         """That of a configuration, under a name and a title that say so; its benchmarks' folders are made first."""
         document = read_yaml(config)
-        document |= {"suite": "rehearsal", "title": "Rehearsal: every prediction is made up"}
+        document |= {"suite": "made-up", "title": "Rehearsal: every prediction is made up"}
         document |= {"data_root": str(work / "data")}
         for name in document["benchmarks"]:
             if not (work / "data" / name).is_dir():
