@@ -225,9 +225,9 @@ def _check_images(folder: Folder, file: str, benchmark: str, name: str) -> str |
             return "of other statistics than this version's"
         return _wrong_values("features", store.features, (len(NAMES),))
     encoders, recipes = folder.manifest["encoders"], folder.manifest["recipes"]
+    # By its whole name: an encoder's may begin with another's.
     views = {f"{role}-{recipe}": (role, recipe) for role in encoders for recipe in recipes}
-    # by its whole name: an encoder's may begin with another's
-    role, recipe = (name, None) if name in encoders else views.get(name, (name, None))
+    role, recipe = (views | {role: (role, None) for role in encoders}).get(name, (name, None))
     if role not in encoders or store.metadata["encoder"] != folder.identity(role, benchmark=benchmark):
         return f"by another encoder than the manifest's {role}"
     shape = (recipes[recipe]["values"]["views"],) if recipe else ()

@@ -21,7 +21,7 @@ from mstclipiqa.data.benchmarks import BENCHMARKS
 from mstclipiqa.entries.entry import ENTRY_SCHEMA, Entry
 from mstclipiqa.model.recipes import Recipe
 from mstclipiqa.provenance.differences import TOLERANCE, describe_difference
-from mstclipiqa.study.jobs import Job, list_jobs
+from mstclipiqa.study.jobs import Job, list_grids, list_jobs
 from mstclipiqa.study.refusals import refuse_streams
 from mstclipiqa.study.study import Study
 
@@ -178,7 +178,7 @@ class Folder:
     def study(self) -> Study | None:
         """The study that the manifest describes; None where it has no benchmark, or not the configuration's recipes,
         which is a finding, and where they are of another version's shape, which is said."""
-        asked = {name for grid in (self.config, *self.config["also"]) for name in grid["recipes"]}
+        asked = {name for grid in list_grids(self.config) for name in grid["recipes"]}
         whole = self.present and asked <= self.manifest["recipes"].keys()
         try:
             return RecordedStudy(self.manifest, self.present) if whole else None

@@ -17,6 +17,7 @@ from mstclipiqa.provenance.differences import show
 from mstclipiqa.provenance.edits import find_edits
 from mstclipiqa.provenance.folder import Folder
 from mstclipiqa.provenance.manifest import PACKAGES, READINGS
+from mstclipiqa.study.jobs import list_grids
 from mstclipiqa.study.study import Study
 
 HARDWARE = ("machine", "system", "processor", "instructions", "cores", "memory_gb", "gpu")
@@ -26,7 +27,7 @@ def check_manifest(folder: Folder) -> None:
     """Suite, benchmarks, recipes, variants, protocols, encoders and outputs are those of the configuration; titles,
     descriptions and readings are those of this version."""
     manifest, config, find = folder.manifest, folder.config, folder.verdict.find
-    grids = [config, *config["also"]]
+    grids = list_grids(config)
     variants = sorted({name for grid in grids for name in grid["variants"]})
     expected = {
         "suite": config["suite"],

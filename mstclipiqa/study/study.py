@@ -273,8 +273,9 @@ class Study:
     def probed_benchmark(self) -> str | None:
         """The benchmark that the probed model is trained on: the first of `rated` with images at hand, as scenes are
         encoded too, and a pack needs no encoder. None where the encoders rule the model out."""
-        possible = [name for name in self.rated if name not in self.packed and MODELS[0] not in self.ruled_out]
-        return next(iter(possible), None)
+        if MODELS[0] in self.ruled_out:
+            return None
+        return next((name for name in self.rated if name not in self.packed), None)
 
     @property
     def probed(self) -> list[str]:
