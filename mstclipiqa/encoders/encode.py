@@ -53,7 +53,8 @@ def extract_from_files(
     if text_encoder:
         model, weights, out = text_encoder
         encoder = load(model, weights, chosen, FLOAT32)  # only images are rounded
-        extract_texts(encoder, frame["prompt"], out, translations=translations)
+        workers = threads if chosen.type == "cpu" else 1
+        extract_texts(encoder, frame["prompt"], out, threads=workers, translations=translations)
     size = gpu_batch_size if chosen.type == "cuda" else batch_size
     extract_features(loaded, frame, root, size, threads, augmentation, views, shard)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +79,19 @@ def is_complete(output: Path, metadata: dict) -> bool:
     return output.is_file() and digest(read_store(output)[1]) == digest(metadata)
 
 
+def join(parts: Iterable[Path], name: str, rows: int) -> np.ndarray:
+    """The tensors `name` of stores one after another, `rows` in all. They are read one at a time: what comes out is in
+    memory once."""
+    joined, row = np.empty(0), 0
+    for part in parts:
+        found = read_store(part)[0][name]
+        if not row:
+            joined = np.empty((rows, *found.shape[1:]), found.dtype)
+        joined[row : row + len(found)] = found
+        row += len(found)
+    return joined
+
+
 class Store:
     """The store of one encoder's image features while it is filled, batch by batch; at `output` when complete."""
 
@@ -105,15 +119,9 @@ class Store:
         write_store(self.parts.path(name), {"features": features}, {})
 
     def write(self, names: list[str]) -> None:
-        """Put the batches together. They are read one at a time: features are in memory once."""
-        features, row = np.empty(0), 0
-        for name in names:
-            batch = read_store(self.parts.path(name))[0]["features"]
-            if not row:
-                features = np.empty((len(self.metadata["images"]), *batch.shape[1:]), batch.dtype)
-            features[row : row + len(batch)] = batch
-            row += len(batch)
-        tensors = {"features": features}
+        """Put the batches together."""
+        parts = map(self.parts.path, names)
+        tensors = {"features": join(parts, "features", len(self.metadata["images"]))}
         FEATURES.check_tensors(tensors)
         write_store(self.output, tensors, self.metadata)
 
@@ -136,12 +144,11 @@ def extract_features(
 
     An image is decoded once, and prepared once for all encoders that prepare it alike; `threads` images are decoded at
     a time, beside a GPU by as many processes, and few batches are in memory at once (see `pipeline`, `gpu_pipeline`).
-    Batches are fixed by the samples' order, and on a
-    CPU every batch runs on one thread, so a store's bytes depend neither on `threads` nor on the other encoders. A
-    killed extraction resumes at its first missing batch; a store that is already complete is left as it is. As shard
-    (k, n) of several, on as many machines as one likes, this encodes every n-th batch from the k-th and leaves it for
-    the call without a shard, which does what is missing and writes the stores. Of several such calls for one store, one
-    encodes at a time, and the others find its work done.
+    Batches are fixed by the samples' order, and on a CPU every batch runs on one thread, so a store's bytes depend
+    neither on `threads` nor on the other encoders. A killed extraction resumes at its first missing batch; a store that
+    is already complete is left as it is. As shard (k, n) of several, on as many machines as one likes, this encodes
+    every n-th batch from the k-th and leaves it for the call without a shard, which does what is missing and writes the
+    stores. Of several such calls for one store, one encodes at a time, and the others find its work done.
 
     Every image is tried before the InputError that counts the unreadable ones is raised.
     """
@@ -216,42 +223,63 @@ def extract_texts(
     texts: Iterable[str],
     output: Path,
     batch_size: int = 32,
+    threads: int = 1,
     translations: Mapping[str, str] | None = None,
 ) -> None:
     """Encode every distinct text once into the store `output`; texts beyond the context are counted. `translations` of
     the texts are encoded beside them, and the store says which is of which.
 
-    A store that is already complete is left as it is.
+    `threads` batches are encoded at a time, each on one thread. As of images, the store's bytes do not depend on them,
+    a killed extraction resumes at its first missing batch, and a store that is already complete is left as it is.
     """
     torch.set_num_threads(1)
     texts = list(dict.fromkeys([*texts, *(translations or {}).values()]))
     counts = encoder.token_counts(texts)
     limit = encoder.identity["context_length"]
-    metadata = {
+    known = {
         "encoder": encoder.identity,
         "code": code_of(encoder),
         "device": encoder.device.type,
         **encoder.text_settings,
+    }
+    metadata = known | {
         "texts": texts,
         "truncated": [text for text, count in zip(texts, counts, strict=True) if count > limit],
         **({TRANSLATIONS: dict(translations)} if translations else {}),
     }
     if is_complete(output, metadata):
         return
-    lengths: list[int] = []
-    tokens: list[Tensor] = []
-    pooled: list[Tensor] = []
-    starts = range(0, len(texts), batch_size)
-    for start in progress(starts, len(starts), f"encode texts {encoder.identity['model']}", "batches"):
-        batch_states, batch_pooled = encoder.encode_texts(texts[start : start + batch_size])
-        lengths += map(len, batch_states)
-        tokens.append(torch.cat(batch_states))
-        pooled.append(batch_pooled)
-    tensors = {
-        "tokens": torch.cat(tokens).numpy(),
-        "offsets": np.cumsum([0, *lengths]),
-        "pooled": torch.cat(pooled).numpy(),
-    }
-    tokens.clear()  # a gigabyte, of many long prompts; the file is put together in memory too
-    PROMPTS.check_tensors(tensors)
-    write_store(output, tensors, metadata)
+    parts = Parts(output, known)
+    batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+    places = {parts.path(f"{digest(batch)[:16]}.safetensors"): batch for batch in batches}
+    with alone(output):
+        if is_complete(output, metadata):  # another process has written it meanwhile
+            return
+        _encode_batches(encoder, {place: batch for place, batch in places.items() if not place.exists()}, threads)
+        offsets = np.cumsum([0, *join(places, "lengths", len(texts))])
+        tensors = {
+            "tokens": join(places, "tokens", offsets[-1]),
+            "offsets": offsets,
+            "pooled": join(places, "pooled", len(texts)),
+        }
+        PROMPTS.check_tensors(tensors)
+        write_store(output, tensors, metadata)
+        parts.clear()
+
+
+def _encode_batches(encoder: TextEncoder, batches: Mapping[Path, list[str]], threads: int) -> None:
+    """Encode batches of texts, each into the store that is its key."""
+
+    def encode(place: Path, batch: list[str]) -> None:
+        states, pooled = encoder.encode_texts(batch)
+        lengths = np.array([len(state) for state in states])
+        write_store(place, {"tokens": torch.cat(states).numpy(), "lengths": lengths, "pooled": pooled.numpy()}, {})
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            done = pool.map(encode, batches.keys(), batches.values())
+            for _ in progress(done, len(batches), f"encode texts {encoder.identity['model']}", "batches"):
+                pass
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

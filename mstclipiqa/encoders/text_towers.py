@@ -1,6 +1,7 @@
 """The text towers that open_clip builds, its own and those of transformers: their tokens and token states."""
 
 import hashlib
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -12,12 +13,14 @@ from mstclipiqa.encoders.open_clip_loader import open_clip
 
 
 class Tokenizer:
-    """A model's own tokenizer. It is loaded when it is first used: images need none, and some come from a hub."""
+    """A model's own tokenizer. It is loaded when it is first used: images need none, and some come from a hub. Threads
+    may share it."""
 
     def __init__(self, name: str, config: Mapping):
         self.name = name
         self.text_config = config["text_cfg"]
         self.context_length: int = self.text_config.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH)
+        self._lock = threading.Lock()  # transformers' keep in themselves how a call cuts and fills up
 
     @cached_property
     def own(self) -> Any:
@@ -50,13 +53,15 @@ class Tokenizer:
 
     def __call__(self, texts: list[str]) -> Tensor:
         """The tokens (B, context) of texts, cut or filled up to the context."""
-        return self.own(texts)
+        with self._lock:
+            return self.own(texts)
 
     def count(self, texts: list[str]) -> list[int]:
         """The tokens of each text, start and end included, however many."""
-        if self.is_clips:
-            return [len(self.own.encode(text)) + 2 for text in texts]
-        return [len(ids) for ids in self.own.tokenizer([self.own.clean_fn(text) for text in texts])["input_ids"]]
+        with self._lock:
+            if self.is_clips:
+                return [len(self.own.encode(text)) + 2 for text in texts]
+            return [len(ids) for ids in self.own.tokenizer([self.own.clean_fn(text) for text in texts])["input_ids"]]
 
     def lengths(self, texts: list[str], tokens: Tensor) -> list[int]:
         """How many of the tokens (B, context) are each text's, and not padding."""
@@ -75,13 +80,9 @@ def read_texts(model: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """The states (B, context, T) of tokens after the tower's last layer and norm, and the embeddings (B, D)."""
     tower = getattr(model, "text", None)
     if isinstance(tower, open_clip.hf_model.HFTextEncoder):
-        seen: list[Any] = []
-        hook = tower.transformer.register_forward_hook(lambda module, inputs, output: seen.append(output))
-        try:
-            embeddings = model.encode_text(tokens, normalize=False)
-        finally:
-            hook.remove()
-        return seen[0].last_hidden_state, embeddings
+        mask = (tokens != tower.config.pad_token_id).long()  # these three lines are the tower's own forward
+        states = tower.transformer(input_ids=tokens, attention_mask=mask)
+        return states.last_hidden_state, tower.proj(tower.pooler(states, mask))
     found = model.forward_intermediates(text=tokens, text_indices=1, normalize_intermediates=True, normalize=False)
     return found["text_intermediates"][-1], found["text_features"]
 

@@ -61,6 +61,11 @@ def interrupted(encoder: Encoder, after: int = 2) -> Encoder:
                 raise PowerCutError
             return super().encode_images(pixels)
 
+        def encode_texts(self, texts: list[str]) -> tuple[list[Tensor], Tensor]:
+            if next(order) >= after:
+                raise PowerCutError
+            return super().encode_texts(texts)
+
     return Interrupted(**vars(encoder))
 
 
@@ -261,6 +266,19 @@ def test_text_store_is_the_same_again(encoder: Encoder, tmp_path: Path):
     extract_texts(encoder, TEXTS, tmp_path / "second")
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
     assert load_texts(tmp_path / "first").metadata["encoder"] == json.loads(json.dumps(encoder.identity))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_killed_texts_resume_to_the_same_bytes_on_any_number_of_threads(threads: int, encoder: Encoder, tmp_path: Path):
+    texts, watched = [f"word {number} " * number for number in range(9)], Watched.of(encoder)
+    extract_texts(encoder, texts, tmp_path / "in one go", batch_size=2)
+    with pytest.raises(PowerCutError):
+        extract_texts(interrupted(encoder), texts, tmp_path / "texts", batch_size=2, threads=threads)
+    assert not (tmp_path / "texts").exists() and len(parts_of(tmp_path / "texts")) == 2
+    extract_texts(watched, texts, tmp_path / "texts", batch_size=2, threads=threads)
+    assert len(watched.seen) == 3
+    assert (tmp_path / "texts").read_bytes() == (tmp_path / "in one go").read_bytes()
+    assert not parts_of(tmp_path / "texts")
 
 
 def test_every_encoder_sees_the_same_views_of_an_image(samples: pd.DataFrame, root: Path, tmp_path: Path):

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.encoders.clip import hash_weights, load_encoder, normalise, published_preprocessing
+from mstclipiqa.encoders.extraction import extract_texts
 from mstclipiqa.encoders.open_clip_loader import open_clip, timm
 
 CPU = torch.device("cpu")
@@ -199,3 +200,6 @@ def test_a_multilingual_text_tower_gives_its_last_hidden_states(family: str, tmp
         torch.testing.assert_close(state, whole[:length])
     assert encoder.identity["text_width"] == 32 and encoder.identity["versions"]["transformers"]
     assert str(tmp_path) not in json.dumps(encoder.identity)
+    for threads in (1, 4):  # transformers' tokenizers keep the settings of a call in themselves
+        extract_texts(encoder, ["word " * count for count in range(40)], tmp_path / f"{threads}", 2, threads)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "4").read_bytes()
