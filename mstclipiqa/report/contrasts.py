@@ -99,9 +99,9 @@ def contrasts(results: Results) -> Table | None:
         ],
         grouped_by="Question, benchmark, target, protocol and selection",
         notes=[
-            f"{HELPS}: the whole interval is above 0. {HURTS}: it is below. {NOT_SHOWN}: it holds 0; then a gain from "
-            "“shown from” on would have been shown in four cases of five. Intervals are not adjusted for their number; "
-            "the paired tests are.",
+            f"{HELPS}: the whole interval is above 0. {HURTS}: it is below. {NOT_SHOWN}: it holds 0; “shown from” is "
+            "the smallest gain that would have been shown in four cases of five. Intervals are not adjusted for their "
+            "number; the paired tests are.",
         ],
     )
 

@@ -72,8 +72,8 @@ def _what_prompts_show(gains: pd.DataFrame) -> str:
         return "No gain of the true prompt has an interval here: that takes several seeds, or splits."
     above, below = int((known["low"] > 0).sum()), int((known["high"] < 0).sum())
     said = (
-        f"{len(known)} gains of the true prompt over another prompt or none have an interval: {above} above 0, "
-        f"{below} below 0, {len(known) - above - below} that hold 0."
+        f"Intervals of the true prompt's gains over another prompt or none: {len(known)}, of which {above} above 0, "
+        f"{below} below 0, {len(known) - above - below} holding 0."
     )
     if not above:
         return f"{said} Nothing here says that what a prompt says matters."

@@ -13,13 +13,13 @@ def summarise_report(results: Results, tables: dict[str, Table]) -> str:
     titles = {name: results.title("benchmarks", name) for name in results.benchmarks}
     encoders = "; ".join(f"{role} {identity['label']}" for role, identity in manifest["encoders"].items())
     absent = {title: results.absent(name) for name, title in titles.items()}
+    real, stand_ins = results.parted()
     facts = [
-        f"{results.run_count} runs on {len(results.cards)} of {len(titles)} benchmarks. Encoders: {encoders}. "
+        f"{real.run_count} runs on {len(real.cards)} of {len(titles)} benchmarks. Encoders: {encoders}. "
         f"mstclipiqa {manifest['code']['version']}, commit {manifest['code']['commit'] or 'not recorded'}.",
         *(f"{title} is absent: {reason}" for title, reason in absent.items() if reason is not None),
         f"The whole report: `reports/{manifest['suite']}/index.html`, beside this file.",
     ]
-    real, stand_ins = results.parted()
     if stand_ins:
         names = ", ".join(titles[name] for name in stand_ins.cards)
         facts.append(f"Drawn stand-ins, which are left out here: {names}.")
@@ -28,7 +28,8 @@ def summarise_report(results: Results, tables: dict[str, Table]) -> str:
     parts += [f"* {markdown_text(fact)}" for fact in facts]
     if "verdicts" in tables:
         parts += ["\n## The paper’s claims\n", _counts(tables["verdicts"]).markdown()]
-    parts += ["\n## Results\n", *(_key_rows(real, tables[target]).markdown() for target in TARGETS)]
+    rows = [_key_rows(real, tables[target]) for target in TARGETS]
+    parts += ["\n## Results\n", *(table.markdown() for table in rows if len(table.shown))]
     parts += ["\n## Prompt leakage\n", _leakage(tables["leakage"]).markdown()]
     return "\n".join(parts)
 

@@ -49,7 +49,8 @@ def test_the_true_prompt_stands_beside_others_with_its_gain(make_results):
     assert rows.loc["Another image's prompt"]["AGIQA-3K", "SRCC"] == f"{runs['srcc'].mean():.4f}"
     # two targets, two protocols, two recipes; MST-CLIPIQA is no other prompt
     assert table.notes[0] == (
-        "16 gains of the true prompt over another prompt or none have an interval: 8 above 0, 0 below 0, 8 that hold 0."
+        "Intervals of the true prompt's gains over another prompt or none: 16, of which 8 above 0, 0 below 0, "
+        "8 holding 0."
     )
 
 

@@ -49,6 +49,18 @@ def test_the_summary_says_what_is_no_result(make_results):
     assert "Printed in" not in text and "The paper’s claims" not in text
 
 
+def test_the_summary_counts_what_it_shows(make_results):
+    """Of real and drawn benchmarks together the real ones, as the page does; no table without a row."""
+    drawn = ("aigciqa2023", "pku-aigiqa-4k")
+    root = make_results(present={"agiqa-3k": 60} | dict.fromkeys(drawn, 40), synthetic=drawn)
+    text = summary_of(root)
+    real = read_results(root).parted()[0]
+    assert real.run_count < read_results(root).run_count
+    assert f"* {real.run_count} runs on 1 of 5 benchmarks." in text
+    assert "Drawn stand-ins, which are left out here: AIGCIQA2023, PKU-AIGIQA-4K." in text
+    assert "Quality: " in text and "Authenticity: " not in text
+
+
 def test_a_suite_without_any_benchmark_has_a_summary(make_results):
     text = summary_of(make_results(present={}))
     assert "0 runs on 0 of 5 benchmarks" in text and "AGIQA-3K is absent" in text
