@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from results_folder import name_output
 from results_tables import table_of
 
 from mstclipiqa.base.files import read_table
@@ -37,6 +38,7 @@ def write_attention(
     path = ATTENTION.at(root, benchmark="agiqa-3k", target="quality", recipe=recipe)
     table = pd.DataFrame(rows, columns=list(ATTENTION.columns))
     ATTENTION.write(path, table, said | {"norms": norms or {"initial": 20.0, "trained": 19.0}})
+    name_output(root, path)
     return weights
 
 
@@ -60,6 +62,7 @@ def write_baselines(root):
     penalties.append({"source": "ridge on f_c and f_f", "by_split": {"0": 30.0, "1": 10.0}})
     metadata = {"left_out": left_out, "penalties": penalties}
     BASELINES.write(BASELINES.at(root, benchmark="agiqa-3k"), table, metadata)
+    name_output(root, BASELINES.at(root, benchmark="agiqa-3k"))
 
 
 def write_curves(root):
@@ -77,6 +80,7 @@ def write_curves(root):
         "stopped": [{"recipe": "released_code", "learning_rate": 5e-5, "reason": "the run has diverged"}],
     }  # fmt: skip
     CURVES.write(CURVES.at(root), pd.DataFrame(rows, columns=list(CURVES.columns)), metadata)
+    name_output(root, CURVES.at(root))
 
 
 def write_transfer(root):
@@ -89,6 +93,7 @@ def write_transfer(root):
     protocols = dict.fromkeys(("agiqa-1k", "agiqa-3k"), "lab-seed1")
     metadata = {"target": "quality", "recipe": "main_text", "seed": 0, "protocols": protocols}
     TRANSFER.write(TRANSFER.at(root), pd.DataFrame(rows, columns=list(TRANSFER.columns)), metadata)
+    name_output(root, TRANSFER.at(root))
 
 
 def write_statistics(root: Path) -> None:
@@ -140,4 +145,5 @@ def write_costs(root: Path, variants: list[str], device: str = "cpu") -> None:
     metadata = {"device": device, "machine": "one CPU thread" if device == "cpu" else "a GPU", "rounds": 5}
     frame = pd.DataFrame(rows, columns=[*EFFICIENCY.columns, "ms_1", "ms_32"])
     EFFICIENCY.write(EFFICIENCY.at(root), frame[list(EFFICIENCY.columns)], {})
+    name_output(root, EFFICIENCY.at(root))
     TIMED.write(TIMED.at(root), frame[list(TIMED.columns)], metadata)

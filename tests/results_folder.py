@@ -1,5 +1,6 @@
 """A small results folder, written as the workflow writes it, for the report to read."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -122,10 +123,18 @@ def build(
     if probe:
         for recipe in RECIPES:
             _write_probe(root, recipe, encoders)
+            outputs |= dict.fromkeys((entry.path.format(recipe=recipe) for entry in (READOUT, GATES)), "0" * 64)
     # Shuffled: the report sorts the rows itself.
     METRICS.write(METRICS.at(root), metrics.sample(frac=1, random_state=1), {})
     write_json(MANIFEST.at(root), _manifest(present, encoders, outputs, word, data_root, variants))
     return root
+
+
+def name_output(root: Path, path: Path) -> None:
+    """Have the manifest of a results folder name a file in it; the report shows no other."""
+    manifest = json.loads(MANIFEST.at(root).read_text(encoding="utf-8"))
+    manifest["outputs"][path.relative_to(root).as_posix()] = "0" * 64
+    write_json(MANIFEST.at(root), manifest)
 
 
 def _draw(folder: Path, names: list[str]) -> list[str]:

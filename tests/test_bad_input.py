@@ -555,6 +555,7 @@ OFFICIAL, JSON = "aigciqa2023 official", "aigciqa2023 json"
 BAD: list[Bad] = [
     Bad(LABELS, "column missing", rows(lambda frame: frame.drop(columns="mos_align"))),
     Bad(LABELS, "column renamed", rows(lambda frame: frame.rename(columns={"mos_quality": "MOS"}))),
+    Bad(LABELS, "column twice", rows(lambda frame: pd.concat([frame, frame[["mos_align"]]], axis=1))),
     Bad(LABELS, "no rows", rows(lambda frame: frame[:0])),
     Bad(LABELS, "MOS empty", cell("mos_quality", "")),
     Bad(LABELS, "MOS a word", cell("mos_quality", "good")),
@@ -592,6 +593,7 @@ BAD: list[Bad] = [
     Bad(LABELS, "spreadsheet that is a zip bomb", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", zip_bomb)),
     Bad(LABELS, "spreadsheet with a value far out", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", fill_cell(1, "XFD2"))),
     Bad(LABELS, "spreadsheet of 100,001 rows", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", lengthen)),
+    Bad(LABELS, "spreadsheet with a column twice", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", fill_cell("MOS", "F1"))),
     Bad(LABELS, "formula without its value", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", fill_cell("=1+1"))),
     Bad(LABELS, "error value in a cell", spoilt("agiqa-1k", "AIGC_MOS_Zscore.xlsx", fill_cell("#DIV/0!"))),
     Bad(LABELS, "MATLAB file cut short", spoilt(OFFICIAL, "mosz1.mat", halve)),
@@ -982,6 +984,7 @@ BAD: list[Bad] = [
     Bad(ENTRIES, "prediction infinite", entering(lambda scores: scores.assign(prediction="inf"))),
     Bad(ENTRIES, "predictions all equal", entering(lambda scores: scores.assign(prediction=0.5))),
     Bad(ENTRIES, "column misspelt", entering(lambda scores: scores.rename(columns={"prediction": "score"}))),
+    Bad(ENTRIES, "column twice", entering(lambda scores: pd.concat([scores, scores[["prediction"]] * 2], axis=1))),
     Bad(ENTRIES, "protocol without a split", entering(lambda scores: scores.assign(protocol="grouped1"))),
     Bad(ENTRIES, "protocol misspelt", entering(lambda scores: scores.assign(protocol="group1", split=0))),
     Bad(ENTRIES, "split that is none", entering(of_grouped(split=4))),

@@ -1,6 +1,6 @@
 """What a suite measured, as the claims are held against it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -123,8 +123,9 @@ def _is_the_papers(identity: dict, encoders: dict) -> bool:
     return identity["pretrained"] and identity["weights"] == encoders["tag"]
 
 
-def read_suite(results: Path, recipes: Path | str) -> Suite:
-    """Read what the claims are held against from `results/<suite>/`, and every recipe of a folder.
+def read_suite(results: Path, recipes: Path | str, files: Collection[str] | None = None) -> Suite:
+    """Read what the claims are held against from `results/<suite>/`, its evidence from those of `files` as
+    `read_evidence` does, and every recipe of a folder.
 
     Raises InputError where a file is missing or is not what it should be.
     """
@@ -153,6 +154,8 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
     cards = {file: read_description(results / file) for file in sorted({cell.file for cell in cells.values()})}
     synthetic = {name for name in benchmarks if read_description(SAMPLES.at(results, benchmark=name))["synthetic"]}
     synthetic |= {card["benchmark"] for card in cards.values() if card["synthetic"]}
+    evidence = read_evidence(results, files)
+    synthetic |= {card["benchmark"] for _, card in evidence.tables.values() if card.get("synthetic")}
     counts = {
         (name, protocol): {
             key: sum(split[key] for split in splits if split["counts_as"] == split["split"])
@@ -169,14 +172,16 @@ def read_suite(results: Path, recipes: Path | str) -> Suite:
         counts=counts,
         synthetic=frozenset(synthetic),
         recipes={path.stem: load_recipe(path) for path in paths},
-        evidence=read_evidence(results),
+        evidence=evidence,
     )
 
 
-def read_evidence(results: Path) -> Evidence:
-    """What a results folder has of the tables that mechanisms are judged by. Raises InputError where one is none."""
+def read_evidence(results: Path, files: Collection[str] | None = None) -> Evidence:
+    """What a results folder has of the tables that mechanisms are judged by: those of `files`, by their paths in it, or
+    all of them. An earlier configuration may have left others. Raises InputError where one is none."""
     found = [(e, path) for e in EVIDENCE for path in sorted(results.glob(e.path.format(benchmark="*", recipe="*")))]
-    return Evidence({path.relative_to(results).as_posix(): entry.read(path) for entry, path in found})
+    tables = {path.relative_to(results).as_posix(): (entry, path) for entry, path in found}
+    return Evidence({name: e.read(path) for name, (e, path) in tables.items() if files is None or name in files})
 
 
 def _main_selections(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """The verdicts: every claim held against the runs of a suite, under each recipe and protocol."""
 
 import math
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,9 +175,12 @@ def claims_from_results(
     prior_results: Path | str,
     results: Path,
     recipes: Path | str,
+    evidence: Sequence[Path] = (),
 ) -> str:
-    """As `claims_document`, into the JSON file `output`; returns how many claims have which verdict, in a line."""
-    document = claims_document(claims, paper_tables, prior_results, results, recipes)
+    """As `claims_document`, into the JSON file `output`; returns how many claims have which verdict, in a line. The
+    `evidence` are paths of files in `results`; without any, all that lie there."""
+    files = {os.path.relpath(path, results) for path in evidence} or None
+    document = claims_document(claims, paper_tables, prior_results, results, recipes, files)
     write_json(output, document)
     counts = Counter(row["verdict"] for row in document["claims"] if row["counts"])
     shown = ", ".join(f"{counts[verdict]} {verdict}" for verdict in RULES)
@@ -193,12 +197,18 @@ def judged_recipes(asked: Sequence[str], suite: Suite) -> dict[str, Recipe]:
 
 
 def claims_document(
-    claims: Path | str, paper_tables: Path | str, prior_results: Path | str, results: Path, recipes: Path | str
+    claims: Path | str,
+    paper_tables: Path | str,
+    prior_results: Path | str,
+    results: Path,
+    recipes: Path | str,
+    evidence: Collection[str] | None = None,
 ) -> dict:
-    """What claims.json holds: the rows, and what their verdicts rest on. Raises InputError as its parts do."""
+    """What claims.json holds: the rows, and what their verdicts rest on; of what was measured beside the runs the files
+    `evidence`, as `read_evidence` takes them. Raises InputError as its parts do."""
     paper = read_paper(claims, paper_tables, prior_results)
     document, expanded = paper.document, expand_claims(paper, claims)
-    suite = read_suite(Path(results), recipes)
+    suite = read_suite(Path(results), recipes, evidence)
     expanded += rival_claims(paper, claims, {key[CELL.index("variant")] for key in suite.cells})
     suite = replace(suite, recipes=judged_recipes(document["recipes"], suite))
     rows = decide(expanded, document, suite)

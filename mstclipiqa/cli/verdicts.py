@@ -34,17 +34,29 @@ def compare(metrics: Path, results: Path, out: Path, workers: int) -> None:
 
 
 @click.command()
+@click.argument("evidence", nargs=-1, type=READ)
 @options.results
 @click.option("--claims", "path", type=READ, default="config/claims.yaml", help="The paper's claims.")
 @click.option("--paper-tables", type=READ, default="config/paper_tables.csv", help="The paper's printed numbers.")
 @click.option("--prior-results", type=READ, default="config/prior_results.csv", help="What others have published.")
 @options.recipes
 @click.option("--out", type=WRITE, required=True, help="Verdicts (JSON) to write.")
-def claims(results: Path, path: Path, paper_tables: Path, prior_results: Path, recipes: Path, out: Path) -> None:
-    """Hold every claim of the paper against the runs of a suite: one verdict per claim, recipe and protocol."""
+def claims(
+    evidence: tuple[Path, ...],
+    results: Path,
+    path: Path,
+    paper_tables: Path,
+    prior_results: Path,
+    recipes: Path,
+    out: Path,
+) -> None:
+    """Hold every claim of the paper against the runs of a suite: one verdict per claim, recipe and protocol.
+
+    EVIDENCE are the tables of the results folder that were measured beside the runs; without any, all that lie there.
+    """
     from mstclipiqa.claims.verdicts import claims_from_results
 
-    echo(claims_from_results(out, path, paper_tables, prior_results, results, recipes))
+    echo(claims_from_results(out, path, paper_tables, prior_results, results, recipes, evidence))
 
 
 @click.command()

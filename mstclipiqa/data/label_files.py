@@ -87,6 +87,8 @@ def read_sheet(path: Path, columns: Sequence[str], header: bool = True, blank: C
     with parsing(path):
         if path.suffix == ".xlsx":
             _check_spreadsheet(path)
+            if header:
+                _check_header(path, pd.read_excel(path, engine="openpyxl", **options | {"header": None, "nrows": 1}))
             frame = pd.read_excel(path, engine="openpyxl", **options)
         elif path.suffix == ".json":
             frame = _read_records(path, columns)
@@ -162,12 +164,22 @@ def _record(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def read_delimited(path: Path, **options: Any) -> pd.DataFrame:
     """A .csv or .txt (tabs) file, by pandas with `options`, every row as wide as the first. Raises InputError where it
-    is too large or too wide, and what pandas raises."""
-    _check_width(path, len(first_row(path)))
+    is too large or too wide, or has two columns of one name, and what pandas raises."""
+    first = first_row(path)
+    _check_width(path, len(first))
+    if options.get("header", 0) == 0:
+        _check_header(path, pd.DataFrame([first]))
     plain = {"sep": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".txt" else {}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows longer than the header
         return pd.read_csv(path, encoding="utf-8-sig", index_col=False, **plain, **options)
+
+
+def _check_header(path: Path, first: pd.DataFrame) -> None:
+    """Raises InputError for a first row that names two columns alike, of which pandas would rename one in silence."""
+    counts = Counter(str(name) for name in first.to_numpy().ravel())
+    if doubled := [name for name, count in counts.items() if count > 1 and name.strip()]:
+        raise InputError(f"{path}: {counts[doubled[0]]} columns are called {doubled[0][:80]!r}; keep one")
 
 
 def first_row(path: Path) -> list[str]:

@@ -20,6 +20,18 @@ from mstclipiqa.data.benchmarks.benchmark import Benchmark, Defect, Labels, is_s
 ORIENTATION = 0x0112
 
 
+def check_reader(benchmark: Benchmark, labels: Labels) -> None:
+    """Raise InputError, which begins with the module, for a reader whose labels are not as `Labels` says."""
+    module, ranges = benchmark.read.__module__, benchmark.ranges
+    if strange := [target for target in ranges if target not in TARGETS]:
+        raise InputError(f"{module}: {strange[0]!r} is no target; known: {', '.join(TARGETS)}")
+    columns = ["image", *(["prompt"] if benchmark.prompted else []), "generator", *ranges]
+    if lacking := [column for column in columns if column not in labels.frame]:
+        raise InputError(f"{module}: the frame that it reads has no column {lacking[0]}; it needs {', '.join(columns)}")
+    if texts := [target for target in ranges if not pd.api.types.is_numeric_dtype(labels.frame[target])]:
+        raise InputError(f"{module}: the column {texts[0]} that it reads has no numbers; read it with to_numbers")
+
+
 def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
     """Apply the rules every benchmark shares; return the usable rows and record what was excluded.
 
@@ -30,6 +42,7 @@ def check_labels(benchmark: Benchmark, labels: Labels) -> pd.DataFrame:
     * A name that stands twice with the same values is kept once; with different values both rows are
       excluded, since nothing in the files says which is right.
     """
+    check_reader(benchmark, labels)
     source = ", ".join(str(path) for path in labels.files)
     frame = labels.frame.reset_index(drop=True)
     if frame.empty:
@@ -207,8 +220,8 @@ def collect_samples(benchmark: Benchmark, root: Path, images: pd.DataFrame | Non
     synthetic = is_synthetic(root)
     for path in labels.files:
         check_place(root, path)
-    prompts_read = labels.frame["prompt" if benchmark.prompted else "image"].nunique()
     frame = check_labels(benchmark, labels)
+    prompts_read = labels.frame["prompt" if benchmark.prompted else "image"].nunique()
     if not synthetic and benchmark.images not in (None, len(frame)):
         what = f"images with labels, where the published labels have {benchmark.images:,}"
         labels.defects.append(Defect(what, len(frame), "used, BUT THESE ARE NOT THE PUBLISHED LABELS"))

@@ -126,7 +126,7 @@ def _fusion(variant: Variant, dim: int, recipe: Recipe, sizes: Sequence[int]) ->
     fusion = (module.Fusion(dim, recipe, sizes) if variant.many else module.Fusion(dim, recipe)).eval()
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         z = fusion(torch.zeros(2, sizes[0]), torch.zeros(2, sum(sizes[1:])))
-    found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+    found = (tuple(z.shape) if z.dtype == torch.float32 else z.dtype) if isinstance(z, Tensor) else type(z).__name__
     if found != (2, dim):
         raise InputError(
             f"{module.__file__}: of two images the fusion returns {found}, expected {(2, dim)}; let it return z (B, D)"

@@ -160,20 +160,25 @@ def _hash(table: pd.DataFrame) -> str:
 
 
 def _measure_tables(results: Path, manifest: dict, present: list[str], rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The TABLES that the results folder has."""
+    """The TABLES that the results folder has, of files that the manifest names: others are of an earlier
+    configuration."""
+
+    def there(path: Path) -> bool:
+        return path.relative_to(results).as_posix() in manifest["outputs"] and path.exists()
+
     found: dict[str, list[pd.DataFrame]] = {"leakage": [_leakage(results, name) for name in present]}
     for name in present:
-        if BASELINES.at(results, benchmark=name).exists():
+        if there(BASELINES.at(results, benchmark=name)):
             table = BASELINES.read(BASELINES.at(results, benchmark=name))[0]
             found.setdefault("baselines", []).append(table.assign(benchmark=name))
     for name, entry in (("readout", READOUT), ("gates", GATES)):
         paths = [entry.at(results, recipe=recipe) for recipe in manifest["recipes"]]
-        found[name] = [entry.read(path)[0] for path in paths if path.exists()]
+        found[name] = [entry.read(path)[0] for path in paths if there(path)]
     for entry in (EFFICIENCY, CURVES, TRANSFER, INTERVALS, COMPARISONS, GENERATORS):
-        if entry.at(results).exists():
+        if there(entry.at(results)):
             found[Path(entry.path).stem] = [entry.read(entry.at(results))[0]]
     found["parameters"] = [_parameters(results, rows)]
-    if CLAIMS.at(results).exists():
+    if there(CLAIMS.at(results)):
         found["verdicts"] = [read_verdicts(CLAIMS.at(results))]
     tables = {name: pd.concat(found[name], ignore_index=True) for name in TABLES if found.get(name)}
     return {name: _by_text(table, TABLES[name]) for name, table in tables.items() if len(table)}

@@ -238,7 +238,9 @@ def check_claims(folder: Folder) -> None:
         folder.verdict.notes.append(f"verdicts: one of {', '.join(PAPER_FILES)} is not at hand")
         return
     claims, printed, prior = folder.paper_files
-    decided = claims_document(claims, printed, prior, folder.root, claims.with_name("recipes"))
+    decided = claims_document(
+        claims, printed, prior, folder.root, claims.with_name("recipes"), frozenset(folder.manifest["outputs"])
+    )
     again = json.loads(json.dumps(decided))
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))

@@ -23,8 +23,7 @@ SHRUNK = 100
 def read_attention(results: Results, benchmark: str, target: str) -> Iterable[tuple[pd.DataFrame, dict]]:
     """The table of ATTENTION of each recipe that has one, and its metadata."""
     for recipe in results.manifest["recipes"]:
-        path = ATTENTION.at(results.root, benchmark=benchmark, target=target, recipe=recipe)
-        if path.exists():
+        if path := results.find(ATTENTION, benchmark=benchmark, target=target, recipe=recipe):
             yield ATTENTION.read(path)
 
 

@@ -39,8 +39,7 @@ def dissected(results: Results, entry: ResultsFile) -> pd.DataFrame:
     tables = []
     for benchmark in (name for name in results.cards if name not in results.synthetic):
         for recipe in results.manifest["config"].get("dissect", []):
-            path = entry.at(results.root, benchmark=benchmark, recipe=recipe)
-            if path.is_file():
+            if path := results.find(entry, benchmark=benchmark, recipe=recipe):
                 table, metadata = entry.read(path)
                 tables.append(table.assign(benchmark=benchmark, protocol=metadata["protocol"]))
     return (

@@ -7,11 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mstclipiqa.base.layout import (
-    RUNS,
-    SAMPLES,
-    ResultsFile,
-)
+from mstclipiqa.base.layout import NOTES, RUNS, SAMPLES, ResultsFile
 from mstclipiqa.base.names import ENTERED, MODELS
 from mstclipiqa.base.words import in_words
 from mstclipiqa.evaluation.averages import AVERAGES
@@ -206,11 +202,15 @@ class Results:
         first = metrics[["protocol", "recipe"]].eq(metrics[["protocol", "recipe"]].head(1).squeeze()).all(axis=1)
         return metrics[first].drop_duplicates(["benchmark", "variant"])
 
+    def find(self, entry: ResultsFile, **names: str) -> Path | None:
+        """As `find_named`, in this suite's folder."""
+        return find_named(self.root, self.manifest, entry, **names)
+
     def of_suite(self, entry: ResultsFile) -> tuple[pd.DataFrame, dict] | None:
         """A table of the whole suite with its metadata; None where the suite lacks it, or has it of recipes that it no
         longer runs, or of benchmarks that stand apart."""
-        path = entry.at(self.root)
-        if not path.exists():
+        path = self.find(entry)
+        if path is None:
             return None
         table, metadata = entry.read(path)
         known = set(table["recipe"]) <= {"", *self.manifest["recipes"]}
@@ -268,6 +268,14 @@ class Results:
         told = [self.manifest["encoders"], *(metadata["encoders"] for metadata in self.runs.values())]
         identities = [identity for encoders in told for identity in encoders.values()]
         return sorted({identity["label"] for identity in identities if not identity["pretrained"]})
+
+
+def find_named(root: Path, manifest: dict, entry: ResultsFile, **names: str) -> Path | None:
+    """Where a file of the layout lies, if the manifest names it; of those that no manifest names (NOTES), if it is
+    there. A file of an earlier configuration may lie in the folder and is none of this suite's."""
+    file = entry.path.format(**names)
+    unnamed = file.partition("/")[0] in NOTES and (root / file).is_file()
+    return root / file if file in manifest["outputs"] or unnamed else None
 
 
 def ordered(manifest: dict, kind: str) -> list[str]:

@@ -22,12 +22,13 @@ from mstclipiqa.base.layout import (
     SPLITS,
 )
 from mstclipiqa.base.names import ENTERED, SELECTIONS, TARGETS
+from mstclipiqa.model.variants import PAIR
 from mstclipiqa.report.paper import read_paper
-from mstclipiqa.report.results import GROUP_ORDER, METRIC_TITLES, RUN_ORDER, Probe, Results, ordered
+from mstclipiqa.report.results import GROUP_ORDER, METRIC_TITLES, RUN_ORDER, Probe, Results, find_named, ordered
 
 MANIFEST_KEYS = [
     *("suite", "title", "config", "code", "versions", "hardware", "benchmarks", "encoders"),
-    *("recipes", "variants", "protocols", "readings", "inputs"),
+    *("recipes", "variants", "protocols", "readings", "inputs", "outputs"),
 ]
 
 
@@ -54,8 +55,8 @@ def read_results(
         splits={name: read_description(SPLITS.at(root, benchmark=name)) for name in present},
         metrics=metrics,
         runs={file: read_description(root / file) for file in metrics["file"].unique()},
-        timings=_read_timings(root, cards),
-        baselines=_read_baselines(root, present),
+        timings=_read_timings(root, cards, manifest),
+        baselines=_read_baselines(root, present, manifest),
         probes={name: _read_probe(root, name) for name in _probed(root, manifest)},
         statistics=_read_statistics(root, metrics),
         paper=read_paper(paper_tables, claims, prior_results),
@@ -106,33 +107,36 @@ def _read_metrics(path: Path, manifest: dict) -> pd.DataFrame:
     return metrics.sort_values(RUN_ORDER, key=rank, ignore_index=True)
 
 
-def _read_timings(root: Path, cards: dict[str, dict]) -> pd.DataFrame:
+def _read_timings(root: Path, cards: dict[str, dict], manifest: dict) -> pd.DataFrame:
+    """The time of each extraction by the manifest's encoders; a pack's features were extracted elsewhere."""
     rows = []
     for benchmark, card in cards.items():
-        for path in sorted(root.glob(EXTRACTION.path.format(benchmark=benchmark, encoders="*"))):
+        packed = benchmark in manifest["config"].get("packs", {})
+        for role in () if packed else ("-".join(PAIR), *sorted(manifest["encoders"])):
+            path = EXTRACTION.at(root, benchmark=benchmark, encoders=role)
+            if not path.is_file():
+                continue
             try:
                 seconds = float(pd.read_csv(path, sep="\t")["s"].mean())
             except (KeyError, ValueError) as error:
                 raise InputError(f"{path}: no column of seconds `s` ({error}); delete it") from None
-            role = path.stem.removeprefix(f"{benchmark}-")
-            unit = "prompts" if role in ("prompts", "text") else "images"
-            rows.append((benchmark, role, card[unit], unit, seconds))
+            rows.append((benchmark, role, card["images"], "images", seconds))
     return pd.DataFrame(rows, columns=["benchmark", "encoder", "items", "unit", "seconds"])
 
 
-def _read_baselines(root: Path, benchmarks: list[str]) -> pd.DataFrame:
-    files = {name: BASELINES.path.format(benchmark=name) for name in benchmarks}
+def _read_baselines(root: Path, benchmarks: list[str], manifest: dict) -> pd.DataFrame:
+    files = {name: find_named(root, manifest, BASELINES, benchmark=name) for name in benchmarks}
     tables = [
-        BASELINES.read(root / file)[0].assign(benchmark=name, file=file)
-        for name, file in files.items()
-        if (root / file).exists()
+        BASELINES.read(path)[0].assign(benchmark=name, file=path.relative_to(root).as_posix())
+        for name, path in files.items()
+        if path
     ]
     empty = pd.DataFrame(columns=["benchmark", *BASELINES.columns, "file"])
     return pd.concat(tables, ignore_index=True) if tables else empty
 
 
 def _probed(root: Path, manifest: dict) -> list[str]:
-    return [recipe for recipe in ordered(manifest, "recipes") if READOUT.at(root, recipe=recipe).exists()]
+    return [name for name in ordered(manifest, "recipes") if find_named(root, manifest, READOUT, recipe=name)]
 
 
 def _read_probe(root: Path, recipe: str) -> Probe:

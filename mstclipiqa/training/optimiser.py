@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -57,20 +56,26 @@ class Adam:
 
     def step(self, learning_rate: float) -> None:
         """Update the parameters by their gradients, and clear these."""
-        self.update(cast(list[Tensor], [p.grad for p in self.parameters]), learning_rate)  # after a loss each has one
+        self.update([parameter.grad for parameter in self.parameters], learning_rate)
         for parameter in self.parameters:
             parameter.grad = None
 
     @torch.no_grad()
-    def update(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
-        """Update the parameters by gradients, one for each. The fused update takes both to lie in memory alike: a
-        transposed gradient it reads wrongly on a CPU, without a word, and refuses on a GPU."""
-        alike = [
-            g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
-            for p, g in zip(self.parameters, gradients, strict=True)
+    def update(self, gradients: Sequence[Tensor | None], learning_rate: float | Tensor) -> None:
+        """Update the parameters by gradients, one for each; where a loss does not depend on a parameter, None leaves it
+        as it is, as in torch.optim. The fused update takes both to lie in memory alike: a transposed gradient it reads
+        wrongly on a CPU, without a word, and refuses on a GPU."""
+        state = zip(self.parameters, gradients, self.means, self.squares, self.steps, strict=True)
+        used = [
+            (p, g if g.stride() == p.stride() else torch.empty_like(p).copy_(g), mean, square, step)
+            for p, g, mean, square, step in state
+            if g is not None
         ]
+        if not used:
+            return
+        parameters, alike, means, squares, steps = map(list, zip(*used, strict=True))
         adam(
-            self.parameters, alike, self.means, self.squares, [], self.steps,
+            parameters, alike, means, squares, [], steps,
             fused=True, amsgrad=False, maximize=False,
             beta1=0.9, beta2=0.999, eps=1e-8, lr=learning_rate, weight_decay=self.weight_decay,
         )  # fmt: skip

@@ -262,7 +262,9 @@ class Stack:
         prompts = self.data.prompts(rows, self.longest) if self.model.uses_prompt else ()
         streams = self.data.streams(rows, batch.get("views"))
         losses = self.losses_of(state, *streams, self.data.score[rows], prompts, batch["present"])
-        self.optimiser.update(torch.autograd.grad(losses.sum(), self.optimiser.parameters), self.rate)
+        self.optimiser.update(
+            torch.autograd.grad(losses.sum(), self.optimiser.parameters, allow_unused=True), self.rate
+        )
         self.losses.copy_(losses.detach())
         self.next.add_(1)
 

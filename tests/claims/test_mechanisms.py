@@ -324,3 +324,12 @@ def test_tables_are_read_where_they_lie(tmp_path):
     found = evidence.find(READOUT, recipe="released_code")
     assert found[0] == path and len(found[1]) == len(table)
     assert evidence.find(READOUT, recipe="appendix") is None and evidence.find(EFFICIENCY) is None
+
+
+def test_a_table_that_an_earlier_configuration_left_is_no_evidence(tmp_path):
+    tables = streams(0.7, 0.5) | clip_score(0.5)
+    for path, (table, metadata) in tables.items():
+        write_table(tmp_path / path, table, metadata)
+    assert read_evidence(tmp_path).tables.keys() == tables.keys()
+    kept = READOUT.path.format(recipe="released_code")
+    assert list(read_evidence(tmp_path, {kept, "metrics.parquet"}).tables) == [kept]

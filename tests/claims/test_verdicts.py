@@ -16,7 +16,7 @@ from scipy import stats
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import write_table
-from mstclipiqa.base.layout import COMPARISONS, INTERVALS, METRICS
+from mstclipiqa.base.layout import BASELINES, COMPARISONS, INTERVALS, METRICS
 from mstclipiqa.base.names import STAND_IN
 from mstclipiqa.claims.rules import (
     CONSISTENT,
@@ -342,6 +342,17 @@ def test_a_recipe_that_changes_one_value_of_another_is_judged_where_it_is_asked_
     suite = replace(suite, cells=suite.cells | cells, recipes={one.name: one for one in (longer, other, recipe)})
     assert list(judged_recipes(["released_code"], suite)) == ["other", "released_code"]
     assert list(judged_recipes(["released_code", "longer"], suite)) == ["longer", "other", "released_code"]
+
+
+@pytest.mark.parametrize(("evidence", "expected"), [(None, UNTESTABLE), (frozenset(), NOT_RUN)])
+def test_a_drawn_benchmark_without_runs_is_held_against_no_claim(results, evidence, expected):
+    """Its rivals without a head lie in the folder: it is in no grid, or an earlier configuration had it."""
+    row = {"source": "CLIPScore", "target": "correspondence", "protocol": "lab-seed1", "n": 597, "srcc": 0.5}
+    card = {"benchmark": "aigciqa2023", "synthetic": True, "encoders": {"paired": OPENAI}}
+    BASELINES.write(BASELINES.at(results, benchmark="aigciqa2023"), table_of(BASELINES, [row]), card)
+    document = claims_document(CLAIMS, PAPER_TABLES, PRIOR_RESULTS, results, RECIPES, evidence)
+    (found,) = [r for r in document["claims"] if r["id"] == "clipscore/aigciqa2023/correspondence/srcc"]
+    assert (found["verdict"], found["measured"]) == (expected, None)
 
 
 @pytest.mark.parametrize("file", ["metrics.parquet", "intervals.parquet", "comparisons.parquet"])

@@ -92,6 +92,7 @@ NO_FUSIONS = [
     ("", "", "of two images the fusion returns (2, 3), expected (2, 512); let it return z (B, D)"),
     ("f_c[:, :3]", "f_c, f_f", "of two images the fusion returns tuple, expected (2, 512)"),
     ("f_c[:, :3]", "f_c.sum()", "of two images the fusion returns (), expected (2, 512)"),
+    ("f_c[:, :3]", "f_c.double()", "of two images the fusion returns torch.float64, expected (2, 512)"),
     ("Fusion(", "Mixture(", "a fusion's module defines the class Fusion"),
 ]
 

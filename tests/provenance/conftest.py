@@ -31,6 +31,8 @@ def once(compute: Callable, reads: Callable[[Path], bool] = lambda file: True) -
             return pd.util.hash_pandas_object(value).tolist()
         if isinstance(value, list):
             return [described(entry) for entry in value]
+        if isinstance(value, frozenset):
+            return sorted(value)
         path = Path(str(value))
         left_out = ("manifest.json", "claims.json")
         there = [path] if path.is_file() else [file for file in list_files(path) if file.name not in left_out]

@@ -842,6 +842,17 @@ def test_bless_writes_the_first_reference(suite: Path):
     assert check(suite).exit_code == 0
 
 
+def test_tables_that_an_earlier_configuration_left_are_not_measured(suite: Path):
+    results, first = suite / "results", next(iter(TARGETS))
+    document = json.loads((results / "manifest.json").read_text())
+    before = measure(results).tables
+    del document["outputs"]["curves.parquet"], document["outputs"][f"{first}/baselines.parquet"]
+    write_json(results / "manifest.json", document)
+    after = measure(results).tables
+    assert before.keys() - after.keys() == {"curves"}
+    assert set(before["baselines"]["benchmark"]) - set(after["baselines"]["benchmark"]) == {first}
+
+
 def test_bless_replaces_a_reference_of_an_earlier_version(suite: Path):
     path = suite / "reference.csv"
     path.write_text(path.read_text().replace("srcc,plcc,plcc_fitted,krcc,rmse", "srcc,plcc", 1))

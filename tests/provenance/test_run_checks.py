@@ -434,10 +434,10 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
         write_text(tmp_path / "config" / name, (CONFIG / name).read_text())
     again = {"claims": [{"id": "one", "verdict": "reproduced", "measured": 0.5}]}
 
-    def document(claims: Path, tables: Path, prior: Path, root: Path, recipes: Path) -> dict:
+    def document(claims: Path, tables: Path, prior: Path, root: Path, recipes: Path, evidence: frozenset[str]) -> dict:
         config = tmp_path / "config"
         assert [claims, tables, prior] == [config / name for name in PAPER_FILES]
-        assert (root, recipes) == (found.root, config / "recipes")
+        assert (root, recipes, evidence) == (found.root, config / "recipes", set(found.manifest["outputs"]))
         return again
 
     monkeypatch.setattr(run_checks, "claims_document", document)

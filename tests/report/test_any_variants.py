@@ -1,9 +1,11 @@
 """The report of a suite that trains other variants than the paper's two models, or only one of them."""
 
+import json
+
 import pytest
 from config_files import CLAIMS, PAPER_TABLES
 from report_page import Page
-from results_beside import write_baselines, write_costs, write_curves, write_statistics, write_transfer
+from results_beside import write_attention, write_baselines, write_costs, write_curves, write_statistics, write_transfer
 from results_folder import add_claims
 
 from mstclipiqa.base.files import read_table, write_table
@@ -57,6 +59,26 @@ def test_what_an_earlier_configuration_left_is_not_shown(make_results, tmp_path)
     write_table(metrics, frame.replace("released_code", "renamed"), metadata)
     write_report(root, out, PAPER_TABLES, CLAIMS)
     assert "after the last epoch by learning rate" not in Page(out / "index.html").text
+
+
+def test_a_file_that_the_manifest_does_not_name_is_not_shown(make_results, tmp_path):
+    """An earlier configuration ran more, and its files still lie in the folder."""
+    root = make_results(present={"agiqa-1k": 40, "agiqa-3k": 60}, probe=True)
+    named = (root / "manifest.json").read_text()
+    for write in (write_attention, write_baselines, write_curves, write_transfer):
+        write(root)
+    for encoders in ("coarse-fine", "retokenised"):
+        (root / f"timings/extract/agiqa-3k-{encoders}.tsv").write_text("s\n12.5\n")
+    write_report(root, tmp_path / "all", PAPER_TABLES, CLAIMS)
+    all_sections = {section["id"] for section in Page(tmp_path / "all" / "index.html").all("section")}
+    now = json.loads(named)
+    now["outputs"] = {name: value for name, value in now["outputs"].items() if not name.startswith("probe/")}
+    (root / "manifest.json").write_text(json.dumps(now))
+    write_report(root, tmp_path / "page", PAPER_TABLES, CLAIMS)
+    page = Page(tmp_path / "page" / "index.html")
+    sections = {section["id"] for section in page.all("section")}
+    assert all_sections - sections == {"prompts", "baselines", "curves", "probe", "transfer"}
+    assert "coarse-fine" in page.text and "retokenised" not in page.text
 
 
 def test_what_is_printed_of_a_rival_stands_beside_its_head(make_results, tmp_path):

@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from results_folder import name_output
 from results_tables import table_of
 from scipy import stats
 
@@ -29,7 +30,9 @@ def results(make_results) -> Results:
     def write(entry: ResultsFile, keys: tuple[str, ...], values: product, numbers) -> None:
         rows = [dict(zip(keys, value, strict=True)) for value in values]
         table = table_of(entry, [row | {"recipe": "main_text"} | numbers(row) for row in rows])
-        entry.write(entry.at(root, benchmark="agiqa-3k", recipe="main_text"), table, SAID)
+        path = entry.at(root, benchmark="agiqa-3k", recipe="main_text")
+        entry.write(path, table, SAID)
+        name_output(root, path)
 
     def lost(row: dict) -> float:
         return 0.1 * (row["split"] + 1)

@@ -87,3 +87,16 @@ def test_gradients_and_parameters_may_lie_in_memory_in_any_way():
         reference.step()
         optimiser.update(gradients, 0.1)
     torch.testing.assert_close(own, expected, rtol=0, atol=1e-6)
+
+
+def test_a_parameter_that_the_loss_does_not_depend_on_stays_as_it_is():
+    """Also by weight decay, and where it has a gradient in some steps alone."""
+    expected = [torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True)]
+    own = [value.detach().clone().requires_grad_() for value in expected]
+    reference, optimiser = torch.optim.Adam(expected, lr=0.1, weight_decay=0.01), Adam(own, 0.01)
+    for gradients in ([torch.ones(2), None], [torch.ones(2), torch.ones(3)], [None, torch.ones(3)], [None, None]):
+        for parameter, twin, gradient in zip(expected, own, gradients, strict=True):
+            parameter.grad, twin.grad = gradient, gradient
+        reference.step()
+        optimiser.step(0.1)
+    torch.testing.assert_close(own, expected, rtol=0, atol=1e-6)

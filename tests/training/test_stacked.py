@@ -214,6 +214,22 @@ def test_ranks_on_the_device_give_spearmans_correlation():
     assert flat.isnan().all(), "nothing is said of constant predictions"
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_a_layer_that_nothing_depends_on_changes_nothing(data, runs, levels):
+    """A fusion may define one, also where its runs are stacked."""
+    plain = Trainer(data, A, RECIPE, level_embeddings(levels, RECIPE)).build
+
+    def build(seed):
+        model = plain(seed)
+        model.fusion.add_module("unused", torch.nn.Linear(4, 3))
+        return model
+
+    expected = train_run(plain(runs[0].seed), data, runs[0].roles, RECIPE, runs[0].seed)
+    pd.testing.assert_frame_equal(train_run(build(runs[0].seed), data, runs[0].roles, RECIPE, runs[0].seed), expected)
+    ((_, stacked),) = train_stacked(build, data, runs[:1], RECIPE, torch.device("cpu"))
+    pd.testing.assert_frame_equal(stacked, expected, rtol=1e-3)
+
+
 def test_dropout_inside_a_fusion_cannot_be_stacked(data, levels):
     recipe = replace(RECIPE, regression_dropout=0.5)
     model = Trainer(data, B, recipe, level_embeddings(levels, recipe)).build(0)

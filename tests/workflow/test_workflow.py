@@ -35,6 +35,7 @@ PLANS: dict[str, tuple[str, ...]] = {
     "study": ("--configfile", "config/agiqa-3k-study.yaml"),
     "small": SMALL,
     "heads": ("heads", *SMALL),
+    "typed": (*SMALL, "seeds=[7]", "draw={seed: 1, scale: 0.05}", "also=[]"),
 }
 
 
@@ -45,6 +46,18 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]
     for benchmark in ("agiqa-3k", "aigciqa2023"):
         (checkout.folder / "present" / benchmark).mkdir(parents=True)
     return dict(zip(PLANS, checkout.plans((None, arguments) for arguments in PLANS.values()), strict=True))
+
+
+def test_numbers_in_lists_and_mappings_of_the_command_line_are_numbers(plans: dict[str, dict[str, int]]):
+    assert plans["typed"]["train"] == plans["small"]["train"] - 4  # without the grids under `also`
+
+
+def test_a_checkout_in_a_folder_with_braces_is_refused_in_a_line(tmp_path: Path):
+    done = copy_checkout(tmp_path / "{mine}").snakemake("--dry-run")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"Error: {tmp_path}/{{mine}}: Snakemake takes braces in a path for names to fill in; move the checkout"
+    )
 
 
 def test_bare_dry_run_plans_the_default_suite(plans: dict[str, dict[str, int]]):
@@ -376,7 +389,7 @@ rule mine:
     input: rules.quality_reproduce.input
 """
     )
-    done = subprocess.run(other.command("--dry-run"), check=False, **environment)
+    done = subprocess.run(other.command("--dry-run", "--config", "mine=[1]", "seeds=[9]"), check=False, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "quality_report" in done.stdout and os.path.relpath(checkout.folder / "config", other.folder) in done.stdout
 

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from shlex import quote
 
+from snakemake.utils import update_config
+
 from mstclipiqa.base import layout
 from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
@@ -23,8 +25,15 @@ try:
     from mstclipiqa.encoders.architectures import FOLDER
     from mstclipiqa.model.variants import PAIR, get_variant
     from mstclipiqa.study.jobs import Job, protocols_of
+    from mstclipiqa.study.overrides import read_typed
     from mstclipiqa.study.study import Study, describe_folder
 
+    if {*"{}"} & {*str(CONFIG.resolve())}:
+        raise InputError(
+            f"{CONFIG.resolve().parent}: Snakemake takes braces in a path for names to fill in; move the checkout"
+        )
+    if not workflow.modifier.skip_configfile:  # a module's configuration is not the command line's
+        update_config(config, read_typed(workflow.config_settings.config))
     files = [os.path.relpath(path) for path in workflow.configfiles]
     for file in files:
         read_yaml(file)  # Snakemake keeps the last of two equal keys without a word

@@ -48,14 +48,13 @@ rule compare:
 
 rule claims:
     input:
-        of_benchmarks(layout.SAMPLES, layout.SPLITS, layout.BASELINES),
+        of_benchmarks(layout.SAMPLES, layout.SPLITS),
         RUNS,
         STATISTICS,
-        at(layout.EFFICIENCY),
-        PROBES,
         # Also those that are not run: parameters are counted under every recipe.
         sorted(RECIPES.glob("*.yaml")),
         metrics=at(layout.METRICS),
+        evidence=[*of_benchmarks(layout.BASELINES), at(layout.EFFICIENCY), at(layout.GENERATORS), *PROBES],
         claims=CONFIG / "claims.yaml",
         paper_tables=CONFIG / "paper_tables.csv",
         prior_results=CONFIG / "prior_results.csv",
@@ -70,7 +69,7 @@ rule claims:
         results=lambda wildcards, output: Path(output[0]).parent,
         code=fingerprint("mstclipiqa.claims.verdicts", data=["model/fusions", "model/rivals", "base/schemas"]),
     shell:
-        "python -m mstclipiqa claims --results {params.results:q} --claims {input.claims:q}"
+        "python -m mstclipiqa claims {input.evidence:q} --results {params.results:q} --claims {input.claims:q}"
         " --paper-tables {input.paper_tables:q} --prior-results {input.prior_results:q} --recipes {params.recipes:q}"
         " --out {output:q} 2>&1 | tee {log:q}"
 

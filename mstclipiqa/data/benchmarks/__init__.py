@@ -11,9 +11,14 @@ from mstclipiqa.data.benchmarks.benchmark import Benchmark
 _modules = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
 
 #: Benchmark by name, e.g. BENCHMARKS["agiqa-3k"].
-BENCHMARKS: dict[str, Benchmark] = {
-    module.BENCHMARK.name: module.BENCHMARK for module in _modules if hasattr(module, "BENCHMARK")
-}
+BENCHMARKS: dict[str, Benchmark] = {}
+for _module in _modules:
+    if _found := getattr(_module, "BENCHMARK", None):
+        if _found.name in BENCHMARKS:
+            raise InputError(
+                f"{_module.__file__}: another module has the benchmark {_found.name} too; give one another name"
+            )
+        BENCHMARKS[_found.name] = _found
 
 #: The paper's five.
 OF_PAPER = ("agiqa-1k", "agiqa-3k", "aigciqa2023", "aigiqa-20k", "pku-aigiqa-4k")

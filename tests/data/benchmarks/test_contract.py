@@ -1,15 +1,21 @@
 """What every benchmark must do, in every layout it is read from, with good files and with bad ones."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from layouts import LAYOUTS, STRANGE, write_image
 
+import mstclipiqa
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.data.benchmarks import BENCHMARKS, TARGETS, get_benchmark
+from mstclipiqa.data.benchmarks.benchmark import Benchmark, Labels
 from mstclipiqa.data.samples import collect_samples
 
 
@@ -46,6 +52,39 @@ def test_description(name, tmp_path):
         collect_samples(benchmark, tmp_path / "absent")
     with pytest.raises(InputError, match=str(tmp_path)):
         collect_samples(benchmark, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "change", "said"),
+    [
+        (
+            {"qualty": (0, 5)},
+            lambda frame: frame,
+            "'qualty' is no target; known: quality, authenticity, correspondence",
+        ),
+        ({"quality": (0, 5)}, lambda frame: frame.drop(columns="generator"), "has no column generator; it needs image"),
+        ({"quality": (0, 5)}, lambda frame: frame.drop(columns="quality"), "has no column quality"),
+        ({"quality": (0, 5)}, lambda frame: frame.astype(str), "the column quality that it reads has no numbers"),
+    ],
+)
+def test_a_reader_that_gives_no_labels_is_named_in_one_line(ranges, change, said, tmp_path):
+    frame = pd.DataFrame({"image": ["a.png"], "prompt": ["a corgi"], "generator": ["SD"], "quality": [4.0]})
+    benchmark = Benchmark("mine", "Mine", "", "", ranges, lambda root: Labels(change(frame), [tmp_path], {}))
+    with pytest.raises(InputError, match=rf"^{__name__}: .*{said}"):
+        collect_samples(benchmark, tmp_path)
+
+
+def test_a_second_benchmark_of_a_name_is_refused(tmp_path):
+    """As of a copied module whose name was forgotten; the last in the alphabet would be read in place of the other."""
+    shutil.copytree(Path(mstclipiqa.__file__).parent, tmp_path / "mstclipiqa")
+    folder = tmp_path / "mstclipiqa" / "data" / "benchmarks"
+    shutil.copy(folder / "agiqa_3k.py", folder / "mine.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "mstclipiqa", "samples", "agiqa-3k", "--root", ".", "--out", "samples.parquet"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = f"Error: {folder}/mine.py: another module has the benchmark agiqa-3k too; give one another name"
+    assert (done.returncode, done.stderr.splitlines()) == (1, [said])
 
 
 def test_unknown_name():
