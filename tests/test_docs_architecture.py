@@ -103,7 +103,8 @@ def test_every_reader_fusion_protocol_recipe_and_kind_of_claim_has_a_row():
     for protocol in PROTOCOLS:
         name = protocol.pattern.replace("{n}", "N").replace("{name}", "NAME")
         row = next(row for row in ROWS if row[0].startswith(f"`{name}`"))
-        assert row[1] == f"`mstclipiqa/data/protocols.py:{protocol.splits.__name__}`"
+        module = protocol.splits.__module__.replace(".", "/")
+        assert row[1] == f"`{module}.py:{protocol.splits.__name__}`"
     for recipe in (REPOSITORY / "config" / "recipes").glob("*.yaml"):
         assert any(row[0].startswith(f"recipe `{recipe.stem}`") for row in ROWS), recipe
     for kind in EXPAND:

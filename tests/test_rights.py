@@ -16,7 +16,7 @@ from mstclipiqa.base.documents import read_yaml
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.files import read_table, write_table
 from mstclipiqa.claims.paper import read_paper
-from mstclipiqa.data import protocols
+from mstclipiqa.data import published_splits
 from mstclipiqa.data.label_files import read_sheet
 from mstclipiqa.data.packs import read_pack
 from mstclipiqa.data.prior_results import read_prior_results
@@ -61,7 +61,7 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], object]]]
     "prompts": ("a.csv", make_text, read_prompts),
     "printed numbers": ("a.csv", make_text, lambda path: read_paper(CLAIMS, path, PRIOR_RESULTS)),
     "published results": ("a.csv", make_text, read_prior_results),
-    "a split file": ("a.csv", make_text, protocols.read_published),
+    "a split file": ("a.csv", make_text, published_splits.read_published),
     "a document": ("a.yaml", make_text, read_yaml),
     "an image": ("a.png", make_image, read_image),
     "an image that is known": ("a.png", make_image, lambda path: read_image(path, "0" * 64)),

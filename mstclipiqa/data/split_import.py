@@ -21,7 +21,8 @@ from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import IMAGE_FORMATS, TEST, TRAIN, VAL
 from mstclipiqa.base.text import printable
 from mstclipiqa.data.label_files import MOST_ROWS, check_size, first_row, parsing, read_delimited
-from mstclipiqa.data.protocols import SPLIT_COLUMNS, SPLIT_FILES, check_published, check_roles, read_published
+from mstclipiqa.data.protocols import check_roles
+from mstclipiqa.data.published_splits import SPLIT_COLUMNS, SPLIT_FILES, check_published, read_published
 
 #: What the roles are called in names of files, of variables and in cells.
 ROLES = {

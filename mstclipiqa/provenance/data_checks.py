@@ -12,7 +12,8 @@ from mstclipiqa.base.files import sha256
 from mstclipiqa.base.layout import SAMPLES, SPLITS
 from mstclipiqa.base.names import TARGETS
 from mstclipiqa.data.benchmarks import get_benchmark
-from mstclipiqa.data.protocols import SPLIT_FILES, split_samples
+from mstclipiqa.data.protocols import split_samples
+from mstclipiqa.data.published_splits import SPLIT_FILES
 from mstclipiqa.data.samples import collect_samples, normalise_prompt
 from mstclipiqa.data.translations import read_translations
 from mstclipiqa.encoders.statistics import NAMES

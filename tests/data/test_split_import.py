@@ -10,7 +10,8 @@ from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import TARGETS, TEST, TRAIN, VAL
 from mstclipiqa.cli.main import main
-from mstclipiqa.data.protocols import SPLIT_FILES, split_samples
+from mstclipiqa.data.protocols import split_samples
+from mstclipiqa.data.published_splits import SPLIT_FILES
 from mstclipiqa.data.split_import import import_split
 
 #: Ten label rows; the reader left row 4 out.
