@@ -982,6 +982,7 @@ BAD: list[Bad] = [
     Bad(ENTRIES, "image unknown", entering(lambda scores: scores.replace({"image": {FIRST: "mine.png"}}))),
     Bad(ENTRIES, "prediction nan", entering(lambda scores: scores.assign(prediction="nan"))),
     Bad(ENTRIES, "prediction infinite", entering(lambda scores: scores.assign(prediction="inf"))),
+    Bad(ENTRIES, "prediction far out", entering(lambda scores: scores.assign(prediction=scores.index * 1e300 + 1.0))),
     Bad(ENTRIES, "predictions all equal", entering(lambda scores: scores.assign(prediction=0.5))),
     Bad(ENTRIES, "column misspelt", entering(lambda scores: scores.rename(columns={"prediction": "score"}))),
     Bad(ENTRIES, "column twice", entering(lambda scores: pd.concat([scores, scores[["prediction"]] * 2], axis=1))),

@@ -23,7 +23,7 @@ from mstclipiqa.data.protocols import split_samples
 from mstclipiqa.data.samples import collect_samples
 from mstclipiqa.entries.admission import TRIED, runs_of_scores
 from mstclipiqa.entries.contest import Contest, hold_contest, pairs_of
-from mstclipiqa.entries.entry import read_scores
+from mstclipiqa.entries.entry import check_scores, read_scores
 from mstclipiqa.study.packing import samples_of
 
 #: Scores: a CSV file, a table with its columns (image, prediction and, of a trained method, protocol, split and
@@ -128,11 +128,15 @@ def compare(
 
 
 def _contest(methods: Mapping[str, Scores], benchmark: Benchmark, target: str, protocols: Sequence[str]) -> Contest:
+    if not isinstance(benchmark, Benchmark):
+        raise InputError(f"benchmark {benchmark!r}: give what load_benchmark returns")
+    if isinstance(protocols, str):
+        protocols = [protocols]
     if target not in benchmark.targets:
         raise InputError(f"target {target!r}: {benchmark.name} rates {', '.join(benchmark.targets)}")
     table, counts = split_samples(benchmark.samples, protocols, benchmark.card)
     runs = {}
-    for name, scores in methods.items():
+    for name, scores in ((str(method), scores) for method, scores in methods.items()):
         runs[name] = runs_of_scores(_as_table(name, scores), benchmark.samples, table, target, name)
         if runs[name].empty:
             raise InputError(f"{name}: has no score under {', '.join(protocols)}; name its protocols")
@@ -143,9 +147,10 @@ def _as_table(name: str, scores: Scores) -> pd.DataFrame:
     """Scores with the columns of an entry's."""
     if isinstance(scores, str | Path):
         return read_scores(Path(scores))
-    table = scores.rename("prediction").rename_axis("image").reset_index() if isinstance(scores, pd.Series) else scores
-    if not {"image", "prediction"} <= set(table):
-        raise InputError(f"{name}: has no columns image and prediction; found {', '.join(map(str, table))}")
-    if "protocol" in table and "split" not in table:
-        raise InputError(f"{name}: has the column protocol alone; name the split of each row too")
-    return table.assign(seed=0) if "protocol" in table and "seed" not in table else table
+    if isinstance(scores, pd.Series):
+        scores = scores.rename("prediction").rename_axis("image").reset_index()
+    if not isinstance(scores, pd.DataFrame) or not scores.columns.is_unique:
+        raise InputError(
+            f"{name}: give a CSV file, a series by image, or a table of which each column has its own name"
+        )
+    return check_scores(name, scores)

@@ -101,7 +101,9 @@ def read_sheet(path: Path, columns: Sequence[str], header: bool = True, blank: C
     return as_sheet(path, frame, columns, blank)
 
 
-def as_sheet(path: Path, frame: pd.DataFrame, columns: Sequence[str], blank: Collection[str] = ()) -> pd.DataFrame:
+def as_sheet(
+    path: Path | str, frame: pd.DataFrame, columns: Sequence[str], blank: Collection[str] = ()
+) -> pd.DataFrame:
     """The named columns of a table that was read from `path`, as `read_sheet` gives them. Raises InputError as it
     does."""
     if len(frame) > MOST_ROWS:
@@ -114,9 +116,9 @@ def as_sheet(path: Path, frame: pd.DataFrame, columns: Sequence[str], blank: Col
     return pd.DataFrame(texts).astype(str)
 
 
-def _texts(path: Path, column: str, cells: pd.Series, blank: bool) -> list[str]:
+def _texts(path: Path | str, column: str, cells: pd.Series, blank: bool) -> list[str]:
     """A column as text. Raises InputError for the first cell that is empty, if it may not be, or that is not taken."""
-    texts = ["" if cell is None or cell != cell else str(cell) for cell in cells]
+    texts = ["" if pd.isna(cell) else str(cell) for cell in cells]
     empty = [row for row, text in enumerate(texts) if not text.strip()]
     if empty and not blank:
         raise InputError(
@@ -268,7 +270,7 @@ def _column_of(reference: str) -> int:
     return number
 
 
-def require_columns(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> None:
+def require_columns(path: Path | str, frame: pd.DataFrame, columns: Iterable[str]) -> None:
     """Raise InputError naming the columns that `frame`, read from `path`, lacks."""
     missing = [column for column in columns if column not in frame.columns]
     if missing:
@@ -276,7 +278,7 @@ def require_columns(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> 
         raise InputError(f"{path}: missing column {', '.join(missing)}; found {found}")
 
 
-def to_numbers(path: Path, column: str, values: pd.Series) -> pd.Series:
+def to_numbers(path: Path | str, column: str, values: pd.Series) -> pd.Series:
     """MOS as floats, from numbers or text. Raises InputError naming the first that is no finite number, by its row: the
     index of `values`, from 0."""
     texts = values.astype(str).fillna("")

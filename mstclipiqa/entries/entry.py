@@ -15,7 +15,7 @@ from mstclipiqa.base.files import digest, sha256, write_text
 from mstclipiqa.base.layout import RUNS
 from mstclipiqa.base.names import ENTERED
 from mstclipiqa.data.benchmarks import BENCHMARKS
-from mstclipiqa.data.label_files import first_row, read_sheet, to_numbers
+from mstclipiqa.data.label_files import as_sheet, first_row, read_sheet, to_numbers
 from mstclipiqa.data.protocols import get_protocol
 from mstclipiqa.evaluation.averages import AVERAGES
 from mstclipiqa.model.variants import VARIANTS
@@ -28,6 +28,9 @@ CARD, SCORES = "card.yaml", "scores.csv"
 #: The columns of scores. Those of a method that was trained on splits name the run too; its seed is 0, where none is
 #: given.
 SCORED, RUN_COLUMNS = ("image", "prediction"), ("protocol", "split", "seed")
+
+#: The largest score: sums of squares of larger ones, which correlations take, may be beyond all numbers.
+LARGEST = 1e100
 
 #: From how many digits on scores of this project's own are tried, and how many hold any number.
 FEWEST_DIGITS, ALL_DIGITS = 5, 17
@@ -149,8 +152,7 @@ def check_names(entries: list[Entry]) -> None:
 def read_scores(path: Path) -> pd.DataFrame:
     """The scores of a CSV file: image, prediction and, of a method trained on splits, protocol, split and seed.
 
-    Raises InputError for other columns, empty cells, unknown protocols, and predictions, splits or seeds that are no
-    numbers.
+    Raises InputError for other columns, and as `check_scores` does.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a CSV file with the columns {' and '.join(SCORED)}")
@@ -160,13 +162,27 @@ def read_scores(path: Path) -> pd.DataFrame:
             f"{path}: unknown column {strange[0][:80]!r}; scores have {', '.join(SCORED)} and, of a trained method, "
             f"{', '.join(RUN_COLUMNS)}"
         )
-    given = [column for column in RUN_COLUMNS if column in columns]
+    return check_scores(path, read_sheet(path, [*(column for column in RUN_COLUMNS if column in columns), *SCORED]))
+
+
+def check_scores(path: Path | str, table: pd.DataFrame) -> pd.DataFrame:
+    """The scores of a table, as `read_scores` gives them; `path` is what a message begins with.
+
+    Raises InputError for missing columns, empty cells, unknown protocols, predictions that are no numbers up to
+    LARGEST, and splits or seeds that are no numbers from 0.
+    """
+    given = [column for column in RUN_COLUMNS if column in table]
     if given and not {"protocol", "split"} <= set(given):
         raise InputError(
             f"{path}: has the column {given[0]} alone; a trained method names protocol and split of each row"
         )
-    frame = read_sheet(path, [*given, *SCORED])
+    frame = as_sheet(path, table, [*given, *SCORED])
     frame["prediction"] = to_numbers(path, "prediction", frame["prediction"])
+    if len(large := frame["prediction"][frame["prediction"].abs() > LARGEST]):
+        raise InputError(
+            f"{path}: prediction is {large.iloc[0]:g} in data row {large.index[0] + 1} ({len(large)} such rows); its "
+            f"square is beyond all numbers, give scores up to {LARGEST:g}"
+        )
     if given and "seed" not in given:
         frame.insert(2, "seed", "0")
     for column in ("split", "seed") if given else ():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mstclipiqa.base.errors import InputError
 from mstclipiqa.base.names import DISSECTED
+from mstclipiqa.data.benchmarks.benchmark import SYNTHETIC_MARK
 from mstclipiqa.encoders.architectures import has_text_tower
 from mstclipiqa.model.variants import PAIR, PARTS
 
@@ -80,3 +81,14 @@ def refuse_dissection(study: "Study") -> None:
             raise InputError("dissect: needs a protocol groupedN; add one to the protocols")
         if out := [variant for variant in DISSECTED if variant in study.ruled_out]:
             raise InputError(f"dissect: {', '.join(out)}: {study.ruled_out[out[0]]}; leave dissect out")
+
+
+def refuse_drawing(study: "Study") -> None:
+    """Raises InputError where the workflow would draw into a folder that holds files of others: Snakemake empties it
+    before a forced run, and for --delete-all-output."""
+    for folder in (study.data_root / name for name in study.drawn_benchmarks):
+        if folder.is_dir() and not (folder / SYNTHETIC_MARK).exists() and any(folder.iterdir()):
+            raise InputError(
+                f"data_root: {folder} holds files that were not drawn here, and drawing would replace them; set draw: "
+                "null (--config draw=null) to read them, or draw elsewhere"
+            )

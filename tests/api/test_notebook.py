@@ -100,13 +100,24 @@ def test_a_benchmark_is_loaded_from_a_samples_table_and_a_results_folder(small_s
         mstclipiqa.load_benchmark("agiqa-1k", table)
 
 
+def scored(benchmark, **changes):
+    """The MOS as scores, with one value for all where `quality` is given."""
+    return benchmark.samples.assign(**changes)[["image", "quality"]].rename(columns={"quality": "prediction"})
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
         (lambda b: mstclipiqa.load_benchmark("mine"), "unknown benchmark 'mine'"),
         (lambda b: mstclipiqa.load_benchmark("aigciqa2023"), "shipped: nothing to load AIGCIQA2023 from"),
         (lambda b: mstclipiqa.splits(b, "grouped"), "unknown protocol 'grouped'"),
-        (lambda b: mstclipiqa.evaluate(pd.DataFrame({"image": ["a"]}), b), "has no columns image and prediction"),
+        (lambda b: mstclipiqa.evaluate(pd.DataFrame({"image": ["a"]}), b), "missing column prediction; found 'image'"),
+        (lambda b: mstclipiqa.evaluate(scored(b, quality=pd.NA), b), "prediction is empty in data row 1 "),
+        (lambda b: mstclipiqa.evaluate(scored(b, quality=True), b), "prediction is 'True' in data row 1 "),
+        (lambda b: mstclipiqa.evaluate(scored(b, quality=1e200), b), "prediction is 1e.200 in data row 1 "),
+        (lambda b: mstclipiqa.evaluate(scored(b).assign(split=0), b), "has the column split alone"),
+        (lambda b: mstclipiqa.evaluate([1.0], b), "scores: give a CSV file, a series by image, or a table"),
+        (lambda b: mstclipiqa.evaluate(scored(b), b.name), "give what load_benchmark returns"),
         (
             lambda b: mstclipiqa.evaluate(b.samples["quality"], b, protocols=["lab-seed1"]),
             "image 0 is none of agiqa-3k",

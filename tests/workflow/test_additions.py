@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import yaml
-from checkout import REPOSITORY, Checkout
+from checkout import REPOSITORY, SMALL, Checkout, count_jobs
 from layouts import STRANGE
 
 from mstclipiqa.base.documents import read_yaml
@@ -50,6 +50,25 @@ def test_a_data_root_in_which_snakemake_sees_names_is_one_line(checkout: Checkou
         lines = [line for line in said.splitlines() if line.startswith("Error: ")]
         assert code != 0 and len(lines) == 1 and f"{file}: data_root: " in lines[0], said
         assert "Traceback" not in said
+
+
+def test_no_drawing_takes_the_place_of_files_of_others(checkout: Checkout, tmp_path: Path):
+    """Snakemake would empty the folder: it is an output of the rule that draws."""
+    labels = tmp_path / "data" / "agiqa-3k" / "data.csv"
+    labels.parent.mkdir(parents=True)
+    labels.write_text("mine")
+    asked = ["--cores", "1", *SMALL, f"data_root={tmp_path / 'data'}"]
+    calls = [
+        ["--delete-all-output", *asked],
+        ["--forceall", "--until", "draw", *asked],
+        ["--dry-run", *asked, "draw=null"],
+    ]
+    *refused, read = checkout.calls((None, arguments) for arguments in calls)
+    for code, said in refused:
+        lines = [line for line in said.splitlines() if line.startswith("Error: ")]
+        assert code != 0 and len(lines) == 1 and f"{labels.parent} holds files that were not drawn here" in lines[0]
+    assert labels.read_text() == "mine"
+    assert read[0] == 0 and "draw" not in count_jobs(read[1])
 
 
 def test_a_fusion_that_cannot_be_read_is_one_line(checkout: Checkout):

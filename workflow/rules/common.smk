@@ -26,6 +26,7 @@ try:
     from mstclipiqa.model.variants import PAIR, get_variant
     from mstclipiqa.study.jobs import Job, protocols_of
     from mstclipiqa.study.overrides import read_typed
+    from mstclipiqa.study.refusals import refuse_drawing
     from mstclipiqa.study.study import Study, describe_folder
 
     if {*"{}"} & {*str(CONFIG.resolve())}:
@@ -38,6 +39,7 @@ try:
     for file in files:
         read_yaml(file)  # Snakemake keeps the last of two equal keys without a word
     study = Study(config, RECIPES, ", ".join(files) or "config")
+    refuse_drawing(study)
 except InputError as error:
     sys.exit(f"Error: {printable(str(error))}")
 
