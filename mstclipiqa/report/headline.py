@@ -1,10 +1,12 @@
 """The page's first screen: the headline claims as cards, and what is found without any measurement."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from mstclipiqa.base.layout import EFFICIENCY
 from mstclipiqa.base.names import ENTERED, STAND_IN
 from mstclipiqa.base.words import in_words
 from mstclipiqa.report.claims import CONTRADICTED, UNDECIDED, read_claims
@@ -13,9 +15,8 @@ from mstclipiqa.report.paper import BEST_RIVAL
 from mstclipiqa.report.results import Results
 from mstclipiqa.report.table import span
 
-#: What decides a row of claims.json, by its kind; runs decide all others.
-SOURCES = {"arithmetic": "Printed numbers", "parameters": "Counted here"}
-RUNS = "Runs here"
+#: What decides a row of claims.json, in this order; COUNTED are parameters and operations.
+PRINTED, COUNTED, RUNS = SOURCES = ("Printed numbers", "Counted here", "Runs here")
 #: How the reason begins that says which encoders a claim was measured with, and how a card says it.
 MEASURED_WITH, OTHER_ENCODERS = "measured with ", "the encoders are not the paper’s"
 
@@ -58,9 +59,20 @@ def cards(results: Results) -> list[Card]:
     ]
 
 
+def source_of(kind: str, files: Sequence[str]) -> str:
+    """What decides a row of claims.json, by its kind and the files that it rests on."""
+    if kind == "arithmetic":
+        return PRINTED
+    return COUNTED if kind == "parameters" or list(files) == [EFFICIENCY.path] else RUNS
+
+
+def _sources(rows: pd.DataFrame) -> pd.Series:
+    return pd.Series(map(source_of, rows["kind"], rows["files"]), rows.index, dtype=object)
+
+
 def _card(title: str, claimed: str, rows: pd.DataFrame, on_real: list[tuple[str, str]]) -> Card:
-    source = rows["kind"].map(SOURCES).fillna(RUNS)
-    found = [(name, _found(rows[source == name])) for name in (*SOURCES.values(), RUNS) if (source == name).any()]
+    source = _sources(rows)
+    found = [(name, _found(rows[source == name])) for name in SOURCES if (source == name).any()]
     grave = rows[rows["verdict"] == _gravest(rows)]
     # The row that is furthest from what is claimed; points are hundredths.
     off = (grave["measured"].astype(float) - grave["claimed"].astype(float).fillna(0)).abs()
@@ -99,13 +111,13 @@ def answers(results: Results) -> list[tuple[str, str]]:
 
 def _found_by_source(rows: pd.DataFrame) -> str:
     """How many claims each source decides, and how."""
-    source = rows["kind"].map(SOURCES).fillna(RUNS)
     decided = rows[~rows["verdict"].isin(UNDECIDED)]
+    source = _sources(decided)
     told = []
     for name, what in zip(
-        (*SOURCES.values(), RUNS), ("its own printed numbers", "Parameter counts", "Runs here"), strict=True
+        SOURCES, ("its own printed numbers", "Counts of parameters and operations", "Runs here"), strict=True
     ):
-        of_source = decided[source[decided.index] == name]
+        of_source = decided[source == name]
         counts = ", ".join(
             f"{number} {verdict}" for verdict in GRAVITY if (number := int((of_source["verdict"] == verdict).sum()))
         )
@@ -137,7 +149,7 @@ def _data(results: Results) -> str:
 
 def _how_sure(results: Results, rows: pd.DataFrame) -> str:
     """What each kind of evidence is worth, and why the rest is open."""
-    runs = rows[~rows["kind"].isin(SOURCES)]
+    runs = rows[_sources(rows) == RUNS]
     decided = runs[~runs["verdict"].isin(UNDECIDED)]
     sure = "Printed numbers and counts need no data and are exact. "
     if len(decided):

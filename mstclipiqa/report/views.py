@@ -10,7 +10,7 @@ import pandas as pd
 from mstclipiqa.base.layout import SAMPLES
 from mstclipiqa.base.names import GROUP, MODELS, SELECTIONS
 from mstclipiqa.report.claims import number, read_claims
-from mstclipiqa.report.headline import RUNS, SOURCES
+from mstclipiqa.report.headline import source_of
 from mstclipiqa.report.overview_figures import name_claim
 from mstclipiqa.report.results import METRIC_TITLES, Results, ordered
 from mstclipiqa.report.results_tables import printed_numbers
@@ -117,7 +117,7 @@ def _claim(results: Results, row: dict, margins: dict, all_margins: dict) -> dic
         "claimed_text": number(row, "claimed"),
         "measured_text": number(row, "measured")
         + ("" if pd.isna(row["low"]) else f" [{number(row, 'low')}, {number(row, 'high')}]"),
-        "source": SOURCES.get(row["kind"], RUNS),
+        "source": source_of(row["kind"], row["files"]),
         "verdict": row["verdict"],
         "reason": row["reason"],
     }

@@ -70,3 +70,11 @@ def test_the_first_screen_answers_what_was_claimed_and_found_on_which_data_and_h
 
 def test_without_claims_the_data_are_told(make_results):
     assert [asked for asked, _ in headline.answers(read_results(make_results()))] == ["Data"]
+
+
+def test_what_rests_on_counts_alone_is_said_to_be_counted():
+    assert headline.source_of("arithmetic", []) == "Printed numbers"
+    assert headline.source_of("parameters", []) == "Counted here"
+    assert headline.source_of("mechanism", ["efficiency.parquet"]) == "Counted here"
+    assert headline.source_of("mechanism", ["efficiency.parquet", "metrics.parquet"]) == "Runs here"
+    assert headline.source_of("mechanism", ["agiqa-3k/runs/quality/converged/mst-clipiqa.parquet"]) == "Runs here"
