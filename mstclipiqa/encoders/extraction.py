@@ -84,7 +84,7 @@ def join(parts: Iterable[Path], name: str, rows: int) -> np.ndarray:
     memory once."""
     joined, row = np.empty(0), 0
     for part in parts:
-        found = read_store(part)[0][name]
+        found = read_store(part, without={"tokens"} - {name})[0][name]  # they are most of a part of texts
         if not row:
             joined = np.empty((rows, *found.shape[1:]), found.dtype)
         joined[row : row + len(found)] = found
